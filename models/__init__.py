@@ -1,0 +1,6 @@
+"""M3GNet in every dialect: definition, bases, three-body forms, checkpoint readers, structure zoo."""
+
+from __future__ import annotations
+
+if __name__ != "m3compress.models":
+    raise ImportError("import 'm3compress.models', not 'models' (is the repository on sys.path?)")

@@ -1,0 +1,170 @@
+"""A trained potential: the network, its three-body form, its energy references, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from m3compress.errors import StructureError
+from m3compress.models.config import Convention, M3GNetConfig
+from m3compress.models.graph import EdgeGraph
+from m3compress.models.neighbors import Edges, FloatArray, find_edges
+from m3compress.models.network import M3GNet
+from m3compress.models.three_body import MISROUTED, TRIPLETS, ThreeBodyForm
+from m3compress.units import VOIGT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a potential came from.
+
+    Attributes:
+        format: Name of the file format that was read.
+        path: File or directory as given by the user.
+        sha256: Hash of the weights file.
+        evidence: How the convention was decided (see :mod:`m3compress.models.detection`).
+    """
+
+    format: str
+    path: str
+    sha256: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Potential:
+    """A network with everything needed to turn it into energies.
+
+    Attributes:
+        network: The M3GNet.
+        form: Which three-body form is evaluated.
+        element_energies: Reference energy of each element in eV, float64, in the order of
+            ``network.config.elements``.
+        energy_offset: Energy in eV added once per structure.
+        provenance: Where it came from.
+    """
+
+    network: M3GNet
+    form: ThreeBodyForm
+    element_energies: FloatArray
+    energy_offset: float
+    provenance: Provenance
+
+    @property
+    def config(self) -> M3GNetConfig:
+        """The network's configuration."""
+        return self.network.config
+
+    def with_form(self, form: ThreeBodyForm) -> Potential:
+        """The same weights with another three-body form."""
+        return replace(self, form=form)
+
+    def with_convention(self, dialect: Convention, evidence: dict[str, Any]) -> Potential:
+        """The same weights read in another dialect, with the evidence for it.
+
+        The form becomes the one the dialect was trained with.
+        """
+        network = M3GNet(self.config.with_convention(dialect)).to(self.network.scales.dtype)
+        network.load_state_dict(self.network.state_dict())
+        return replace(
+            self,
+            network=network.eval().requires_grad_(requires_grad=False),
+            form=native_form(dialect),
+            provenance=replace(self.provenance, evidence=evidence),
+        )
+
+    def to(self, dtype: torch.dtype) -> Potential:
+        """A copy in another floating-point precision."""
+        network = M3GNet(self.config).to(dtype)
+        network.load_state_dict(self.network.state_dict())
+        return replace(self, network=network.eval().requires_grad_(requires_grad=False))
+
+    def species(self, atoms: Atoms) -> npt.NDArray[np.int64]:
+        """Row of every atom's element in the embedding, shape (n_atoms,).
+
+        Raises:
+            StructureError: If the model does not know an element.
+        """
+        rows = {atomic_numbers[symbol]: row for row, symbol in enumerate(self.config.elements)}
+        unknown = sorted({s for s, z in zip(atoms.symbols, atoms.numbers, strict=True) if z not in rows})
+        if unknown:
+            known = self.config.elements
+            listed = ", ".join(known) if len(known) <= 12 else f"{len(known)} others"
+            raise StructureError(
+                f"the model does not know {', '.join(unknown)}; it was trained on {listed}"
+            )
+        return np.array([rows[z] for z in atoms.numbers], dtype=np.int64)
+
+
+def native_form(dialect: Convention) -> ThreeBodyForm:
+    """The three-body form that a dialect was trained with."""
+    return MISROUTED if dialect.triplet_index == "pruned" else TRIPLETS
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Energy and derivatives of one structure.
+
+    Attributes:
+        energies: Energy of every atom in eV, shape (n_atoms,); Σ + offset = ``energy``.
+        energy: Total energy in eV.
+        forces: In eV/Å, shape (n_atoms, 3).
+        virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
+    """
+
+    energies: FloatArray
+    energy: float
+    forces: FloatArray
+    virial: FloatArray
+
+    def stress(self, atoms: Atoms) -> FloatArray:
+        """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,)."""
+        symmetric = (self.virial + self.virial.T) / (2 * atoms.get_volume())
+        return np.array([symmetric[a, b] for a, b in VOIGT])
+
+
+def evaluate(
+    potential: Potential, atoms: Atoms, edges: tuple[Edges, FloatArray] | None = None
+) -> Evaluation:
+    """Energy, forces and virial of a structure by the PyTorch model: the reference of everything else.
+
+    Args:
+        potential: The potential, in the precision in which to evaluate.
+        atoms: A structure.
+        edges: Edges and vectors, where the caller wants another order than the canonical one.
+
+    Raises:
+        StructureError: If the structure cannot be evaluated.
+    """
+    species = potential.species(atoms)
+    listed, vectors = edges if edges is not None else find_edges(atoms, potential.config.cutoff)
+    dtype = potential.network.scales.dtype
+    leaf = torch.tensor(vectors, dtype=dtype, requires_grad=True)
+    graph = EdgeGraph(
+        centers=torch.from_numpy(listed.centers),
+        neighbors=torch.from_numpy(listed.neighbors),
+        vectors=leaf,
+        n_atoms=listed.n_atoms,
+    )
+    energies = potential.network(graph, torch.from_numpy(species), potential.form)
+    total = energies.to(torch.float64).detach().numpy() + potential.element_energies[species]
+    if listed.centers.size:
+        (gradient,) = torch.autograd.grad(energies.sum(), leaf)
+    else:
+        gradient = torch.zeros_like(leaf)
+    pulls = gradient.to(torch.float64).numpy()
+    forces = np.zeros((listed.n_atoms, 3))
+    np.add.at(forces, listed.centers, pulls)
+    np.subtract.at(forces, listed.neighbors, pulls)
+    return Evaluation(
+        energies=total,
+        energy=float(total.sum() + potential.energy_offset),
+        forces=forces,
+        virial=vectors.T @ pulls,
+    )

@@ -1,0 +1,122 @@
+"""Radial functions: the smooth and the Bessel basis, and the cutoff polynomial.
+
+Both bases are linear combinations of products of sines, cosines and powers of r, evaluated with their
+analytic structure left to autograd; they are smooth functions of r > 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import spherical_jn
+from torch import Tensor, nn
+
+
+def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:
+    """f(r) = 1 − 10 x³ + 15 x⁴ − 6 x⁵ with x = r / cutoff, and 0 beyond (arXiv:2003.03123, p = 3).
+
+    Value, slope and curvature vanish at the cutoff.
+
+    Args:
+        r: Distances in Å, any shape.
+        cutoff: Cutoff in Å.
+
+    Returns:
+        f, the same shape.
+    """
+    x = torch.clamp(r / cutoff, max=1.0)
+    return 1.0 + x * x * x * (-10.0 + x * (15.0 - 6.0 * x))
+
+
+class SmoothBasis(nn.Module):
+    """Orthogonalised sinc pairs g_n(r) of arXiv:1907.02374, value and slope zero at the cutoff.
+
+    f_n ∝ sinc((n+1)πr/c) + sinc((n+2)πr/c), orthogonalised by the paper's two-term recursion, which is
+    a fixed lower-triangular matrix: g = L · f. L is applied in the same pass as the norms.
+    """
+
+    def __init__(self, size: int, cutoff: float) -> None:
+        super().__init__()
+        n = np.arange(size, dtype=np.float64)
+        norm = (-1) ** n * math.sqrt(2) * math.pi / cutoff**1.5
+        norm *= (n + 1) * (n + 2) / np.sqrt((n + 1) ** 2 + (n + 2) ** 2)
+        overlap = n**2 * (n + 2) ** 2 / (4 * (n + 1) ** 4 + 1)
+        mixing = np.zeros((size, size))
+        mixing[0, 0] = 1.0
+        d_previous = 1.0
+        for k in range(1, size):
+            d = 1.0 - overlap[k] / d_previous
+            mixing[k] = math.sqrt(overlap[k] / d_previous) * mixing[k - 1]
+            mixing[k, k] = 1.0
+            mixing[k] /= math.sqrt(d)
+            d_previous = d
+        waves = np.arange(1, size + 2) * math.pi / cutoff
+        pairs = (mixing * norm) @ (np.eye(size, size + 1) + np.eye(size, size + 1, k=1))
+        self.register_buffer("waves", torch.tensor(waves, dtype=torch.float64), persistent=False)
+        # sinc(kr) = sin(kr)/(kr): the 1/k goes into the matrix, the 1/r is one division per edge.
+        matrix = torch.tensor(pairs / waves, dtype=torch.float64).T.contiguous()
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """g_n(r): (*edges, 1) in Å → (*edges, size)."""
+        sines: Tensor = torch.sin(r * self.waves)
+        return (sines @ self.matrix) / r
+
+
+def spherical_bessel_zeros(max_l: int, max_n: int) -> np.ndarray:
+    """First ``max_n`` positive zeros of j_0 … j_{max_l−1}, shape (max_l, max_n).
+
+    Zeros of j_l interlace with those of j_{l−1}, so each is bracketed by two neighbours one order down.
+    """
+    zeros = np.arange(1, max_n + max_l + 1) * math.pi
+    rows = [zeros[:max_n]]
+    for order in range(1, max_l):
+        function: Callable[[float, int], float] = lambda x, order: float(spherical_jn(order, x))  # noqa: E731
+        zeros = np.array(
+            [
+                brentq(function, low, high, args=(order,), xtol=1e-15)
+                for low, high in zip(zeros[:-1], zeros[1:], strict=True)
+            ]
+        )
+        rows.append(zeros[:max_n])
+    return np.array(rows)
+
+
+class BesselBasis(nn.Module):
+    """j_l(z_ln r/c) · √(2/c³) / |j_{l+1}(z_ln)|, columns l-major with n inner."""
+
+    def __init__(self, max_l: int, max_n: int, cutoff: float) -> None:
+        super().__init__()
+        zeros = spherical_bessel_zeros(max_l, max_n)
+        norms = [
+            math.sqrt(2 / cutoff**3) / np.abs(spherical_jn(order + 1, row))
+            for order, row in enumerate(zeros)
+        ]
+        self.max_l = max_l
+        self.register_buffer("waves", torch.tensor(zeros / cutoff), persistent=False)
+        self.register_buffer("norms", torch.tensor(np.array(norms)), persistent=False)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """Values: (*edges, 1) in Å → (*edges, max_l · max_n)."""
+        columns = []
+        for order in range(self.max_l):
+            x = r * self.waves[order]
+            columns.append(_spherical_bessel(order, x) * self.norms[order])
+        return torch.cat(columns, dim=-1)
+
+
+def _spherical_bessel(order: int, x: Tensor) -> Tensor:
+    """j_l(x) by upward recurrence, j_{l+1} = (2l+1)/x · j_l − j_{l−1}."""
+    inverse = 1.0 / x
+    sine = torch.sin(x)
+    current = sine * inverse
+    if order == 0:
+        return current
+    previous, current = current, (current - torch.cos(x)) * inverse
+    for n in range(1, order):
+        previous, current = current, (2 * n + 1) * inverse * current - previous
+    return current

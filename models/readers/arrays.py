@@ -1,0 +1,91 @@
+"""Read tensors without running code, and put them into a network with every shape checked."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m3compress.errors import CheckpointError
+from m3compress.models.config import M3GNetConfig
+from m3compress.models.network import M3GNet
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load_torch(path: Path) -> Any:
+    """``torch.load`` restricted to tensors and plain containers.
+
+    Raises:
+        CheckpointError: If the file is missing, empty, truncated, or wants to run code.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist or is not a file")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty", hint="download it again")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain values, and was not executed: "
+            f"{str(error).splitlines()[0]}",
+            hint="only files whose pickle holds weights are read; save the state_dict instead",
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable PyTorch file: {str(error).splitlines()[0]}",
+            hint="it is probably truncated; download it again",
+        ) from error
+
+
+def fill_network(config: M3GNetConfig, arrays: Mapping[str, Tensor | np.ndarray], source: str) -> M3GNet:
+    """Build a network and copy weights into it.
+
+    Args:
+        config: The configuration that the file claims.
+        arrays: Weights under the names of :class:`M3GNet`'s ``state_dict``.
+        source: What to call the file in messages.
+
+    Returns:
+        The network in float64 (a superset of what files hold), in evaluation mode, without gradients.
+
+    Raises:
+        CheckpointError: For a missing or surplus tensor, a shape that contradicts the configuration, or
+            a value that is not finite.
+    """
+    network = M3GNet(config).to(torch.float64)
+    expected = network.state_dict()
+    missing = sorted(set(expected) - set(arrays))
+    surplus = sorted(set(arrays) - set(expected))
+    if missing or surplus:
+        what = f"lacks {missing[0]}" if missing else f"holds an unexpected {surplus[0]}"
+        raise CheckpointError(
+            f"{source} {what} ({len(missing)} missing, {len(surplus)} unexpected tensors)",
+            hint="the configuration beside the weights belongs to another model",
+        )
+    state = {}
+    for name, like in expected.items():
+        value = torch.as_tensor(arrays[name]).to(torch.float64)
+        if value.shape != like.shape:
+            raise CheckpointError(
+                f"{source}: {name} has shape {tuple(value.shape)}, "
+                f"but the configuration needs {tuple(like.shape)}",
+                hint="the configuration beside the weights belongs to another model",
+            )
+        if not torch.isfinite(value).all():
+            raise CheckpointError(
+                f"{source}: {name} holds values that are not finite", hint="the training diverged"
+            )
+        state[name] = value
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(requires_grad=False)

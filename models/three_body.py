@@ -1,0 +1,237 @@
+"""The three-body block, written five ways (``docs/three-body.md`` derives them).
+
+For an edge i→j, with f the cutoff polynomial, R the radial basis and G the gate,
+
+    T_ij[l, n] = f(r_ij) Σ_{k≠j} f(r_ik) R_ln(r_ik) Y_l0(θ_jik) G[l, n].
+
+All forms share w_ik[l, n] = f(r_ik) R_ln(r_ik) G[l, n] and Y_l0 = c_l P_l, c_l = √((2l+1)/4π), and differ
+only in how the sum over k is done.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from m3compress.errors import ExportError
+from m3compress.models.angular import legendre, solid_harmonics
+from m3compress.models.graph import EdgeGraph, Graph, TableGraph
+
+FormName = Literal["triplets", "misrouted", "factorized", "pruned", "removed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreeBodyForm:
+    """Which of the five forms to evaluate.
+
+    Attributes:
+        name: ``triplets`` (as published), ``misrouted`` (matgl before 4.1, for parity only),
+            ``factorized`` (exact, no triplets), ``pruned`` (a fraction of triplets dropped),
+            ``removed`` (no three-body block).
+        fraction: Fraction of the triplets that ``pruned`` drops, in [0, 1].
+        seed: Seed of the pruning.
+    """
+
+    name: FormName
+    fraction: float = 0.0
+    seed: int = 0
+
+    def __str__(self) -> str:
+        """Name, with the fraction where it matters."""
+        return f"pruned({self.fraction:g})" if self.name == "pruned" else self.name
+
+
+TRIPLETS = ThreeBodyForm(name="triplets")
+MISROUTED = ThreeBodyForm(name="misrouted")
+FACTORIZED = ThreeBodyForm(name="factorized")
+REMOVED = ThreeBodyForm(name="removed")
+
+
+@dataclass(frozen=True, slots=True)
+class TripletGeometry:
+    """What the three-body sums need of the geometry; the same for every block of a step.
+
+    Attributes:
+        graph: The structure.
+        unit: r_ij / |r_ij|, shape (*edges, 3).
+        taper: f(r_ij), shape (*edges, 1); zero in padded slots.
+        radial: R_ln(r_ij), columns l-major, shape (*edges, max_l · max_n).
+        max_l: Number of angular momenta.
+        inside: Whether an edge is within the three-body cutoff, shape (*edges,).
+        norms: :func:`legendre_norms`, in the dtype of the network.
+        same_order: :func:`same_order`, in the dtype of the network.
+    """
+
+    graph: Graph
+    unit: Tensor
+    taper: Tensor
+    radial: Tensor
+    max_l: int
+    inside: Tensor
+    norms: Tensor
+    same_order: Tensor
+
+    @property
+    def max_n(self) -> int:
+        """Radial functions per angular momentum."""
+        return self.radial.shape[-1] // self.max_l
+
+
+def three_body_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBodyForm) -> Tensor:
+    """T_ij[l, n] in the chosen form.
+
+    Args:
+        geometry: The geometry of all edges.
+        gate: G[l, n] of every atom, read at the end atom k, shape (n_atoms, max_l · max_n); None for 1.
+        form: Any form but ``removed``.
+
+    Returns:
+        T, shape (*edges, max_l · max_n).
+
+    Raises:
+        ExportError: If the form does not exist on this graph layout.
+    """
+    graph = geometry.graph
+    if form.name == "misrouted":
+        if not isinstance(graph, EdgeGraph):
+            raise ExportError("misrouted triplets exist only for parity checks on edge lists")
+        return _misrouted(geometry, graph, gate)
+    weights = geometry.taper * geometry.radial
+    if gate is not None:
+        weights = weights * graph.from_neighbors(gate)
+    if form.name == "factorized":
+        total = _factorized(geometry, weights)
+    elif isinstance(graph, TableGraph):
+        total = _dense_triplets(geometry, graph, weights, form)
+    elif isinstance(graph, EdgeGraph):
+        total = _listed_triplets(geometry, graph, weights, form)
+    else:
+        raise ExportError(f"the form {form} does not exist on a {type(graph).__name__}")
+    return geometry.taper * total * geometry.norms
+
+
+def legendre_norms(max_l: int, max_n: int) -> Tensor:
+    """c_l = √((2l+1)/4π) for every column (l, n), shape (max_l · max_n,)."""
+    norms = [math.sqrt((2 * order + 1) / (4 * math.pi)) for order in range(max_l)]
+    return torch.tensor(norms, dtype=torch.float64).repeat_interleave(max_n)
+
+
+def same_order(max_l: int, max_n: int) -> Tensor:
+    """1 where row (l, m) and column (l', n) have l = l', else 0, shape (max_l², max_l · max_n)."""
+    orders = torch.arange(max_l)
+    rows = orders.repeat_interleave(2 * orders + 1)
+    columns = orders.repeat_interleave(max_n)
+    return (rows[:, None] == columns[None, :]).to(torch.float64)
+
+
+def _factorized(geometry: TripletGeometry, weights: Tensor) -> Tensor:
+    """Σ_{k≠j} w_ik P_l(cos θ_jik) by the addition theorem: a sum over k per atom, then over m per edge.
+
+    The sum runs over all k; the term k = j, w_ij P_l(1) = w_ij, is subtracted.
+    """
+    graph = geometry.graph
+    harmonics = solid_harmonics(geometry.unit, geometry.max_l)
+    moments = graph.sum_outer(harmonics, weights)
+    return graph.contract(harmonics, moments * geometry.same_order) - weights
+
+
+def list_triplets(centers: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Ordered pairs (a, b), a ≠ b, of edges that share a centre and are inside the three-body cutoff.
+
+    Args:
+        centers: Centre of every edge, sorted ascending, shape (n_edges,).
+        inside: Which edges take part, shape (n_edges,).
+
+    Returns:
+        Indices a and b into the edge list, shape (n_triplets,) each, sorted by a, then by b.
+    """
+    kept = torch.nonzero(inside).squeeze(-1)
+    owners = centers[kept]
+    counts = torch.bincount(owners) if len(owners) else owners.new_zeros(1)
+    starts = torch.cumsum(counts, 0) - counts
+    per_edge = counts[owners]
+    first = torch.repeat_interleave(torch.arange(len(kept)), per_edge)
+    offsets = torch.arange(len(first)) - torch.repeat_interleave(
+        torch.cumsum(per_edge, 0) - per_edge, per_edge
+    )
+    second = starts[owners[first]] + offsets
+    distinct = first != second
+    return kept[first[distinct]], kept[second[distinct]]
+
+
+def _listed_triplets(
+    geometry: TripletGeometry, graph: EdgeGraph, weights: Tensor, form: ThreeBodyForm
+) -> Tensor:
+    """Explicit sum over listed triplets; the reference."""
+    a, b = list_triplets(graph.centers, geometry.inside)
+    if form.name == "pruned":
+        keep = survives(graph.centers[a], graph.neighbors[a], graph.neighbors[b], form)
+        a, b = a[keep], b[keep]
+    cosine = (geometry.unit[a] * geometry.unit[b]).sum(-1, keepdim=True)
+    terms = _times_legendre(weights[b], cosine, geometry.max_l)
+    return torch.zeros_like(weights).index_add(0, a, terms)
+
+
+def _times_legendre(weights: Tensor, cosine: Tensor, max_l: int) -> Tensor:
+    """w[l, n] · P_l(cos) for columns l-major."""
+    polynomials = torch.cat(legendre(cosine, max_l), dim=-1)
+    return weights * polynomials.repeat_interleave(weights.shape[-1] // max_l, dim=-1)
+
+
+def _dense_triplets(
+    geometry: TripletGeometry, graph: TableGraph, weights: Tensor, form: ThreeBodyForm
+) -> Tensor:
+    """All K × K pairs of slots, for exporting the triplet form or a pruned one; O(K²) per atom."""
+    cosine = geometry.unit @ geometry.unit.transpose(1, 2)
+    slot = torch.arange(graph.neighbors.shape[1], device=weights.device)
+    keep = slot.unsqueeze(1) != slot.unsqueeze(0)
+    if form.name == "pruned":
+        center = torch.arange(graph.n_atoms, device=weights.device)[:, None, None]
+        keep = keep & survives(center, graph.neighbors[:, :, None], graph.neighbors[:, None, :], form)
+    keep = keep.to(weights.dtype)
+    columns = weights.split(geometry.max_n, dim=-1)
+    polynomials = legendre(cosine, geometry.max_l)
+    return torch.cat([(p * keep) @ w for p, w in zip(polynomials, columns, strict=True)], dim=-1)
+
+
+def survives(center: Tensor, j: Tensor, k: Tensor, form: ThreeBodyForm) -> Tensor:
+    """Which triplets (j, i, k) a seeded pruning keeps; the same on every machine and layout.
+
+    A hash of the atom indices stands in for a random number, so that an exported graph and its
+    reference drop the same triplets. All images of a pair share one fate.
+
+    Args:
+        center: Index i of the centre, integers, any shape that broadcasts with the others.
+        j: Index of the atom at the end of the edge that receives the message.
+        k: Index of the other end atom.
+        form: A ``pruned`` form.
+
+    Returns:
+        True where the triplet is kept.
+    """
+    prime = 1_000_003
+    state = (center * 73_856_093 + j * 19_349_663 + k * 83_492_791 + form.seed * 49_979_687) % prime
+    for _ in range(2):
+        state = (state * state + 12_345 * state + 67_891) % prime
+    return state >= form.fraction * prime
+
+
+def _misrouted(geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None) -> Tensor:
+    """The three-body sum of matgl before 4.1, where positions in the pruned list address the full one.
+
+    Angles and lengths come from the pruned list; the tapers, the gate's atom and the edge that receives
+    the message come from the same positions of the full list (matgl 2.0.4,
+    ``layers/_three_body.py`` and ``graph/_compute_dgl.py``). The result depends on the edge order.
+    """
+    pruned = torch.nonzero(geometry.inside).squeeze(-1)
+    a, b = list_triplets(graph.centers[pruned], torch.ones_like(pruned, dtype=torch.bool))
+    cosine = (geometry.unit[pruned[a]] * geometry.unit[pruned[b]]).sum(-1, keepdim=True)
+    terms = geometry.radial[pruned[b]] * geometry.taper[a] * geometry.taper[b]
+    if gate is not None:
+        terms = terms * gate[graph.neighbors[b]]
+    terms = _times_legendre(terms, cosine, geometry.max_l) * geometry.norms
+    return torch.zeros_like(geometry.radial).index_add(0, a, terms)
