@@ -61,6 +61,10 @@ def convention(name: str) -> Convention:
         )
     return CONVENTIONS[name]
 
+#: Sizes beyond these are garbage in a file; building such a network would exhaust the memory.
+_LARGEST = {"max_n": 64, "max_l": 16, "n_blocks": 64, "node_width": 8192, "edge_width": 8192}
+_LARGEST_CUTOFF = 100.0  # Å
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class M3GNetConfig:
@@ -104,15 +108,19 @@ class M3GNetConfig:
         """Refuse sizes that cannot be a model.
 
         Raises:
-            CheckpointError: If a size is not positive or the cutoffs contradict each other.
+            CheckpointError: If a size is out of range or the cutoffs contradict each other.
         """
-        sizes = {
-            name: getattr(self, name)
-            for name in ("max_n", "max_l", "n_blocks", "node_width", "edge_width", "cutoff")
-        }
-        for name, value in sizes.items():
-            if not value > 0:
-                raise CheckpointError(f"{name} is {value}, expected a positive number")
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if not (isinstance(value, int) and 0 < value <= largest):
+                raise CheckpointError(f"{name} is {value}, expected an integer from 1 to {largest}")
+        for width in (*self.hidden, *self.readout_hidden):
+            if not (isinstance(width, int) and 0 < width <= _LARGEST["node_width"]):
+                raise CheckpointError(f"a hidden width is {width}")
+        if not 0 < self.cutoff < _LARGEST_CUTOFF:
+            raise CheckpointError(
+                f"cutoff is {self.cutoff} Å, expected a number between 0 and {_LARGEST_CUTOFF}"
+            )
         if not 0 < self.three_body_cutoff <= self.cutoff:
             raise CheckpointError(
                 f"three-body cutoff {self.three_body_cutoff} Å is not in (0, cutoff = {self.cutoff} Å]"

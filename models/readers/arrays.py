@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,19 @@ from m3compress.errors import CheckpointError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.network import M3GNet
 
+#: What a pickle of numpy numbers names; matgl up to 2.x saved ``element_refs`` as an array. Numpy 1
+#: wrote another module name than numpy 2. Arrays of objects stay refused: their dtype is absent.
+_NUMPY_GLOBALS: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *(
+        (function, f"numpy.{core}.multiarray.{function.__name__}")
+        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+        for core in ("_core", "core")
+    ),
+    *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?")),
+]
+
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file."""
@@ -24,7 +36,7 @@ def sha256_of(path: Path) -> str:
 
 
 def load_torch(path: Path) -> Any:
-    """``torch.load`` restricted to tensors and plain containers.
+    """``torch.load`` restricted to tensors, numpy arrays and plain containers.
 
     Raises:
         CheckpointError: If the file is missing, empty, truncated, or wants to run code.
@@ -34,18 +46,26 @@ def load_torch(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path} is empty", hint="download it again")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with torch.serialization.safe_globals(_NUMPY_GLOBALS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = _first_line(error)
+        if any(word in reason for word in ("GLOBAL", "allowlisted", "unrecognized function")):
+            raise CheckpointError(
+                f"{path} holds more than tensors and plain values, and was not executed: {reason}",
+                hint="only files whose pickle holds weights are read; save the state_dict instead",
+            ) from error
         raise CheckpointError(
-            f"{path} holds more than tensors and plain values, and was not executed: "
-            f"{str(error).splitlines()[0]}",
-            hint="only files whose pickle holds weights are read; save the state_dict instead",
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise CheckpointError(
-            f"{path} is not a readable PyTorch file: {str(error).splitlines()[0]}",
+            f"{path} is not a readable PyTorch file: {reason}",
             hint="it is probably truncated; download it again",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """The culprit in torch's long messages, without the advice to trust the file."""
+    text = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)
+    line = (text.splitlines() or [type(error).__name__])[0]
+    return line.partition(" was not an allowed global")[0]
 
 
 def fill_network(config: M3GNetConfig, arrays: Mapping[str, Tensor | np.ndarray], source: str) -> M3GNet:

@@ -20,16 +20,14 @@ from m3compress.errors import CheckpointError
 
 _MAGIC = bytes.fromhex("57fb808b247547db")  # table_format.md: 0xdb4775248b80fb57, little-endian
 _FOOTER = 48  # two block handles padded with zeros to 40 bytes, then the magic number
-_TRAILER = 5  # compression type (1 byte) and masked CRC32C (4 bytes) after each block
-_MAX_KEY = 4096  # prefix compression repeats keys for free: bounds what a small file expands to
-_VERSION = 1  # kTensorBundleVersion, tensorflow/core/util/tensor_bundle/tensor_bundle.h
+_MAX_KEY = 1024  # prefix compression repeats keys for free: bounds what a small file expands to
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}  # tensorflow/core/framework/types.proto
-_STRING = 7
-_POLYNOMIAL = 0x82F63B78  # CRC32C (Castagnoli), bit-reflected
-_SEED = bytes.fromhex("54641f64")  # takes a CRC32C state from 0 to the initial 0xffffffff
+_TYPES = "float32 (1), float64 (2), int32 (3), string (7), int64 (9)"
+_SEED = np.array([0x54, 0x64, 0x1F, 0x64], np.uint8)  # bring a CRC32C from 0 to 0xffffffff
 _LANE = 128  # bytes per lane of the vectorised CRC
 _DAMAGED = "The file is damaged or incomplete: copy or download the checkpoint again."
 _RESAVE = "Save the checkpoint again with TensorFlow 2's tf.train.Checkpoint and its defaults."
+_RETYPE = "Save the checkpoint again with the variables in one of these data types."
 _FILES = "Pass the prefix NAME of NAME.index and keep all NAME.data-*-of-* files beside it."
 
 
@@ -46,9 +44,7 @@ class _Entry(NamedTuple):
 
 
 def read_bundle(prefix: Path) -> dict[str, np.ndarray]:
-    """Read all numeric tensors of a TensorFlow 2 checkpoint.
-
-    String tensors (such as the object graph) are skipped: their place is checked, not their bytes.
+    """Read all tensors of a TensorFlow 2 checkpoint but strings, such as the object graph.
 
     Args:
         prefix: Path of the checkpoint without ``.index`` or ``.data-00000-of-00001``.
@@ -76,12 +72,12 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.args[0]}", hint=error.hint) from error
+        raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}", hint=_FILES) from error
+        raise CheckpointError(f"{path}: {error.strerror or error}", hint=_FILES) from error
 
 
-def _need(held: bool, message: str, hint: str = _DAMAGED) -> None:
+def _need(held: object, message: str, hint: str = _DAMAGED) -> None:
     """Fail with the message unless the condition held."""
     if not held:
         raise CheckpointError(message, hint=hint)
@@ -90,9 +86,14 @@ def _need(held: bool, message: str, hint: str = _DAMAGED) -> None:
 def _read_index(data: bytes) -> tuple[int, list[_Entry]]:
     """Return the number of shards and all entries of an index file."""
     pairs = _table(data)
-    key, value = next(pairs, (b"nothing", b""))
+    key, value = next(pairs, (b"(none)", b""))
     _need(key == b"", f"begins with the key {key!r}, expected the empty one of the bundle header")
-    shards = _header(value)
+    numbers, blobs = _message(value)
+    shards = numbers.get(1, 0)
+    _need(1 <= shards < 2**31, f"the header gives {shards} shards, expected at least 1")
+    _need(numbers.get(2, 0) == 0, "the tensors are big-endian, expected little-endian", _RESAVE)
+    version = _message(b"".join(blobs.get(3, [])))[0].get(2, 0)  # VersionDef.min_consumer
+    _need(version <= 1, f"needs a reader of bundle version {version}, expected at most 1", _RESAVE)
     entries: list[_Entry] = []
     for following, value in pairs:
         # The keys of a table increase; insisting on it also keeps a block from being listed twice.
@@ -107,7 +108,7 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     _need(len(data) >= _FOOTER, f"has {len(data)} bytes, expected at least a footer of {_FOOTER}")
     body, footer, magic = data[:-_FOOTER], data[-_FOOTER:-8], data[-8:]
     _need(magic == _MAGIC, f"ends with {magic.hex()}, expected the magic number {_MAGIC.hex()}")
-    meta, position = _block(body, footer, 0)  # holds nothing of use, but must be undamaged too
+    _, position = _block(body, footer, 0)  # the metaindex: of no use, but damage there counts
     index, position = _block(body, footer, position)
     _need(not any(footer[position:]), "the padding of the footer has other bytes than zeros")
     for _, handle in _pairs(index):
@@ -118,13 +119,11 @@ def _block(body: bytes, handle: bytes, position: int) -> tuple[bytes, int]:
     """Return the checked contents of the block that a BlockHandle (offset, size) points to."""
     offset, position = _varint(handle, position)
     size, position = _varint(handle, position)
-    what, end = f"the block of {size} bytes at byte {offset}", offset + size
-    room = len(body) - _TRAILER
-    _need(end <= room, f"{what} ends at byte {end}, expected at most {room}")
-    stored = int.from_bytes(body[end + 1 : end + _TRAILER], "little")
+    what, end = f"block of {size} bytes at byte {offset}", offset + size
+    _need(end + 5 <= len(body), f"{what} runs into the footer at byte {len(body)}")
+    stored = int.from_bytes(body[end + 1 : end + 5], "little")  # after 1 byte: the compression
     _check_crc(np.frombuffer(body, np.uint8)[offset : end + 1], stored, what)
-    message = f"{what} has compression type {body[end]} (1 is snappy), expected 0 (none)"
-    _need(body[end] == 0, message, _RESAVE)
+    _need(body[end] == 0, f"{what} has compression {body[end]} (1: snappy), expected 0", _RESAVE)
     return body[offset:end], position
 
 
@@ -142,41 +141,29 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         _need(shared <= len(key), f"a key shares {shared} bytes with one of {len(key)} bytes")
         _need(shared + fresh <= _MAX_KEY, f"a key has {shared + fresh} bytes, limit {_MAX_KEY}")
         suffix, position = _take(entries, position, fresh)
-        value, position = _take(entries, position, size)
         key = key[:shared] + suffix
+        value, position = _take(entries, position, size)
         yield key, value
-
-
-def _header(data: bytes) -> int:
-    """Return the number of shards from a BundleHeaderProto."""
-    numbers, blobs = _message(data)
-    shards = numbers.get(1, 0)
-    _need(1 <= shards < 2**31, f"the header gives {shards} shards, expected at least 1")
-    _need(numbers.get(2, 0) == 0, "the tensors are big-endian, expected little-endian", _RESAVE)
-    consumer = _message(b"".join(blobs.get(3, [])))[0].get(2, 0)  # VersionDef.min_consumer
-    _need(consumer <= _VERSION, f"is for bundle version {consumer}, expected {_VERSION}", _RESAVE)
-    return shards
 
 
 def _entry(key: bytes, value: bytes, shards: int) -> _Entry:
     """Read and check a BundleEntryProto, except for what depends on the data file."""
-    name = key.decode(errors="backslashreplace")
+    name = key.decode(errors="replace")
+    _need(name.encode() == key, f"the tensor name {key!r} is not UTF-8")
     numbers, blobs = _message(value)
     dtype, shard, size = numbers.get(1, 0), numbers.get(3, 0), numbers.get(5, 0)
-    _need(7 not in blobs, f"tensor {name} is saved in slices, expected a whole tensor", _RESAVE)
-    known = "float32 (1), float64 (2), int32 (3), string (7) or int64 (9)"
-    message = f"tensor {name} has the TensorFlow data type {dtype}, expected {known}"
-    _need(dtype == _STRING or dtype in _DTYPES, message, "Save it with one of these data types.")
-    _need(shard < shards, f"tensor {name} is in shard {shard}, expected 0 to {shards - 1}")
+    _need(7 not in blobs, f"tensor {name!r} is saved in slices, expected a whole tensor", _RESAVE)
+    known = dtype in _DTYPES or dtype == 7
+    _need(known, f"tensor {name!r} has data type {dtype}, expected one of {_TYPES}", _RETYPE)
+    _need(shard < shards, f"tensor {name!r} is in shard {shard}, expected 0 to {shards - 1}")
     # TensorShapeProto.dim = 2, Dim.size = 1; a message met twice is merged, that is, concatenated.
     dims = _message(b"".join(blobs.get(2, [])))[1].get(2, [])
     shape = tuple(_message(dim)[0].get(1, 0) for dim in dims)
     if dtype in _DTYPES:
-        # Zeros left out, as numpy refuses (0, 2**62) too.
-        possible = len(shape) <= 32 and math.prod(n for n in shape if n) < 2**48
-        _need(possible, f"tensor {name} has the impossible shape {shape}")
+        possible = len(shape) <= 32 and math.prod(n or 1 for n in shape) < 2**48  # numpy's limits
+        _need(possible, f"tensor {name!r} has the impossible shape {shape}")
         expected = math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
-        _need(size == expected, f"tensor {name} {shape} has {size} bytes, expected {expected}")
+        _need(size == expected, f"tensor {name!r} {shape} has {size} bytes, expected {expected}")
     return _Entry(name, dtype, shape, shard, numbers.get(4, 0), size, numbers.get(6, 0))
 
 
@@ -187,12 +174,12 @@ def _read_shard(path: Path, entries: list[_Entry]) -> dict[str, np.ndarray]:
     _need(total <= length, f"has {length} bytes, but its tensors have {total} together")
     for entry in entries:
         end = entry.offset + entry.size
-        _need(end <= length, f"has {length} bytes, but tensor {entry.name} ends at byte {end}")
+        _need(end <= length, f"has {length} bytes, but tensor {entry.name!r} ends at byte {end}")
     arrays: dict[str, np.ndarray] = {}
     for entry in (e for e in entries if e.dtype in _DTYPES):
         raw = np.fromfile(path, np.uint8, entry.size, offset=entry.offset)
-        _need(raw.size == entry.size, f"ends inside tensor {entry.name}")
-        _check_crc(raw, entry.crc, f"tensor {entry.name}")
+        _need(raw.size == entry.size, f"ends inside tensor {entry.name!r}")
+        _check_crc(raw, entry.crc, f"tensor {entry.name!r}")
         arrays[entry.name] = raw.view(_DTYPES[entry.dtype]).reshape(entry.shape)
     return arrays
 
@@ -221,54 +208,43 @@ def _message(data: bytes) -> tuple[dict[int, int], dict[int, list[bytes]]]:
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     """Read a base-128 integer of at most 64 bits; return it and the position after it."""
     value = 0
-    for shift in range(0, 70, 7):
-        byte, position = _take(data, position, 1)
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            break
-    _need(byte[0] < 0x80 and value < 2**64, "a varint has more than 64 bits")
-    return value, position
+    for index, byte in enumerate(data[position : position + 10]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80 and value < 2**64:
+            return value, position + index + 1
+    raise CheckpointError(f"byte {position} of a record starts no 64-bit varint", hint=_DAMAGED)
 
 
 def _take(data: bytes, position: int, size: int) -> tuple[bytes, int]:
     """Return ``size`` bytes and the position after them, or fail where there are fewer."""
-    end = position + size
-    _need(end <= len(data), f"a record of {len(data)} bytes ends before its byte {end}")
-    return data[position:end], end
+    _need(position + size <= len(data), f"{len(data)} bytes end inside {size} at byte {position}")
+    return data[position : position + size], position + size
 
 
 def _check_crc(data: np.ndarray, stored: int, what: str) -> None:
-    """Compare the masked CRC32C (LevelDB ``util/crc32c.h``) of the data with the stored one."""
-    crc = _crc32c(data)
+    """Compare the CRC32C of the data, masked as in LevelDB ``util/crc32c.h``, with the stored."""
+    # From a state of 0, a CRC is linear: leading zeros change nothing, a byte adds (XOR) what its
+    # place in the lane makes of it, and the CRC so far acts like 4 bytes at the next lane's start.
+    padding = np.zeros(-(_SEED.size + data.size) % _LANE, np.uint8)
+    lanes = np.concatenate([padding, _SEED, data]).reshape(-1, _LANE)
+    sums = np.zeros(len(lanes), np.uint32)
+    for table, column in zip(_tables(), np.ascontiguousarray(lanes.T), strict=True):
+        sums ^= table[column]
+    crc, (a, b, c, d) = 0, _tables()[:4].tolist()
+    for lane in sums.tolist():
+        crc = lane ^ a[crc & 255] ^ b[crc >> 8 & 255] ^ c[crc >> 16 & 255] ^ d[crc >> 24]
+    crc ^= 0xFFFFFFFF
     masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
     _need(masked == stored, f"{what} has checksum {masked:#010x}, expected {stored:#010x}")
 
 
 @cache
-def _tables() -> tuple[np.ndarray, list[list[int]]]:
-    """Return the CRC's byte table and, for each byte of a state, its shift by one lane."""
-    table = np.arange(256, dtype=np.uint32)
+def _tables() -> np.ndarray:
+    """Return what a byte [place in a lane, value] adds to the CRC at the end of the lane."""
+    table: np.ndarray = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        table = (table >> 1) ^ (table & 1) * np.uint32(_POLYNOMIAL)
-    shift = np.arange(256, dtype=np.uint32) << np.array([[0], [8], [16], [24]], np.uint32)
-    for _ in range(_LANE):
-        shift = table[shift & 0xFF] ^ (shift >> 8)
-    return table, shift.tolist()
-
-
-def _crc32c(data: np.ndarray) -> int:
-    """CRC32C of bytes, cut into lanes that advance together."""
-    # A CRC that starts from 0 is linear: leading zeros change nothing, and the states of the lanes
-    # add up (XOR) once each is shifted by the lanes that follow it.
-    table, (first, second, third, fourth) = _tables()
-    seed = np.frombuffer(_SEED, np.uint8)
-    padding = np.zeros(-(seed.size + data.size) % _LANE, np.uint8)
-    lanes = np.concatenate([padding, seed, data]).reshape(-1, _LANE)
-    states = np.zeros(len(lanes), np.uint32)
-    for column in np.ascontiguousarray(lanes.T):
-        states = table[(states ^ column) & 0xFF] ^ (states >> 8)
-    crc = 0
-    for state in states.tolist():
-        crc = first[crc & 255] ^ second[crc >> 8 & 255] ^ third[crc >> 16 & 255] ^ fourth[crc >> 24]
-        crc ^= state
-    return crc ^ 0xFFFFFFFF
+        table = (table >> 1) ^ (table & 1) * np.uint32(0x82F63B78)  # Castagnoli, bit-reflected
+    rows = [table]
+    for _ in range(_LANE - 1):
+        rows.append(table[rows[-1] & 0xFF] ^ (rows[-1] >> 8))
+    return np.array(rows[::-1])

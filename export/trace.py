@@ -1,0 +1,104 @@
+"""From a potential to one traced function: tables in, per-atom energies, forces and virial out.
+
+The only gradient leaf is ``edge_vectors``; forces and virial are sums of its gradient g = ∂E/∂r_ij
+(``docs/conventions.md``): F_i = Σ_out g − Σ_in g, W = Σ r ⊗ g.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+import torch.fx.experimental._config as symbolic_shapes
+from torch import Tensor, nn
+from torch._decomp import core_aten_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from m3compress.models.graph import TableGraph
+from m3compress.models.network import M3GNet
+from m3compress.models.three_body import ThreeBodyForm
+
+#: Inputs of the exported graph in order.
+INPUT_NAMES: Final = (
+    "species",
+    "neighbors",
+    "mask",
+    "edge_vectors",
+    "incoming",
+    "incoming_mask",
+)
+#: Outputs of the exported graph in order.
+OUTPUT_NAMES: Final = ("energies", "forces", "virial")
+
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+class ForceField(nn.Module):
+    """Energies, forces and virial of one padded table (shapes as in the manifest)."""
+
+    def __init__(self, network: M3GNet, form: ThreeBodyForm) -> None:
+        super().__init__()
+        self.network = network
+        self.form = form
+
+    def forward(
+        self,
+        species: Tensor,
+        neighbors: Tensor,
+        mask: Tensor,
+        edge_vectors: Tensor,
+        incoming: Tensor,
+        incoming_mask: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :data:`INPUT_NAMES` and :data:`OUTPUT_NAMES`."""
+        leaf = edge_vectors.detach().requires_grad_()
+        graph = TableGraph(neighbors, mask, leaf, incoming, incoming_mask)
+        energies = self.network(graph, species, self.form)
+        (gradient,) = torch.autograd.grad(energies.sum(), leaf)
+        forces = graph.sum_to_centers(gradient) - graph.sum_to_neighbors(gradient)
+        virial = edge_vectors.reshape(-1, 3).T @ gradient.reshape(-1, 3)
+        return energies.detach(), forces, virial
+
+
+def example_inputs(n_atoms: int, width: int, width_in: int, dtype: torch.dtype) -> Inputs:
+    """Inputs of the right shapes for tracing; their values do not end up in the graph."""
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.zeros(n_atoms, dtype=torch.int64),
+        torch.randint(0, n_atoms, (n_atoms, width), generator=generator),
+        torch.ones(n_atoms, width, dtype=dtype),
+        torch.randn(n_atoms, width, 3, generator=generator, dtype=dtype) + 2.0,
+        torch.randint(0, n_atoms * width, (n_atoms, width_in), generator=generator),
+        torch.ones(n_atoms, width_in, dtype=dtype),
+    )
+
+
+def trace(network: M3GNet, form: ThreeBodyForm) -> torch.export.ExportedProgram:
+    """Trace energy and its gradient into one program with dynamic n_atoms, K and K_in.
+
+    ``make_fx`` records the backward pass as ordinary operators; ``torch.export`` then sees no autograd.
+    Duck-shaping is off, so that two sizes that happen to be equal here stay independent.
+
+    Args:
+        network: A network in the precision of the exported file.
+        form: Any form that exists on padded tables.
+    """
+    dtype = network.scales.dtype
+    field = ForceField(network, form)
+    n, k, k_in = (torch.export.Dim(name, min=1) for name in ("n_atoms", "K", "K_in"))
+    dynamic_shapes = ({0: n}, {0: n, 1: k}, {0: n, 1: k}, {0: n, 1: k}, {0: n, 1: k_in}, {0: n, 1: k_in})
+    with symbolic_shapes.patch(use_duck_shape=False):
+        graph = make_fx(
+            field,
+            tracing_mode="symbolic",
+            decomposition_table=_decompositions(),
+            _allow_non_fake_inputs=True,
+        )(*example_inputs(7, 5, 6, dtype))
+        return torch.export.export(
+            graph, example_inputs(9, 8, 10, dtype), dynamic_shapes=dynamic_shapes
+        )
+
+
+def _decompositions() -> dict[torch._ops.OperatorBase, Callable[..., object]]:
+    return dict(core_aten_decompositions())

@@ -1,0 +1,147 @@
+"""The one way in: a path or a Hugging Face name of any known format → a potential."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from m3compress.errors import CheckpointError, ConventionError, MissingDependencyError
+from m3compress.models.config import convention as convention_named
+from m3compress.models.potential import Potential
+from m3compress.models.readers.matgl import FILES as MATGL_FILES
+from m3compress.models.readers.matgl import looks_like_matgl, read_matgl
+from m3compress.models.readers.mattersim import looks_like_mattersim, read_mattersim
+from m3compress.models.readers.native import looks_like_native, read_native
+from m3compress.models.readers.tensorflow import looks_like_tensorflow, read_tensorflow
+
+FORMATS = (
+    "a matgl directory (model.pt, state.pt, model.json)",
+    "the original TensorFlow directory (m3gnet.json, m3gnet.index, m3gnet.data-*)",
+    "a MatterSim .pth file",
+    "an m3compress .m3c.safetensors file",
+    "a Hugging Face name (org/name, or M3GNet-...)",
+)
+
+#: Organisation in which matgl ≥ 4 looks for a bare name (``HF_MATGL_ORG``, matgl/utils/io.py).
+HUB_ORGANISATION = "materialyze"
+
+_ARTEFACTS = (".onnx", ".m3c.json", ".plan", ".engine")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_BARE_NAME = re.compile(r"M3GNet-[\w.-]+")
+_FILE_SUFFIXES = (".pt", ".pth", ".json", ".safetensors", ".index", ".npz", ".ckpt", ".h5", ".zip")
+
+
+def read_model(source: str | Path, *, convention: str | None = None) -> Potential:
+    """Read a potential of any known format.
+
+    Args:
+        source: A path, or a name on the Hugging Face hub (``org/name``; a bare ``M3GNet-...`` is
+            looked for where matgl does). What exists as a path is never taken for a name.
+        convention: Name of the convention, where the user knows better than the evidence. Only
+            matgl's files leave it open.
+
+    Returns:
+        The potential in float64 in its convention.
+
+    Raises:
+        CheckpointError: If there is no such file or model, or it is damaged or of no known format.
+        UnsupportedModelError: If it is not an M3GNet that can be treated exactly.
+        ConventionError: If ``convention`` is unknown or contradicts the format, or the evidence
+            does not decide.
+        MissingDependencyError: If a name is given and ``huggingface_hub`` is not installed.
+    """
+    if convention is not None:
+        convention_named(convention)
+    path = Path(source).expanduser()
+    if path.exists():
+        return _read_path(path, convention)
+    name = _hub_name(str(source))
+    if name is None:
+        raise CheckpointError(
+            f"{path} does not exist", hint=f"give the path of {', or '.join(FORMATS)}"
+        )
+    potential = _read_path(_download(name), convention)
+    return replace(potential, provenance=replace(potential.provenance, path=f"hf://{name}"))
+
+
+def _read_path(path: Path, convention: str | None) -> Potential:
+    if looks_like_native(path):
+        return _in_convention(read_native(path), convention)
+    # Before matgl's: both hold a .json, and only this one has a name of its own.
+    if looks_like_tensorflow(path):
+        return _in_convention(read_tensorflow(path), convention)
+    if looks_like_matgl(path):
+        from m3compress.models.detection import decide_convention
+
+        return decide_convention(read_matgl(path), convention)
+    if looks_like_mattersim(path):
+        return _in_convention(read_mattersim(path), convention)
+    if path.name.endswith(_ARTEFACTS):
+        raise CheckpointError(
+            f"{path} is an exported model, not a checkpoint: its network cannot be read back",
+            hint="look at it with `m3compress inspect`, or run it with m3compress.Calculator",
+        )
+    raise CheckpointError(f"{path} is of an unknown format", hint=f"known are {', '.join(FORMATS)}")
+
+
+def _in_convention(potential: Potential, requested: str | None) -> Potential:
+    """The potential, if nobody asks for another convention than the one its format has.
+
+    Raises:
+        ConventionError: If somebody does.
+    """
+    known = potential.config.convention.name
+    if requested not in (None, known):
+        raise ConventionError(
+            f"convention {requested!r} contradicts {potential.provenance.path}, "
+            f"a {potential.provenance.format} file with convention {known!r}",
+            hint="leave --convention out; only matgl's files leave the convention open",
+        )
+    return potential
+
+
+def _hub_name(source: str) -> str | None:
+    """``org/name`` if ``source`` can be a name on the hub rather than a path that is missing."""
+    if source.lower().endswith((*_FILE_SUFFIXES, *_ARTEFACTS)):
+        return None
+    if _BARE_NAME.fullmatch(source):
+        return f"{HUB_ORGANISATION}/{source}"
+    if _HUB_NAME.fullmatch(source) and not Path(source).parent.is_dir():
+        return source
+    return None
+
+
+def _download(name: str) -> Path:
+    """Fetch matgl's three files of a repository on the hub (or find them in its cache).
+
+    Raises:
+        MissingDependencyError: If ``huggingface_hub`` is not installed.
+        CheckpointError: If there is no such model, or no way to it.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import RepositoryNotFoundError
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{name} is not a path, and a name on the Hugging Face hub needs huggingface_hub",
+            hint="pip install huggingface_hub, or give a path",
+        ) from error
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=list(MATGL_FILES)))
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"there is neither a path {name} nor a public model of that name on the hub",
+            hint="matgl.get_available_pretrained_models() lists the names",
+        ) from error
+    except Exception as error:  # the hub's own errors, and those of whatever carries its requests
+        raise CheckpointError(
+            f"{name} could not be downloaded: {(str(error).splitlines() or [repr(error)])[0]}",
+            hint="is there a network? Otherwise download the files elsewhere and give their folder",
+        ) from error
+    if not looks_like_matgl(folder):
+        raise CheckpointError(
+            f"{name} on the Hugging Face hub holds none of {', '.join(MATGL_FILES)}",
+            hint="only matgl's models are read from the hub",
+        )
+    return folder

@@ -1,0 +1,111 @@
+"""Structures and untrained networks that the tests of the models share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+
+from m3compress.models.config import CONVENTIONS, M3GNetConfig
+from m3compress.models.network import M3GNet
+from m3compress.models.potential import Potential, Provenance
+from m3compress.models.three_body import TRIPLETS
+
+ELEMENTS = ("H", "C", "O", "Na", "Cl", "Si", "Ti")
+
+#: A small network in the shape of the original M3GNet; edge and node widths differ on purpose.
+SMALL = {
+    "elements": ELEMENTS,
+    "cutoff": 5.0,
+    "three_body_cutoff": 4.0,
+    "max_n": 3,
+    "max_l": 3,
+    "n_blocks": 2,
+    "node_width": 10,
+    "edge_width": 12,
+    "hidden": (16,),
+    "readout_hidden": (16, 16),
+    "edge_basis": "smooth",
+    "triplet_basis": "bessel",
+    "edge_bias": False,
+    "message_activation": "silu",
+}
+
+
+@pytest.fixture(scope="session")
+def structures() -> dict[str, Atoms]:
+    """Cells of many kinds from :data:`ELEMENTS`; no pair lies on a cutoff that the tests use."""
+    triclinic = Atoms(
+        "NaClOTi",
+        scaled_positions=[[0, 0, 0], [0.5, 0.45, 0.1], [0.2, 0.6, 0.55], [0.7, 0.15, 0.6]],
+        cell=[[3.9, 0.3, -0.2], [1.1, 4.2, 0.4], [-0.6, 0.8, 4.6]],
+        pbc=True,
+    )
+    self_images = Atoms("Si", cell=[[2.52, 0, 0], [0.2, 2.61, 0], [0.1, 0.3, 2.73]], pbc=True)
+    cluster = Atoms(
+        "OH2CNaH",
+        positions=[
+            [0, 0, 0],
+            [0.95, 0.1, 0],
+            [-0.3, 0.9, 0.1],
+            [2.1, -1.2, 0.8],
+            [-2.2, -0.9, 1.4],
+            [3.2, 0.2, -0.9],
+        ],
+    )
+    salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((2, 2, 2))
+    salt.rattle(0.1, seed=1)
+    mixed = bulk("Si", "diamond", a=5.43).repeat((2, 2, 1))
+    mixed.numbers[::3] = 8
+    mixed.numbers[1::4] = 22
+    mixed.rattle(0.2, seed=2)
+    return {
+        "triclinic": triclinic,
+        "self-images": self_images,
+        "cluster": cluster,
+        "salt": salt,
+        "mixed": mixed,
+    }
+
+
+@pytest.fixture(scope="session")
+def random_potential() -> Callable[..., Potential]:
+    """Make a random potential whose three-body block matters: ``make(seed, dialect, **sizes)``."""
+
+    def make(seed: int = 0, dialect: str = "tf", **sizes: object) -> Potential:
+        config = M3GNetConfig(**{**SMALL, **sizes}, convention=CONVENTIONS[dialect])
+        network = M3GNet(config).to(torch.float64)
+        randomize(network, seed)
+        return Potential(
+            network=network.eval().requires_grad_(requires_grad=False),
+            form=TRIPLETS,
+            element_energies=np.linspace(-3.0, 2.0, len(config.elements)),
+            energy_offset=0.25,
+            provenance=Provenance(format="random", path="nowhere", sha256="0" * 64),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def randomize_weights() -> Callable[[torch.nn.Module, int], None]:
+    """Draw the weights of a network of any package so that forces are some eV/Å."""
+    return randomize
+
+
+def randomize(network: torch.nn.Module, seed: int) -> None:
+    """Weights of about unit gain; more in the three-body block, which is otherwise a correction."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            gain = 4.0 if "three_body" in name else 1.5
+            if "embedding" in name and parameter.ndim == 2 and "edge" not in name:
+                scale = 1.0
+            else:
+                scale = gain / parameter.shape[1] ** 0.5 if parameter.ndim == 2 else 0.3
+            parameter.copy_(drawn * scale)
