@@ -290,10 +290,17 @@ def _silu_backward(low: Lowering, node: fx.Node) -> str:
 
 
 def _sigmoid_backward(low: Lowering, node: fx.Node) -> str:
-    gradient, result = (low.name(a) for a in node.args[:2])
-    one = low.name(1.0, node)
-    slope = low.builder.node("Mul", [result, low.builder.node("Sub", [one, result])])
-    return low.builder.node("Mul", [gradient, slope])
+    """g · σ · (1 − σ); for g = u · w with w · σ at hand (a gated MLP), u · (w · σ) · (1 − σ)."""
+    gradient, result = node.args[:2]
+    rest = low.builder.node("Sub", [low.name(1.0, node), low.name(result)])
+    if gradient.target is aten.mul.Tensor:
+        for u, w in (gradient.args[:2], gradient.args[1::-1]):
+            product = low.builder.existing("Mul", [low.name(w), low.name(result)])
+            if product is not None:
+                scaled = low.builder.node("Mul", [low.name(u), product])
+                return low.builder.node("Mul", [scaled, rest])
+    slope = low.builder.node("Mul", [low.name(result), rest])
+    return low.builder.node("Mul", [low.name(gradient), slope])
 
 
 def _matrix_product(low: Lowering, node: fx.Node) -> str:
@@ -310,7 +317,7 @@ def _view(low: Lowering, node: fx.Node) -> str:
 
 
 def _expand(low: Lowering, node: fx.Node) -> str:
-    if all(_broadcasts(user, node) for user in node.users):
+    if _same_shape(node, node.args[0]) or all(_broadcasts(user, node) for user in node.users):
         return low.name(node.args[0])
     sizes = [s if s != -1 else _tensor(node.args[0]).shape[i] for i, s in enumerate(node.args[1])]
     return low.builder.node("Expand", [low.name(node.args[0]), low.shape(sizes)])

@@ -1,7 +1,8 @@
 """The manifest: what an exported file is, in one versioned document.
 
-It is written beside the file (``model.m3c.json``) and inside it (ONNX ``metadata_props["m3compress"]``), except
-for the hash of the file itself, which can only stand beside it. Needs neither torch nor onnx.
+It is written beside the file (``model.m3c.json``) and inside it (ONNX ``metadata_props["m3compress"]``). What is
+said *about* the finished file (its hash, its parity, whether the gate passed it) stands beside it only: inside,
+it would change the file that it is about. Needs neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION: Final = 1
 #: Key of the manifest in ONNX metadata_props.
 METADATA_KEY: Final = "m3compress"
+#: Fields of the manifest that are not repeated inside the file.
+BESIDE_ONLY: Final = ("artefact_sha256", "parity", "gate")
 ONNX_SUFFIX: Final = ".m3c.onnx"
 MANIFEST_SUFFIX: Final = ".m3c.json"
 

@@ -50,6 +50,10 @@ class OnnxBuilder:
             self._memo[key] = output
         return self._memo[key]
 
+    def existing(self, op: str, inputs: Sequence[str]) -> str | None:
+        """Output of an equal node without attributes, if there is one."""
+        return self._memo.get((op, tuple(inputs), ()))
+
     def forget(self) -> None:
         """Stop merging later nodes with earlier ones."""
         self._memo.clear()

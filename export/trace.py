@@ -6,13 +6,11 @@ The only gradient leaf is ``edge_vectors``; forces and virial are sums of its gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import torch
 import torch.fx.experimental._config as symbolic_shapes
-from torch import Tensor, nn
-from torch._decomp import core_aten_decompositions
+from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from m3compress.models.graph import TableGraph
@@ -74,31 +72,17 @@ def example_inputs(n_atoms: int, width: int, width_in: int, dtype: torch.dtype) 
     )
 
 
-def trace(network: M3GNet, form: ThreeBodyForm) -> torch.export.ExportedProgram:
-    """Trace energy and its gradient into one program with dynamic n_atoms, K and K_in.
+def trace(network: M3GNet, form: ThreeBodyForm) -> fx.GraphModule:
+    """Record energy and its gradient as one graph of operators with dynamic n_atoms, K and K_in.
 
-    ``make_fx`` records the backward pass as ordinary operators; ``torch.export`` then sees no autograd.
-    Duck-shaping is off, so that two sizes that happen to be equal here stay independent.
+    ``make_fx`` records the backward pass as ordinary operators. Duck-shaping is off, so that two sizes that
+    happen to be equal in the example stay independent.
 
     Args:
         network: A network in the precision of the exported file.
         form: Any form that exists on padded tables.
     """
-    dtype = network.scales.dtype
-    field = ForceField(network, form)
-    n, k, k_in = (torch.export.Dim(name, min=1) for name in ("n_atoms", "K", "K_in"))
-    dynamic_shapes = ({0: n}, {0: n, 1: k}, {0: n, 1: k}, {0: n, 1: k}, {0: n, 1: k_in}, {0: n, 1: k_in})
     with symbolic_shapes.patch(use_duck_shape=False):
-        graph = make_fx(
-            field,
-            tracing_mode="symbolic",
-            decomposition_table=_decompositions(),
-            _allow_non_fake_inputs=True,
-        )(*example_inputs(7, 5, 6, dtype))
-        return torch.export.export(
-            graph, example_inputs(9, 8, 10, dtype), dynamic_shapes=dynamic_shapes
-        )
-
-
-def _decompositions() -> dict[torch._ops.OperatorBase, Callable[..., object]]:
-    return dict(core_aten_decompositions())
+        return make_fx(
+            ForceField(network, form), tracing_mode="symbolic", _allow_non_fake_inputs=True
+        )(*example_inputs(7, 5, 6, network.scales.dtype))

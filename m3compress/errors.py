@@ -40,7 +40,7 @@ class ConventionError(M3CompressError):
 
 
 class StructureError(M3CompressError):
-    """A structure cannot be evaluated: unknown element, no atoms, NaN, coincident atoms, bad cell."""
+    """A structure that cannot be evaluated: unknown element, no atoms, NaN, coincident atoms."""
 
 
 class ArtefactError(M3CompressError):

@@ -112,10 +112,10 @@ class M3GNetConfig:
         """
         for name, largest in _LARGEST.items():
             value = getattr(self, name)
-            if not (isinstance(value, int) and 0 < value <= largest):
+            if not (type(value) is int and 0 < value <= largest):
                 raise CheckpointError(f"{name} is {value}, expected an integer from 1 to {largest}")
         for width in (*self.hidden, *self.readout_hidden):
-            if not (isinstance(width, int) and 0 < width <= _LARGEST["node_width"]):
+            if not (type(width) is int and 0 < width <= _LARGEST["node_width"]):
                 raise CheckpointError(f"a hidden width is {width}")
         if not 0 < self.cutoff < _LARGEST_CUTOFF:
             raise CheckpointError(

@@ -169,7 +169,8 @@ def _read_rows(values: Tensor, rows: Tensor) -> Tensor:
 def _sum_incoming(values: Tensor, incoming: Tensor, incoming_mask: Tensor) -> Tensor:
     """Σ over the slots that point at each atom: (n_atoms, K, width) → (n_atoms, width)."""
     flat = values.reshape(-1, values.shape[-1])
-    return (_read_rows(flat, incoming) * incoming_mask.unsqueeze(-1)).sum(1)
+    # As a product with the mask, masking and summing are one pass over memory.
+    return (incoming_mask.unsqueeze(1) @ _read_rows(flat, incoming)).squeeze(1)
 
 
 class _GatherNeighbors(torch.autograd.Function):

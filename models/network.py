@@ -56,12 +56,13 @@ class GatedMLP(nn.Module):
             edges: e, shape (*edges, edge_width).
 
         Returns:
-            Shape (*edges, widths[-1]).
+            Shape (*edges, widths[-1]), in the precision of ``edges``.
         """
-        return self._finish(
+        result = self._finish(
             _split_linear(self.value[0], graph, atoms, edges),
             _split_linear(self.gate[0], graph, atoms, edges),
         )
+        return result.to(edges.dtype)
 
     @staticmethod
     def _first(layers: nn.ModuleList, x: Tensor) -> Tensor:
@@ -77,11 +78,14 @@ class GatedMLP(nn.Module):
 
 
 def _split_linear(layer: nn.Module, graph: Graph, atoms: Tensor, edges: Tensor) -> Tensor:
+    """W [v_i, v_j, e_ij] + b in the precision of the layer; the atom parts in that of the atoms."""
     weight, bias = layer.weight, layer.bias
     width = atoms.shape[-1]
-    center, neighbor, edge = weight.split([width, width, weight.shape[1] - 2 * width], dim=1)
-    from_atoms = graph.from_neighbors(atoms @ neighbor.T) + graph.from_centers(atoms @ center.T + bias)
-    return edges @ edge.T + from_atoms
+    per_atom = weight.to(atoms.dtype)
+    center, neighbor = per_atom[:, :width], per_atom[:, width : 2 * width]
+    from_center = atoms @ center.T + bias.to(atoms.dtype)
+    from_atoms = graph.from_neighbors(atoms @ neighbor.T) + graph.from_centers(from_center)
+    return edges.to(weight.dtype) @ weight[:, 2 * width :].T + from_atoms.to(weight.dtype)
 
 
 class ThreeBody(nn.Module):
@@ -225,6 +229,20 @@ class M3GNet(nn.Module):
         gated_at_center = self.config.convention.gate_atom == "center"
         ungated = three_body_sum(triplets, None, form) if gated_at_center else None
         return Geometry(graph, basis, triplets, ungated)
+
+
+def with_half_mlps(network: M3GNet) -> M3GNet:
+    """A copy whose edge and node updates compute in float16; geometry, sums and energies stay as they are.
+
+    Args:
+        network: A network in float32.
+    """
+    mixed = M3GNet(network.config).to(network.scales.dtype)
+    mixed.load_state_dict(network.state_dict())
+    for block in mixed.blocks:
+        block.edge_update.half()
+        block.node_update.half()
+    return mixed.eval().requires_grad_(requires_grad=False)
 
 
 def _make_basis(kind: str, config: M3GNetConfig, smooth_size: int) -> nn.Module:

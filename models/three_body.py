@@ -228,10 +228,29 @@ def _misrouted(geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None)
     ``layers/_three_body.py`` and ``graph/_compute_dgl.py``). The result depends on the edge order.
     """
     pruned = torch.nonzero(geometry.inside).squeeze(-1)
-    a, b = list_triplets(graph.centers[pruned], torch.ones_like(pruned, dtype=torch.bool))
+    owners = graph.centers[pruned]
+    a, b = list_triplets(owners, torch.ones_like(pruned, dtype=torch.bool))
     cosine = (geometry.unit[pruned[a]] * geometry.unit[pruned[b]]).sum(-1, keepdim=True)
     terms = geometry.radial[pruned[b]] * geometry.taper[a] * geometry.taper[b]
     if gate is not None:
         terms = terms * gate[graph.neighbors[b]]
     terms = _times_legendre(terms, cosine, geometry.max_l) * geometry.norms
-    return torch.zeros_like(geometry.radial).index_add(0, a, terms)
+    return torch.zeros_like(geometry.radial).index_add(0, _misrouted_targets(owners)[a], terms)
+
+
+def _misrouted_targets(owners: Tensor) -> Tensor:
+    """Row of the full list to which the sum of each pruned edge is added.
+
+    matgl expands counts of triplets per edge into row numbers and skips counts of zero, so that every
+    edge that is alone at its centre moves all later rows up by one; of a run of lone edges at the very
+    start, one still counts (matgl 2.0.4, ``utils/maths.py``, ``get_segment_indices_from_n``).
+
+    Args:
+        owners: Centre of every pruned edge, sorted, shape (n_pruned,).
+    """
+    position = torch.arange(len(owners))
+    if not len(owners):
+        return position
+    lone = (torch.bincount(owners)[owners] == 1).to(torch.int64)
+    before = torch.cumsum(lone, 0) - lone
+    return torch.clamp(position - before + lone[0], max=len(owners) - 1, min=0)

@@ -99,7 +99,7 @@ def inverse_cell(cell: np.ndarray) -> np.ndarray:
     """Invert a cell by cofactors, with pymatgen's arithmetic to the last bit.
 
     An atom on a cell face has a fractional coordinate of 0 ± rounding, whose floor, and so the
-    order of its bonds, hangs on that bit: `numpy.linalg.inv` fails for some perfect crystals.
+    order of its bonds, hangs on that bit: `numpy.linalg.inv` goes wrong in some crystals.
     """
     (a, b, c), (d, e, f), (g, h, i) = cell
     scale = 1.0 / (a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g))

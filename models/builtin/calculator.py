@@ -1,4 +1,4 @@
-"""A plain ASE calculator around a PyTorch potential, for making frames and for checking the result."""
+"""A plain ASE calculator around a PyTorch potential, to make frames and to check the result."""
 
 from __future__ import annotations
 

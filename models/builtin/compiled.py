@@ -2,8 +2,8 @@
 
 The loss contains forces, so its gradient is a second derivative, which ``torch.compile`` does not
 differentiate through. Here the step is traced down to plain tensor operations first, derivatives
-included; the compiler then fuses the hundreds of element-wise operations of each SiLU. About twice as fast
-as eager on a CPU, after some minutes of compiling, which are cached on disk.
+included; the compiler then fuses the element-wise operations of every SiLU. About twice as fast as
+eager on a CPU, after some minutes of compiling, which are cached on disk.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from torch.func import functional_call
 from torch.fx.experimental import _config as symbolic_shapes
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from m3compress.models.builtin.dataset import Batch
+from m3compress.models.builtin.dataset import Batch, NetworkFunction
 from m3compress.models.graph import Graph
 from m3compress.models.network import M3GNet
 from m3compress.models.three_body import ThreeBodyForm
 
-#: A network in the sense of the loss: (graph, species, form) → energies of the atoms.
-NetworkFunction = Callable[[Graph, Tensor, ThreeBodyForm], Tensor]
 Step = Callable[[Batch], tuple[Tensor, ...]]
 
 _FIELDS = tuple(field.name for field in fields(Batch))

@@ -16,6 +16,9 @@ from m3compress.models.neighbors import FloatArray, find_edges
 from m3compress.models.three_body import ThreeBodyForm
 from m3compress.units import VOIGT
 
+#: A network in the sense of a loss: (graph, species, form) → energies of the atoms in eV.
+NetworkFunction = Callable[[Graph, Tensor, ThreeBodyForm], Tensor]
+
 _ROWS = torch.tensor([row for row, _ in VOIGT])
 _COLUMNS = torch.tensor([column for _, column in VOIGT])
 
@@ -50,7 +53,7 @@ class Batch:
 
     def predict(
         self,
-        network: Callable[[Graph, Tensor, ThreeBodyForm], Tensor],
+        network: NetworkFunction,
         form: ThreeBodyForm,
         *,
         training: bool = False,
@@ -70,7 +73,8 @@ class Batch:
         energies = atomic.new_zeros(n_structures).index_add(0, self.owners, atomic)
         forces = torch.zeros_like(self.forces).index_add(0, self.centers, pull)
         forces = forces.index_add(0, self.neighbors, pull, alpha=-1)
-        outer = self.vectors[:, _ROWS] * pull[:, _COLUMNS] + self.vectors[:, _COLUMNS] * pull[:, _ROWS]
+        outer = self.vectors[:, _ROWS] * pull[:, _COLUMNS]
+        outer = outer + self.vectors[:, _COLUMNS] * pull[:, _ROWS]
         edge_owners = self.owners[self.centers]
         virials = outer.new_zeros(n_structures, 6).index_add(0, edge_owners, outer) / 2
         return energies, forces, virials / self.volumes[:, None]
@@ -122,7 +126,7 @@ def fit_references(frames: Sequence[Atoms], elements: Sequence[str]) -> FloatArr
 
     The values are rounded to float32, which is what the file will hold.
     """
-    counts = np.array([[np.sum(frame.symbols == symbol) for symbol in elements] for frame in frames])
+    counts = np.array([[np.sum(frame.symbols == name) for name in elements] for frame in frames])
     sizes = counts.sum(1, keepdims=True)
     energies = np.array([frame.get_potential_energy() for frame in frames])
     solution = np.linalg.lstsq(counts / sizes, energies / sizes[:, 0], rcond=None)[0]

@@ -1,7 +1,8 @@
 """Write a potential in matgl's own format: ``model.pt`` (arguments), ``state.pt``, ``model.json``.
 
 The files are what ``Potential.save`` of matgl 4.1 writes for the same network, so that
-``matgl.load_model`` reads them; names are the inverse of those in :mod:`m3compress.models.readers.matgl`.
+``matgl.load_model`` reads them; names are the inverse of those in
+:mod:`m3compress.models.readers.matgl`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ _PATTERNS = (
 )
 
 
-def save_matgl(potential: Potential, directory: Path, metadata: dict[str, Any] | None = None) -> None:
+def save_matgl(
+    potential: Potential, directory: Path, metadata: dict[str, Any] | None = None
+) -> None:
     """Write the three files of a potential; each is complete or absent.
 
     Args:
@@ -134,7 +137,9 @@ def state_dict(potential: Potential) -> dict[str, Tensor]:
         "data_std": potential.network.scales[0].detach().clone().to(torch.float32),
         "model.bond_expansion.rbf.cutoff": cutoff,
         "model.basis_expansion.sbf.cutoff": cutoff.clone(),
-        "element_refs.property_offset": torch.tensor(potential.element_energies, dtype=torch.float32),
+        "element_refs.property_offset": torch.tensor(
+            potential.element_energies, dtype=torch.float32
+        ),
     }
     for name, value in potential.network.state_dict().items():
         if name != "scales":
@@ -147,8 +152,7 @@ def _matgl_name(name: str) -> str:
     for pattern, replacement in _PATTERNS:
         theirs, matched = re.subn(rf"^{pattern}$", replacement, name)
         if matched:
-            theirs = re.sub(r"\.(value|gate)\.(\d+)\.", _double_index, theirs)
-            return theirs
+            return re.sub(r"\.(value|gate)\.(\d+)\.", _double_index, theirs)
     raise UnsupportedModelError(f"matgl's M3GNet has no counterpart of {name}")
 
 

@@ -1,8 +1,8 @@
-"""Train the built-in model: ``python -m m3compress.models.builtin.train --reference DIR --work DIR``.
+"""Train the built-in model: ``python -m m3compress.models.builtin.train``.
 
-Makes and labels frames (:mod:`.frames`), then fits a small M3GNet to their energies, forces and
-stresses. Everything is kept in the work directory; an interrupted run continues with ``--resume``, and
-gives the same weights as one that was not interrupted.
+Makes and labels frames (:mod:`.frames`), then fits a small M3GNet (:mod:`.recipe`) to their
+energies, forces and stresses. Everything is kept in the work directory; an interrupted run goes on
+with ``--resume``, in the same order as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,76 +20,32 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import huber_loss
 from torch.optim.swa_utils import AveragedModel
 
-from m3compress.models.builtin.compiled import NetworkFunction, Step, compile_step
-from m3compress.models.builtin.dataset import Batch, fit_references, join, to_batch
+from m3compress.models.builtin.compiled import Step, compile_step
+from m3compress.models.builtin.dataset import (
+    Batch,
+    NetworkFunction,
+    fit_references,
+    join,
+    to_batch,
+)
 from m3compress.models.builtin.frames import make_frames, read_frames
+from m3compress.models.builtin.recipe import (
+    CONFIG,
+    Settings,
+    initial_network,
+    loss_of,
+    running_average,
+)
 from m3compress.models.builtin.save import save_matgl
-from m3compress.models.config import CONVENTIONS, M3GNetConfig
-from m3compress.models.graph import EdgeGraph
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
 from m3compress.models.readers.tensorflow import read_tensorflow
-from m3compress.models.three_body import FACTORIZED, three_body_sum
+from m3compress.models.three_body import FACTORIZED
 from m3compress.units import MEV_PER_EV
 
 logger = logging.getLogger(__name__)
-
-WIDTH = 64
-
-CONFIG = M3GNetConfig(
-    elements=("O", "Si"),
-    cutoff=5.0,
-    three_body_cutoff=4.0,
-    max_n=5,
-    max_l=3,
-    n_blocks=2,
-    node_width=WIDTH,
-    edge_width=WIDTH,
-    hidden=(WIDTH, WIDTH),
-    readout_hidden=(WIDTH, WIDTH, WIDTH),
-    edge_basis="smooth",
-    triplet_basis="smooth",
-    edge_bias=True,
-    message_activation="identity",
-    convention=CONVENTIONS["matgl-4.1"],
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How to train.
-
-    Attributes:
-        epochs: Length of the learning-rate schedule.
-        batch_size: Structures in a batch.
-        learning_rate: Peak of the schedule.
-        warm_up: Fraction of the schedule over which the rate rises.
-        decay: Of the running average of the weights, per step.
-        largest_gradient: Norm at which gradients are clipped.
-        energy_weight: Of the Huber loss on eV/atom.
-        force_weight: Of the Huber loss on eV/Å.
-        stress_weight: Of the Huber loss on eV/Å³.
-        seed: Of the initial weights and of the order of the frames.
-    """
-
-    epochs: int = 120
-    batch_size: int = 5
-    learning_rate: float = 2e-3
-    warm_up: float = 0.02
-    decay: float = 0.998
-    largest_gradient: float = 5.0
-    energy_weight: float = 2.0
-    force_weight: float = 1.0
-    stress_weight: float = 10.0
-    seed: int = 20220101
-
-    def rate(self, progress: float) -> float:
-        """Learning rate at a fraction of the schedule: a short rise, then half a cosine."""
-        rise = min(1.0, (progress + 1e-4) / self.warm_up)
-        return self.learning_rate * rise * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 @dataclass(slots=True)
@@ -131,57 +86,11 @@ class Run:
 
 
 def start(settings: Settings, batches: list[Batch]) -> Run:
-    """A fresh network with an awake three-body channel, its average and its optimiser."""
-    torch.manual_seed(settings.seed)
-    network = M3GNet(CONFIG).to(torch.float32)
-    forces = torch.cat([batch.forces for batch in batches])
-    network.scales.fill_(float(forces.square().mean().sqrt()))
-    wake_three_body(network, join(batches[:: max(1, len(batches) // 50)]))
-    average = AveragedModel(network, multi_avg_fn=_running_average(settings.decay))
+    """A fresh network, its running average and its optimiser."""
+    network = initial_network(settings, batches)
+    average = AveragedModel(network, multi_avg_fn=running_average(settings.decay))
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     return Run(network, average, optimizer)
-
-
-@torch.no_grad()
-def wake_three_body(network: M3GNet, batch: Batch) -> None:
-    """Scale the initial weights of the three-body updates to inputs of unit size.
-
-    T is of the order of 0.01, so that the usual initial weights make a channel that says next to
-    nothing; the network then learns around it and angles stay unused.
-    """
-    graph = EdgeGraph(batch.centers, batch.neighbors, batch.vectors, len(batch.species))
-    geometry = network.describe(graph, FACTORIZED).triplets
-    if geometry is None:
-        return
-    for block in network.blocks:
-        gate = torch.sigmoid(block.three_body.atom_gate(network.embedding(batch.species)))
-        size = three_body_sum(geometry, gate, FACTORIZED).square().mean(0).sqrt()
-        for weight in block.three_body.update.parameters():
-            weight.div_(size)
-
-
-def _running_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Exponential average that forgets the first steps quickly."""
-
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
-        kept = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
-        with torch.no_grad():
-            for average, current in zip(averages, currents, strict=True):
-                average.lerp_(current, 1.0 - kept)
-
-    return update
-
-
-def loss_of(network: NetworkFunction, batch: Batch, settings: Settings) -> Tensor:
-    """Weighted sum of the Huber losses; energies count per atom."""
-    energies, forces, stresses = batch.predict(network, FACTORIZED, training=True)
-    return (
-        settings.energy_weight
-        * huber_loss(energies / batch.sizes, batch.energies / batch.sizes, delta=0.1)
-        / 0.1
-        + settings.force_weight * huber_loss(forces, batch.forces, delta=0.2) / 0.2
-        + settings.stress_weight * huber_loss(stresses, batch.stresses, delta=0.02) / 0.02
-    )
 
 
 def make_step(network: M3GNet, settings: Settings, batches: list[Batch], *, compiled: bool) -> Step:
@@ -206,7 +115,8 @@ def train_epoch(run: Run, step: Step, batches: list[Batch], settings: Settings) 
     chunks = np.array_split(order, math.ceil(len(order) / settings.batch_size))
     total = 0.0
     for index, chunk in enumerate(chunks):
-        progress = (run.epoch + index / len(chunks)) / settings.epochs
+        began = time.monotonic()
+        progress = settings.progress(run.epoch + index / len(chunks), run.seconds)
         for group in run.optimizer.param_groups:
             group["lr"] = settings.rate(progress)
         loss, *gradients = step(join([batches[i] for i in chunk]))
@@ -216,6 +126,7 @@ def train_epoch(run: Run, step: Step, batches: list[Batch], settings: Settings) 
         run.optimizer.step()
         run.average.update_parameters(run.network)
         total += float(loss) / len(chunks)
+        run.seconds += time.monotonic() - began
     run.epoch += 1
     return total
 
@@ -262,16 +173,13 @@ def keep_memory() -> None:
         logger.debug("this C library has no mallopt")
 
 
-def train(
-    work: Path, settings: Settings, *, resume: bool, minutes: float, compiled: bool
-) -> None:
+def train(work: Path, settings: Settings, *, resume: bool, compiled: bool) -> None:
     """Train on the frames of a work directory and save the averaged weights in matgl's format.
 
     Args:
         work: Holds ``frames``; gets ``checkpoint.pt`` and ``model``.
         settings: How to train.
         resume: Continue from the checkpoint, where there is one.
-        minutes: Stop (resumably) after this time.
         compiled: Compile the training step, which needs a C++ compiler.
     """
     frames = read_frames(work / "frames", "train")
@@ -279,33 +187,38 @@ def train(
     batches = [to_batch(frame, CONFIG, references) for frame in frames]
     held = [to_batch(f, CONFIG, references) for f in read_frames(work / "frames", "validation")]
     run = start(settings, batches)
+    step = make_step(run.network, settings, batches, compiled=compiled)
     if resume and (work / "checkpoint.pt").exists():
         run.load(work / "checkpoint.pt")
-    stop = time.monotonic() + 60 * minutes
-    step = make_step(run.network, settings, batches, compiled=compiled)
-    while run.epoch < settings.epochs and time.monotonic() < stop:
-        began = time.monotonic()
+    while settings.progress(run.epoch, run.seconds) < 1:
         loss = train_epoch(run, step, batches, settings)
-        run.seconds += time.monotonic() - began
         found: dict[str, Any] = {"loss": loss, **errors(run.average.module, held)}
         run.history.append(found)
         run.save(work / "checkpoint.pt", references)
         save_matgl(as_potential(run.average.module, references), work / "model")
         logger.info(
-            "epoch %d/%d  loss %.4f  validation: energy %.2f meV/atom, force %.1f meV/Å (%.2f %%)  %.0f s",
-            run.epoch, settings.epochs, loss,
-            found["energy_mae"], found["force_mae"], found["force_percent"], run.seconds,
-        )  # fmt: skip
+            "epoch %d/%d: loss %.4f, validation %.2f meV/atom, %.1f meV/Å (%.2f %%), %.0f s",
+            *(run.epoch, settings.epochs, loss, found["energy_mae"]),
+            *(found["force_mae"], found["force_percent"], run.seconds),
+        )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m m3compress.models.builtin.train", description=__doc__)
-    parser.add_argument("--reference", type=Path, required=True, help="TensorFlow checkpoint for the labels")
-    parser.add_argument("--work", type=Path, required=True, help="directory for frames and checkpoints")
-    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --work")
-    parser.add_argument("--epochs", type=int, default=Settings.epochs)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop, resumably, after this time")
+    parser = argparse.ArgumentParser(prog="python -m m3compress.models.builtin.train")
+    parser.add_argument(
+        "--reference", type=Path, required=True, help="TensorFlow checkpoint for the labels"
+    )
+    parser.add_argument(
+        "--work", type=Path, required=True, help="directory for frames and checkpoints"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue from the checkpoint in --work"
+    )
+    parser.add_argument("--epochs", type=int, default=Settings().epochs)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="length of the schedule in time"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--eager", action="store_true", help="do not compile (half the speed)")
     chosen = parser.parse_args(arguments)
@@ -314,12 +227,11 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(chosen.threads)
     reference = read_tensorflow(chosen.reference).with_form(FACTORIZED).to(torch.float32)
     make_frames(reference, chosen.work / "frames")
-    settings = replace(Settings(), epochs=chosen.epochs)
+    settings = replace(Settings(), epochs=chosen.epochs, minutes=chosen.minutes)
     train(
         chosen.work,
         settings,
         resume=chosen.resume,
-        minutes=chosen.minutes,
         compiled=not chosen.eager,
     )
 

@@ -15,6 +15,8 @@ from m3compress.errors import CheckpointError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.network import M3GNet
 
+_REBUILD_ARRAY: Any = np.zeros(0).__reduce__()[0]
+_REBUILD_SCALAR: Any = np.float64(0).__reduce__()[0]
 #: What a pickle of numpy numbers names; matgl up to 2.x saved ``element_refs`` as an array. Numpy 1
 #: wrote another module name than numpy 2. Arrays of objects stay refused: their dtype is absent.
 _NUMPY_GLOBALS: list[Any] = [
@@ -22,7 +24,7 @@ _NUMPY_GLOBALS: list[Any] = [
     np.dtype,
     *(
         (function, f"numpy.{core}.multiarray.{function.__name__}")
-        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+        for function in (_REBUILD_ARRAY, _REBUILD_SCALAR)
         for core in ("_core", "core")
     ),
     *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?")),

@@ -61,8 +61,11 @@ def read_matgl(path: Path) -> Potential:
         raise CheckpointError(f"{directory} does not hold a matgl model's arguments and state_dict")
     network_arguments = _network_arguments(description, arguments)
     state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    # A bare network (matgl.models.M3GNet.save) has no "model." prefix.
-    weights = {name.removeprefix("model."): value for name, value in state.items()}
+    # A bare network (matgl.models.M3GNet.save) has no "model." prefix; torch.compile adds another.
+    weights = {
+        name.removeprefix("model.").removeprefix("_orig_mod."): value
+        for name, value in state.items()
+    }
     config = _configure(network_arguments, weights)
     arrays = _rename(weights, config)
     std, mean = _scalar(state, arguments, "data_std", 1.0), _scalar(state, arguments, "data_mean", 0.0)
@@ -161,7 +164,7 @@ def _configure(found: Mapping[str, Any], weights: Mapping[str, Tensor]) -> M3GNe
             message_activation="identity",
             convention=PROVISIONAL,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"model.pt lacks or garbles an argument of M3GNet: {error}") from error
 
 
@@ -216,10 +219,10 @@ def _scalar(
     state: Mapping[str, Tensor], arguments: Mapping[str, Any], name: str, default: float
 ) -> float:
     value = state.get(name, arguments.get(name))
-    number = default if value is None else float(value)
-    if not np.isfinite(number):
-        raise CheckpointError(f"{name} is {number}, expected a finite number")
-    return number
+    number = np.asarray(default if value is None else value, dtype=np.float64)
+    if number.size != 1 or not np.isfinite(number).all():
+        raise CheckpointError(f"{name} is {number.tolist()}, expected one finite number")
+    return float(number.item())
 
 
 def _element_energies(

@@ -113,7 +113,7 @@ def _configure(arguments: Mapping[str, Any]) -> M3GNetConfig:
             message_activation="silu",
             convention=CONVENTIONS["mattersim"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"model_args lacks or garbles an argument: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ FORMATS = (
 #: Organisation in which matgl ≥ 4 looks for a bare name (``HF_MATGL_ORG``, matgl/utils/io.py).
 HUB_ORGANISATION = "materialyze"
 
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _ARTEFACTS = (".onnx", ".m3c.json", ".plan", ".engine")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _BARE_NAME = re.compile(r"M3GNet-[\w.-]+")
@@ -67,22 +69,34 @@ def read_model(source: str | Path, *, convention: str | None = None) -> Potentia
 
 def _read_path(path: Path, convention: str | None) -> Potential:
     if looks_like_native(path):
-        return _in_convention(read_native(path), convention)
-    # Before matgl's: both hold a .json, and only this one has a name of its own.
+        return _in_convention(_read(read_native, path), convention)
     if looks_like_tensorflow(path):
-        return _in_convention(read_tensorflow(path), convention)
+        return _in_convention(_read(read_tensorflow, path), convention)
     if looks_like_matgl(path):
+        undecided = _read(read_matgl, path)
         from m3compress.models.detection import decide_convention
 
-        return decide_convention(read_matgl(path), convention)
+        decided: Potential = decide_convention(undecided, convention)
+        return decided
     if looks_like_mattersim(path):
-        return _in_convention(read_mattersim(path), convention)
+        return _in_convention(_read(read_mattersim, path), convention)
     if path.name.endswith(_ARTEFACTS):
         raise CheckpointError(
             f"{path} is an exported model, not a checkpoint: its network cannot be read back",
             hint="look at it with `m3compress inspect`, or run it with m3compress.Calculator",
         )
     raise CheckpointError(f"{path} is of an unknown format", hint=f"known are {', '.join(FORMATS)}")
+
+
+def _read(reader: Callable[[Path], Potential], path: Path) -> Potential:
+    """Run a reader; what it did not foresee in a garbled file becomes an error about that file."""
+    try:
+        return reader(path)
+    except _UNFORESEEN as error:
+        raise CheckpointError(
+            f"{path} is garbled: {type(error).__name__}: {error}",
+            hint="copy or download it again; if it is sound, report this as a bug",
+        ) from error
 
 
 def _in_convention(potential: Potential, requested: str | None) -> Potential:

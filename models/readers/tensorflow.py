@@ -49,13 +49,13 @@ def read_tensorflow(path: Path) -> Potential:
     config, kept = _configure(settings)
     arrays = _rename(read_bundle(directory / BUNDLE))
     arrays["embedding.weight"] = arrays["embedding.weight"][kept]
-    arrays["scales"] = np.full(len(kept), float(settings["std"]))
+    arrays["scales"] = np.full(len(kept), _number(settings, "std"))
     references = np.asarray(settings["element_refs"], dtype=np.float64)
     return Potential(
         network=fill_network(config, arrays, str(directory)),
         form=native_form(config.convention),
         element_energies=references[kept],
-        energy_offset=float(settings["mean"]),
+        energy_offset=_number(settings, "mean"),
         provenance=Provenance(
             format="tensorflow",
             path=str(path),
@@ -79,6 +79,13 @@ def _read_settings(path: Path) -> dict[str, Any]:
         if settings.get(variant):
             raise UnsupportedModelError(f"an original M3GNet with {variant}=true is not a potential")
     return settings
+
+
+def _number(settings: Mapping[str, Any], name: str) -> float:
+    value = settings.get(name)
+    if not isinstance(value, int | float) or not np.isfinite(value):
+        raise CheckpointError(f"{CONFIG_FILE}: {name} is {value!r}, expected a finite number")
+    return float(value)
 
 
 def _configure(settings: Mapping[str, Any]) -> tuple[M3GNetConfig, np.ndarray]:

@@ -1,0 +1,216 @@
+"""Opening an exported file: is it whole, is it ours, and can this version read it?
+
+The manifest beside the file carries the hash of the file; nothing runs before it was compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase.data import atomic_numbers
+from pydantic import ValidationError
+
+from m3compress.engines.base import INPUT_NAMES, OUTPUT_NAMES
+from m3compress.errors import ArtefactError
+from m3compress.export.manifest import (
+    BESIDE_ONLY,
+    MANIFEST_SUFFIX,
+    ONNX_SUFFIX,
+    SCHEMA_VERSION,
+    Manifest,
+)
+
+PLAN_SUFFIX = ".plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """An exported file that has passed all checks that need no runtime.
+
+    Attributes:
+        path: The ``.m3c.onnx`` or ``.plan`` file.
+        manifest: What it is.
+    """
+
+    path: Path
+    manifest: Manifest
+
+
+def load_artefact(path: str | Path) -> Artefact:
+    """Check an exported file against its manifest.
+
+    Args:
+        path: The exported file (``.m3c.onnx``, ``.plan``), or its ``.m3c.json``.
+
+    Raises:
+        ArtefactError: If a file is missing, damaged, of another schema version, or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ArtefactError(
+            f"there is no file {path}",
+            hint=f"pass the *{ONNX_SUFFIX} that `m3compress export` wrote",
+        )
+    described_by = path if path.name.endswith(".json") else _manifest_beside(path)
+    manifest = read_manifest(_read(described_by), described_by.name)
+    exported = _file_beside(path, manifest) if described_by == path else path
+    _check_kind(exported, manifest)
+    _check_hash(exported, manifest)
+    return Artefact(exported, manifest)
+
+
+def read_manifest(text: str | bytes, where: str) -> Manifest:
+    """Parse and check a manifest.
+
+    Args:
+        text: The JSON document.
+        where: What to call it in messages.
+
+    Raises:
+        ArtefactError: If it is not a manifest that this version reads.
+    """
+    rewrite = "export the model again with this version of m3compress"
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{where} is not valid JSON: {error}", hint=rewrite) from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version is None:
+        raise ArtefactError(f"{where} is not an m3compress manifest", hint=rewrite)
+    if version != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{where} has schema version {version}, this m3compress reads {SCHEMA_VERSION}",
+            hint=f"it was written by {document.get('created_by')}: install that, or {rewrite}",
+        )
+    try:
+        manifest = Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ArtefactError(
+            f"{where} is not an m3compress manifest: {field}: {first['msg']}", hint=rewrite
+        ) from error
+    _check_content(manifest, where)
+    return manifest
+
+
+def check_same_model(beside: Manifest, inside: Manifest, name: str) -> None:
+    """Compare the manifest beside a file with the one inside it.
+
+    The hash protects the file, and this protects the manifest: swapped elements would otherwise
+    go unnoticed. What is stamped after the file was written (gate, parity) may differ.
+
+    Raises:
+        ArtefactError: If a field differs that both hold.
+    """
+    outer, inner = (m.model_dump(exclude=set(BESIDE_ONLY)) for m in (beside, inside))
+    for field in outer:
+        if outer[field] != inner[field]:
+            raise ArtefactError(
+                f"{name} and the manifest beside it disagree on {field}: "
+                f"{_short(inner[field])} inside, {_short(outer[field])} beside",
+                hint="the manifest was edited or belongs to another file; export the model again",
+            )
+
+
+def _manifest_beside(path: Path) -> Path:
+    if not path.name.endswith((ONNX_SUFFIX, PLAN_SUFFIX)):
+        raise ArtefactError(
+            f"{path.name} is not an exported file, expected *{ONNX_SUFFIX} or *{PLAN_SUFFIX}",
+            hint="make one with `m3compress export MODEL`",
+        )
+    # A plan is model.m3c.<arch>-<version>.plan; its manifest has its name or that of the model.
+    shared = path.name.split(".m3c.")[0] + MANIFEST_SUFFIX
+    candidates = [path.with_suffix(".json"), path.with_name(shared)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ArtefactError(
+        f"there is no {candidates[0].name} beside {path}",
+        hint="the two files belong together: copy both",
+    )
+
+
+def _file_beside(path: Path, manifest: Manifest) -> Path:
+    """The exported file that a manifest describes."""
+    stem = path.name.removesuffix(".json")
+    if manifest.backend == "onnx":
+        candidates = [path.with_name(f"{stem}.onnx")]
+    else:
+        plans = (p for p in path.parent.iterdir() if p.name.endswith(PLAN_SUFFIX))
+        candidates = sorted(p for p in plans if p.name.startswith(f"{stem}."))
+    found = [candidate for candidate in candidates if candidate.is_file()]
+    if len(found) != 1:
+        wanted = f"{stem}.onnx" if manifest.backend == "onnx" else f"{stem}.*{PLAN_SUFFIX}"
+        raise ArtefactError(
+            f"there are {len(found)} files {wanted} beside {path}, expected one",
+            hint="pass the exported file itself",
+        )
+    return found[0]
+
+
+def _check_kind(path: Path, manifest: Manifest) -> None:
+    is_plan = path.name.endswith(PLAN_SUFFIX)
+    if is_plan != (manifest.backend != "onnx"):
+        raise ArtefactError(
+            f"the manifest of {path.name} is one of a file for {manifest.backend}",
+            hint="give every exported file the manifest that was written with it",
+        )
+
+
+def _check_hash(path: Path, manifest: Manifest) -> None:
+    if manifest.artefact_sha256 is None:
+        raise ArtefactError(
+            f"the manifest of {path.name} holds no hash of the file", hint="export the model again"
+        )
+    digest = hashlib.sha256(_read(path)).hexdigest()
+    if digest != manifest.artefact_sha256:
+        raise ArtefactError(
+            f"{path.name} is damaged or not the file of this manifest: "
+            f"sha256 {digest[:12]}…, expected {manifest.artefact_sha256[:12]}…",
+            hint="copy it again, together with its manifest",
+        )
+
+
+def _check_content(manifest: Manifest, where: str) -> None:
+    problem = None
+    names = manifest.elements
+    unknown = [symbol for symbol in names if atomic_numbers.get(symbol, 0) < 1]
+    outputs = tuple(tensor.name for tensor in manifest.outputs)
+    strange = {tensor.name for tensor in manifest.inputs}.difference(INPUT_NAMES)
+    energies = (*manifest.element_energies, manifest.energy_offset)
+    if unknown:
+        problem = f"names {unknown[0]!r}, which is not a chemical element"
+    elif not names or len(set(names)) != len(names):
+        problem = "names no element, or one twice"
+    elif len(manifest.element_energies) != len(names):
+        problem = f"has {len(manifest.element_energies)} element energies for {len(names)} elements"
+    elif not all(math.isfinite(energy) for energy in energies):
+        problem = "holds energies that are not finite"
+    elif not 0 < manifest.cutoff < math.inf:
+        problem = f"has a cutoff of {manifest.cutoff} Å"
+    elif outputs != OUTPUT_NAMES:
+        problem = f"names the outputs {outputs}, expected {OUTPUT_NAMES}"
+    elif strange:
+        problem = f"names the inputs {sorted(strange)}, which no engine provides"
+    if problem:
+        raise ArtefactError(f"{where} {problem}", hint="export the model again")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(
+            f"{path} cannot be read: {error.strerror}", hint="check its permissions"
+        ) from error
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

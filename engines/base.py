@@ -1,0 +1,142 @@
+"""What every engine takes and gives: padded tables in, energies, forces and virial out.
+
+An exported graph computes the network in float32. What is large or summed over atoms (element
+energies, the total energy) is added here in float64: float32 sums of −10⁴ eV lose 10⁻² eV, which
+would hide any drift of the energy in molecular dynamics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from m3compress.errors import StructureError
+from m3compress.export.manifest import Manifest
+
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+#: Inputs of every exported graph in order; a graph without three-body block may use fewer.
+INPUT_NAMES: Final = (
+    "species",
+    "neighbors",
+    "mask",
+    "edge_vectors",
+    "incoming",
+    "incoming_mask",
+)
+#: Outputs of every exported graph in order.
+OUTPUT_NAMES: Final = ("energies", "forces", "virial")
+
+
+@dataclass(frozen=True, slots=True)
+class TableInputs:
+    """One structure in the form that exported graphs read; see ``models/neighbors.py``.
+
+    Attributes:
+        species: Position of every atom's element in the manifest, shape (n_atoms,).
+        neighbors: Neighbour in every slot, shape (n_atoms, K); 0 in padded slots.
+        mask: 1 where a slot holds an edge, else 0, shape (n_atoms, K).
+        edge_vectors: r_ij in Å, shape (n_atoms, K, 3); 0 in padded slots.
+        incoming: Flat slots (center · K + slot) that point at every atom, shape (n_atoms, K_in).
+        incoming_mask: 1 where ``incoming`` holds a slot, else 0, shape (n_atoms, K_in).
+    """
+
+    species: Int64Array
+    neighbors: Int64Array
+    mask: Float32Array
+    edge_vectors: Float32Array
+    incoming: Int64Array
+    incoming_mask: Float32Array
+
+    def feed(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The arrays by the names of :data:`INPUT_NAMES`."""
+        return {name: getattr(self, name) for name in INPUT_NAMES}
+
+
+@dataclass(frozen=True, slots=True)
+class RawOutputs:
+    """What the graph computes, without element energies.
+
+    Attributes:
+        energies: Network energy of every atom in eV, shape (n_atoms,).
+        forces: In eV/Å, shape (n_atoms, 3).
+        virial: ∂E/∂strain in eV, shape (3, 3).
+    """
+
+    energies: Float32Array
+    forces: Float32Array
+    virial: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Energy and derivatives of one structure.
+
+    Attributes:
+        energy: Total energy in eV, Σ ``energies`` + offset.
+        energies: Energy of every atom in eV, shape (n_atoms,).
+        forces: In eV/Å, shape (n_atoms, 3).
+        virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
+    """
+
+    energy: float
+    energies: Float64Array
+    forces: Float64Array
+    virial: Float64Array
+
+
+class Engine(Protocol):
+    """A loaded artefact that can be run."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the loaded file is."""
+
+    def run(self, inputs: TableInputs) -> RawOutputs:
+        """Evaluate the graph.
+
+        Raises:
+            M3CompressError: If the runtime fails, for instance for lack of memory.
+        """
+
+
+def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Result:
+    """Turn what a graph gives into energies, forces and virial of the potential.
+
+    Args:
+        manifest: The manifest of the graph.
+        species: The ``species`` input of the run, shape (n_atoms,).
+        outputs: What the run gave.
+
+    Raises:
+        StructureError: If an output is not finite; the first such atom is named.
+    """
+    _refuse_not_finite(manifest, species, outputs)
+    references = np.asarray(manifest.element_energies, dtype=np.float64)
+    energies = outputs.energies.astype(np.float64) + references[species]
+    return Result(
+        energy=float(energies.sum() + manifest.energy_offset),
+        energies=energies,
+        forces=outputs.forces.astype(np.float64),
+        virial=outputs.virial.astype(np.float64),
+    )
+
+
+def _refuse_not_finite(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> None:
+    hint = "look for overlapping atoms: this is far from anything the model was trained on"
+    finite = np.isfinite(outputs.energies) & np.isfinite(outputs.forces).all(axis=1)
+    if not finite.all():
+        atom = int(np.flatnonzero(~finite)[0])
+        symbol = manifest.elements[species[atom]]
+        raise StructureError(
+            f"atom {atom} ({symbol}) gets energy {outputs.energies[atom]} and "
+            f"force {outputs.forces[atom].tolist()}, expected finite numbers",
+            hint=hint,
+        )
+    if not np.isfinite(outputs.virial).all():
+        raise StructureError(f"the virial is not finite: {outputs.virial.tolist()}", hint=hint)

@@ -1,0 +1,124 @@
+"""The ASE calculator: any exported file, with numpy alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator as AseCalculator
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
+
+from m3compress.engines.base import Float64Array, Result, complete
+from m3compress.engines.neighbors import VerletTable, species_of
+from m3compress.engines.onnxruntime_engine import Device
+from m3compress.engines.open import load_engine
+from m3compress.export.manifest import Manifest
+from m3compress.units import VOIGT
+
+logger = logging.getLogger("m3compress.engines")
+
+
+class Calculator(AseCalculator):  # type: ignore[misc]
+    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) of an exported model.
+
+    Args:
+        artefact: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``.
+        device: ``cpu`` or ``cuda``.
+        threads: Threads of one evaluation on the CPU; None for all physical cores.
+        skin: Extra radius of the neighbour search in Å; see :mod:`m3compress.engines.neighbors`.
+
+    Raises:
+        ArtefactError: If the file is damaged, of another schema version, or not one of ours.
+        MissingDependencyError: If its runtime or the device is missing.
+
+    ``energies`` are those of the atoms; a constant per structure is in ``energy`` only. Structures
+    that have no meaningful energy raise :class:`~m3compress.errors.StructureError`.
+    """
+
+    implemented_properties: ClassVar[list[str]] = [
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+    ]
+    #: A change of these does not change the energy.
+    ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
+
+    def __init__(
+        self,
+        artefact: str | Path,
+        *,
+        device: Device = "cpu",
+        threads: int | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.engine = load_engine(artefact, device=device, threads=threads)
+        self.table = VerletTable(self.manifest.cutoff, skin)
+        _report_status(self.manifest, Path(artefact).name)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the loaded file is."""
+        return self.engine.manifest
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Called by ASE when a property of a changed structure is asked for.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+            PropertyNotImplementedError: If a stress is asked for that does not exist.
+        """
+        super().calculate(atoms, list(properties), list(system_changes))
+        if "stress" in properties and not self.atoms.pbc.all():
+            raise PropertyNotImplementedError(
+                "stress is ∂E/∂strain / volume, which needs a cell periodic in all directions, "
+                f"got pbc={self.atoms.pbc.tolist()}"
+            )
+        result = self.evaluate(self.atoms)
+        self.results = {
+            "energy": result.energy,
+            "free_energy": result.energy,
+            "energies": result.energies,
+            "forces": result.forces,
+        }
+        if self.atoms.pbc.all():
+            self.results["stress"] = _stress(result.virial, self.atoms)
+
+    def evaluate(self, atoms: Atoms) -> Result:
+        """Energy, forces and virial, past ASE's cache.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+        species = species_of(atoms, self.manifest.elements)
+        inputs = self.table.update(atoms, species)
+        return complete(self.manifest, species, self.engine.run(inputs))
+
+
+def _stress(virial: Float64Array, atoms: Atoms) -> Float64Array:
+    """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,)."""
+    symmetric = (virial + virial.T) / (2 * atoms.get_volume())
+    return np.array([symmetric[row, column] for row, column in VOIGT])
+
+
+def _report_status(manifest: Manifest, name: str) -> None:
+    method = manifest.three_body
+    if method.study_only:
+        logger.warning(
+            "%s is for study only (three-body block %s): its energy is not smooth",
+            name,
+            method.method,
+        )
+    if manifest.gate.status == "unvalidated":
+        logger.info("%s has not passed the release gate (`m3compress validate`)", name)

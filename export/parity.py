@@ -1,0 +1,148 @@
+"""Does the exported file, run in its engine, still say what the trained model says?
+
+The reference is the PyTorch model in float64: the explicit triplet sum for a factorised file (so that the
+factorisation itself is checked), the same removal or pruning otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from m3compress.errors import ParityError
+from m3compress.export.manifest import Parity, ParityRow
+from m3compress.models.neighbors import FloatArray
+from m3compress.models.potential import Evaluation, Potential, evaluate
+from m3compress.models.three_body import TRIPLETS
+from m3compress.models.zoo import ZooEntry
+from m3compress.units import MEV_PER_EV
+
+
+class EngineResult(Protocol):
+    """What an engine returns for one structure."""
+
+    @property
+    def energy(self) -> float:
+        """Total energy in eV."""
+
+    @property
+    def forces(self) -> FloatArray:
+        """In eV/Å, shape (n_atoms, 3)."""
+
+    @property
+    def virial(self) -> FloatArray:
+        """∂E/∂strain in eV, shape (3, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Largest differences that count as agreement.
+
+    Attributes:
+        energy: Per atom, in eV.
+        force: Absolute part, in eV/Å.
+        relative: Relative part, of the largest force component of the structure.
+    """
+
+    energy: float
+    force: float
+    relative: float
+
+    def force_limit(self, forces: FloatArray) -> float:
+        """Limit for a structure with these reference forces, in eV/Å."""
+        return self.force + self.relative * float(np.abs(forces).max(initial=0.0))
+
+
+#: float32 rounding through a network of this depth; measured headroom is a factor of three or more.
+FLOAT32_LIMITS = Limits(energy=5e-6, force=5e-5, relative=1e-5)
+#: float16 has eleven bits: three digits of every hidden feature.
+MIXED_LIMITS = Limits(energy=5e-3, force=2e-2, relative=2e-2)
+
+LIMITS = {"float32": FLOAT32_LIMITS, "mixed": MIXED_LIMITS}
+
+
+def reference_of(potential: Potential) -> Potential:
+    """What an exported potential is compared with, in float64."""
+    exact = potential.form.name == "factorized"
+    return potential.with_form(TRIPLETS if exact else potential.form).to(torch.float64)
+
+
+def check_parity(
+    potential: Potential,
+    run: Callable[[Atoms], EngineResult],
+    zoo: Iterable[ZooEntry],
+    limits: Limits,
+) -> Parity:
+    """Compare an engine with the reference on every structure of a zoo.
+
+    Args:
+        potential: What was exported.
+        run: Evaluates the exported file on a structure.
+        zoo: Structures.
+        limits: What counts as agreement.
+
+    Returns:
+        One row per structure, and whether all of them hold.
+    """
+    reference = reference_of(potential)
+    rows = []
+    for entry in zoo:
+        expected = evaluate(reference, entry.atoms)
+        rows.append(_compare(entry, expected, run(entry.atoms), limits))
+    return Parity(
+        reference=f"PyTorch, {reference.form}, float64",
+        rows=tuple(rows),
+        energy_limit=limits.energy,
+        passed=bool(rows) and all(row_holds(row, limits.energy) for row in rows),
+    )
+
+
+def row_holds(row: ParityRow, energy_limit: float) -> bool:
+    """Whether one structure agrees; a difference that is not a number does not."""
+    return row.energy_error <= energy_limit and row.force_error <= row.force_limit
+
+
+def _compare(
+    entry: ZooEntry, expected: Evaluation, got: EngineResult, limits: Limits
+) -> ParityRow:
+    n_atoms = len(entry.atoms)
+    has_volume = bool(entry.atoms.pbc.all())
+    stress = np.abs(got.virial - expected.virial).max() / entry.atoms.get_volume() if has_volume else None
+    return ParityRow(
+        structure=entry.name,
+        n_atoms=n_atoms,
+        energy_error=abs(got.energy - expected.energy) / n_atoms,
+        force_error=float(np.abs(got.forces - expected.forces).max()),
+        force_limit=limits.force_limit(expected.forces),
+        stress_error=None if stress is None else float(stress),
+    )
+
+
+def require(parity: Parity) -> None:
+    """Refuse a file that disagrees with its reference.
+
+    Raises:
+        ParityError: Naming the worst structure and what limit it would have needed.
+    """
+    if parity.passed:
+        return
+    if not parity.rows:
+        raise ParityError("the parity check ran on no structure")
+    worst = max(
+        parity.rows,
+        key=lambda row: np.nan_to_num(
+            max(row.force_error / row.force_limit, row.energy_error / parity.energy_limit), nan=np.inf
+        ),
+    )
+    raise ParityError(
+        f"the exported file disagrees with {parity.reference} on {worst.structure} "
+        f"({worst.n_atoms} atoms): energy off by {worst.energy_error * MEV_PER_EV:.3g} meV/atom "
+        f"(limit {parity.energy_limit * MEV_PER_EV:.3g}), forces by {worst.force_error:.3g} eV/Å "
+        f"(limit {worst.force_limit:.3g})",
+        hint="nothing was written; report the model and the versions that `m3compress doctor` prints",
+    )

@@ -1,0 +1,287 @@
+"""What the commands do, as functions: load a model, export it, and prove the export.
+
+This is the only place where the rooms meet: models → distill → export → engines.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from m3compress.errors import ExportError, M3CompressError, OutputExistsError
+
+if TYPE_CHECKING:
+    from m3compress.distill.share import ThreeBodyShare
+    from m3compress.export.manifest import Manifest, Parity
+    from m3compress.models.potential import Potential
+
+#: Word that names the model that comes with the package.
+BUILTIN: Final = "builtin"
+
+Report = Callable[[str, str], None]
+
+
+def _silent(stage: str, detail: str) -> None:
+    del stage, detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What :func:`export_model` made.
+
+    Attributes:
+        path: The exported file.
+        manifest_path: The manifest beside it.
+        manifest: Its content.
+        share: What the three-body block of the source is worth.
+        seconds: How long it took.
+    """
+
+    path: Path
+    manifest_path: Path
+    manifest: Manifest
+    share: ThreeBodyShare
+    seconds: float
+
+
+def resolve_source(source: str | Path) -> str | Path:
+    """The path that a model argument means; ``builtin`` is the model in the package."""
+    if str(source) != BUILTIN:
+        return source
+    from importlib.resources import files
+
+    return Path(str(files("m3compress.models.builtin")))
+
+
+def load_potential(source: str | Path, *, convention: str | None = None) -> Potential:
+    """Read a trained model of any supported format in its convention.
+
+    Args:
+        source: A path, a Hugging Face name, or ``builtin``.
+        convention: Overrides the convention where the file does not say it.
+
+    Raises:
+        M3CompressError: See :func:`m3compress.models.readers.open.read_model`.
+    """
+    from m3compress.models.readers.open import read_model
+
+    return read_model(resolve_source(source), convention=convention)
+
+
+def default_output(source: str | Path, target: str) -> Path:
+    """Where an export goes when nothing is said: the current folder, named after the model."""
+    from m3compress.export.manifest import ONNX_SUFFIX
+
+    path = Path(str(source).rstrip("/"))
+    generic = path.name in {"model.pt", "model.json", "state.pt"} and path.parent.name
+    stem = path.parent.name if generic else path.stem if path.is_file() else path.name
+    return Path(f"{stem}{ONNX_SUFFIX if target == 'onnx' else '.m3c.plan'}")
+
+
+def export_model(
+    source: str | Path,
+    output: Path | None = None,
+    *,
+    three_body: str = "auto",
+    target: str = "onnx",
+    precision: str = "float32",
+    convention: str | None = None,
+    max_atoms: int = 2_000,
+    force: bool = False,
+    report: Report = _silent,
+) -> Exported:
+    """Read, measure, compress, export, run and compare; only then put the file where it belongs.
+
+    Args:
+        source: A path, a Hugging Face name, or ``builtin``.
+        output: The exported file; its manifest stands beside it.
+        three_body: ``auto``, ``factorize``, ``remove``, ``keep`` or ``prune=P``.
+        target: ``onnx`` or ``tensorrt``.
+        precision: ``float32`` or ``mixed``.
+        convention: Overrides the convention where the file does not say it.
+        max_atoms: Largest system that a TensorRT engine accepts.
+        force: Overwrite existing files.
+        report: Called with (stage, detail) as the work goes on.
+
+    Raises:
+        ParityError: If the exported file disagrees with the model; nothing is left behind.
+        M3CompressError: If a step cannot run.
+    """
+    from m3compress.distill.methods import apply_method
+    from m3compress.distill.share import three_body_share
+
+    start = time.perf_counter()
+    path = output or default_output(source, target)
+    manifest_path = manifest_beside(path)
+    if not force:
+        for existing in (path, manifest_path):
+            if existing.exists():
+                raise OutputExistsError(f"{existing} exists", hint="`--force` overwrites it")
+    potential = load_potential(source, convention=convention)
+    report("read", describe_potential(potential))
+    share = three_body_share(potential)
+    report("three-body", share.text)
+    compressed, reason = apply_method(potential, three_body, share)
+    report("method", f"{compressed.form}: {reason}")
+    with _workplace(path) as folder:
+        manifest = _write_checked(
+            compressed, folder / path.name, reason, target, precision, max_atoms, report
+        )
+        _move_into_place(folder, path, manifest_path)
+    return Exported(
+        path=path,
+        manifest_path=manifest_path,
+        manifest=manifest,
+        share=share,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def manifest_beside(path: Path) -> Path:
+    """Path of the manifest of an exported file."""
+    from m3compress.export.manifest import MANIFEST_SUFFIX
+
+    name = path.name
+    for suffix in (".m3c.onnx", ".m3c.plan", ".onnx", ".plan"):
+        name = name.removesuffix(suffix)
+    return path.with_name(name + MANIFEST_SUFFIX)
+
+
+def describe_potential(potential: Potential) -> str:
+    """One line: format, convention, elements and sizes."""
+    config = potential.config
+    few = len(config.elements) <= 6
+    elements = " ".join(config.elements) if few else f"{len(config.elements)} elements"
+    return (
+        f"{potential.provenance.format}, convention {config.convention.name}, {elements}, "
+        f"cutoff {config.cutoff:g} Å, three-body {config.three_body_cutoff:g} Å, "
+        f"{config.n_blocks} blocks"
+    )
+
+
+class _workplace:  # noqa: N801 - reads as a verb in `with`
+    """A hidden folder beside the output, gone afterwards whatever happens."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.folder: Path | None = None
+
+    def __enter__(self) -> Path:
+        parent = self.output.parent
+        if not parent.is_dir():
+            raise ExportError(f"the folder {parent} does not exist", hint="create it first")
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix=".m3compress-", dir=parent))
+        except OSError as error:
+            raise ExportError(f"cannot write in {parent}: {error.strerror}") from error
+        return self.folder
+
+    def __exit__(self, *_: object) -> None:
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _write_checked(
+    potential: Potential,
+    path: Path,
+    reason: str,
+    target: str,
+    precision: str,
+    max_atoms: int,
+    report: Report,
+) -> Manifest:
+    """Write the file and its manifest into a working folder; returns only if the parity holds."""
+    from m3compress.export.onnx_export import build_onnx, describe, serialize
+    from m3compress.models.readers.arrays import sha256_of
+
+    model = build_onnx(potential, precision=precision)
+    manifest = describe(potential, reason=reason, precision=precision)
+    content = serialize(model, manifest)
+    report("trace", f"{len(model.graph.node)} nodes, no scatter, dynamic n_atoms, K, K_in")
+    onnx_path = path if target == "onnx" else path.with_name("parity.m3c.onnx")
+    _write(onnx_path, content)
+    manifest = manifest.model_copy(update={"artefact_sha256": sha256_of(onnx_path)})
+    _write(manifest_beside(onnx_path), _to_json(manifest))
+    parity = _check(potential, onnx_path, precision)
+    report("parity", summarize_parity(parity))
+    manifest = manifest.model_copy(update={"parity": parity})
+    if target == "tensorrt":
+        manifest = _build_tensorrt(content, manifest, path, max_atoms, report)
+    _write(manifest_beside(path), _to_json(manifest))
+    return manifest
+
+
+def _check(potential: Potential, onnx_path: Path, precision: str) -> Parity:
+    """Run the written file in ONNX Runtime on the zoo and compare; raises if it disagrees."""
+    from m3compress.engines.evaluate import structure_runner
+    from m3compress.engines.open import load_engine
+    from m3compress.export.parity import LIMITS, check_parity, require
+    from m3compress.models.zoo import build_zoo
+
+    config = potential.config
+    zoo = build_zoo(
+        config.elements, cutoff=config.cutoff, three_body_cutoff=config.three_body_cutoff
+    )
+    run = structure_runner(load_engine(onnx_path))
+    parity = check_parity(potential, run, zoo, LIMITS[precision])
+    require(parity)
+    return parity
+
+
+def summarize_parity(parity: Parity) -> str:
+    """One line: the largest differences and their limits."""
+    energy = max(row.energy_error for row in parity.rows)
+    worst = max(parity.rows, key=lambda row: row.force_error / row.force_limit)
+    verdict = "PASS" if parity.passed else "FAIL"
+    return (
+        f"{len(parity.rows)} structures, max |ΔE| {energy:.1e} eV/atom (limit "
+        f"{parity.energy_limit:.0e}), worst |ΔF| {worst.force_error:.1e} eV/Å (limit "
+        f"{worst.force_limit:.1e}, {worst.structure})  {verdict}"
+    )
+
+
+def _build_tensorrt(
+    content: bytes, manifest: Manifest, path: Path, max_atoms: int, report: Report
+) -> Manifest:
+    from m3compress.export.tensorrt import build_engine, profile_up_to
+    from m3compress.models.readers.arrays import sha256_of
+
+    engine = build_engine(content, profiles=(profile_up_to(max_atoms),))
+    _write(path, engine.plan)
+    report("tensorrt", f"{engine.backend} {engine.version}, up to {max_atoms} atoms")
+    return manifest.model_copy(
+        update={
+            "artefact_sha256": sha256_of(path),
+            "backend": engine.backend,
+            "tools": {**manifest.tools, engine.backend: engine.version},
+        }
+    )
+
+
+def _to_json(manifest: Manifest) -> bytes:
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        with path.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise M3CompressError(
+            f"cannot write {path.name}: {error.strerror}", hint="free some space, or write elsewhere"
+        ) from error
+
+
+def _move_into_place(folder: Path, path: Path, manifest_path: Path) -> None:
+    """Rename the finished files; the manifest last, since a file without its manifest does not load."""
+    manifest_path.unlink(missing_ok=True)
+    (folder / path.name).replace(path)
+    (folder / manifest_path.name).replace(manifest_path)

@@ -1,0 +1,242 @@
+"""The command line: names, options and help of every command, and nothing that is slow to import.
+
+Each command imports its implementation in its body (``m3compress.commands``), so that ``--help``
+answers at once and needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m3compress import __version__
+from m3compress.console import configure_logging
+
+INTERRUPTED = 130
+
+_EXIT_CODES = "exit codes: 0 done · 1 ran and failed · 2 could not run · 130 interrupted"
+_MODEL_HELP = "A model file or folder, a Hugging Face name, or 'builtin' for the built-in silica."
+_CONVENTION_HELP = (
+    "Dialect of the weights, where you know better than the evidence: "
+    "tf, matgl-dgl, matgl-3, matgl-4.1 or mattersim."
+)
+_JSON_HELP = "Write one JSON document to stdout."
+_DEFAULT_SIZES = "200,600,2000"
+_PRUNE = re.compile(r"prune=(\d*\.?\d+)")
+
+
+class Target(StrEnum):
+    """Formats that ``export`` writes."""
+
+    ONNX = "onnx"
+    TENSORRT = "tensorrt"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the exported network."""
+
+    FLOAT32 = "float32"
+    MIXED = "mixed"
+
+
+def _epilog(*examples: str) -> str:
+    """Examples, each on its own line (the backspace character says so), and exit codes."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nexamples:\n{lines}\n\n{_EXIT_CODES}"
+
+
+app = typer.Typer(
+    name="m3compress",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: fast, and the same in a file as on a terminal
+    pretty_exceptions_enable=False,  # m3compress.__main__ reports errors
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_epilog(
+        "m3compress inspect model.pt",
+        "m3compress export builtin -o silica.m3c.onnx",
+        "m3compress bench silica.m3c.onnx --against builtin",
+    ),
+)
+
+
+@contextmanager
+def _session(context: typer.Context) -> Iterator[None]:
+    """What every command needs around it: the log on stderr, and 130 for an interrupt."""
+    configure_logging(int(context.find_root().params.get("verbose", 0)))
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 (the signature is typer's)
+    if value:
+        typer.echo(f"m3compress {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "-v", "--verbose", count=True, show_default=False, help="Log to stderr; -vv for more."
+        ),
+    ] = 0,
+) -> None:
+    """Make a trained M3GNet potential small and fast, and prove that it still tells the truth."""
+
+
+@app.command(epilog=_epilog("m3compress inspect model.pt", "m3compress inspect builtin --json"))
+def inspect(
+    context: typer.Context,
+    *,
+    file: Annotated[str, typer.Argument(help=f"{_MODEL_HELP} Or an exported file.")],
+    convention: Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+) -> None:
+    """Say what a file is, and what to do with its three-body block."""
+    with _session(context):
+        from m3compress.commands.inspect import run
+
+        raise typer.Exit(run(file=file, convention=convention, as_json=as_json))
+
+
+@app.command(
+    epilog=_epilog(
+        "m3compress export builtin -o silica.m3c.onnx",
+        "m3compress export model.pt --three-body factorize",
+        "m3compress export model.pt --to tensorrt --force",
+    )
+)
+def export(
+    context: typer.Context,
+    *,
+    model: Annotated[str, typer.Argument(help=_MODEL_HELP)],
+    three_body: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help="auto (measure, then decide), factorize (exact), remove, keep (triplets), "
+            "or prune=P with the dropped fraction P, for studies only.",
+        ),
+    ] = "auto",
+    target: Annotated[Target, typer.Option("--to", help="Format to write.")] = Target.ONNX,
+    precision: Annotated[
+        Precision, typer.Option(help="float32, or mixed for matrix products in half precision.")
+    ] = Precision.FLOAT32,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT", help="Default: named after the model."),
+    ] = None,
+    convention: Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)] = None,
+    max_atoms: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Largest system that a TensorRT engine accepts.")
+    ] = 2000,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in the way.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+) -> None:
+    """Write a model as ONNX or TensorRT, and compare the file with it."""
+    _check_three_body(three_body)
+    with _session(context):
+        from m3compress.commands.export import run
+
+        code = run(
+            model=model,
+            three_body=three_body,
+            target=target.value,
+            precision=precision.value,
+            output=output,
+            convention=convention,
+            max_atoms=max_atoms,
+            force=force,
+            as_json=as_json,
+        )
+        raise typer.Exit(code)
+
+
+@app.command(
+    epilog=_epilog(
+        "m3compress bench silica.m3c.onnx",
+        "m3compress bench silica.m3c.onnx --against builtin --sizes 96,768 --threads 1",
+    )
+)
+def bench(
+    context: typer.Context,
+    *,
+    artefact: Annotated[Path, typer.Argument(help="An exported file.")],
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Time this model beside it.")
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Numbers of atoms, about.")
+    ] = _DEFAULT_SIZES,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the best one counts.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads. Default: all of them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+) -> None:
+    """Time an exported file, and the model it came from."""
+    numbers = _parse_sizes(sizes)
+    with _session(context):
+        from m3compress.commands.bench import run
+
+        code = run(
+            artefact=artefact,
+            against=against,
+            sizes=numbers,
+            rounds=rounds,
+            threads=threads,
+            as_json=as_json,
+        )
+        raise typer.Exit(code)
+
+
+@app.command(epilog=_epilog("m3compress doctor", "m3compress doctor --json"))
+def doctor(
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+) -> None:
+    """Show versions, providers and GPUs, and what is missing."""
+    with _session(context):
+        from m3compress.commands.doctor import run
+
+        raise typer.Exit(run(as_json=as_json))
+
+
+def _check_three_body(text: str) -> None:
+    """Refuse a method that does not exist, before anything slow is imported."""
+    if text in {"auto", "factorize", "remove", "keep"}:
+        return
+    match = _PRUNE.fullmatch(text)
+    if match is None or not 0.0 <= float(match[1]) <= 1.0:
+        raise typer.BadParameter(
+            f"{text!r} is none of auto, factorize, remove, keep, prune=P with P from 0 to 1",
+            param_hint="--three-body",
+        )
+
+
+def _parse_sizes(text: str) -> tuple[int, ...]:
+    """Numbers of atoms from ``200,600,2000``."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(
+            f"{text!r} is not a list of positive whole numbers such as {_DEFAULT_SIZES}",
+            param_hint="--sizes",
+        )
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,70 @@
+"""``m3compress export``: from a trained model to a file that other codes run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from m3compress.api import Exported, export_model
+from m3compress.console import print_json, stderr, stdout
+
+
+def run(
+    *,
+    model: str,
+    three_body: str,
+    target: str,
+    precision: str,
+    output: Path | None,
+    convention: str | None,
+    max_atoms: int,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Export and print what was done; returns the exit code."""
+    with stderr().status("working") as status:
+
+        def report(stage: str, detail: str) -> None:
+            stderr().print(f"  {stage:<11}{detail}", markup=False)
+            status.update(f"after {stage}")
+
+        exported = export_model(
+            model,
+            output,
+            three_body=three_body,
+            target=target,
+            precision=precision,
+            convention=convention,
+            max_atoms=max_atoms,
+            force=force,
+            report=report,
+        )
+    if as_json:
+        print_json(_document(exported))
+        return 0
+    _print_summary(exported)
+    return 0
+
+
+def _document(exported: Exported) -> dict[str, object]:
+    return {
+        "artefact": str(exported.path),
+        "manifest_path": str(exported.manifest_path),
+        "seconds": round(exported.seconds, 2),
+        "three_body_share": exported.share.to_json(),
+        "manifest": json.loads(exported.manifest.model_dump_json()),
+    }
+
+
+def _print_summary(exported: Exported) -> None:
+    size = exported.path.stat().st_size / 1e6
+    line = f"  {'written':<11}{exported.path}  {size:.1f} MB, {exported.seconds:.0f} s"
+    stderr().print(line, markup=False)
+    if exported.manifest.three_body.study_only:
+        stderr().print("  note       a pruned model is for studies: its energy is not smooth")
+    stderr().print(
+        f"next: `m3compress bench {exported.path}`, or in Python: "
+        f'atoms.calc = m3compress.Calculator("{exported.path}")',
+        markup=False,
+    )
+    stdout().print(str(exported.path), markup=False)

@@ -1,0 +1,104 @@
+"""What the commands write: results to stdout; progress, log and errors to stderr.
+
+rich is imported when something is written, so that ``m3compress --help`` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOGGER_NAME = "m3compress"
+
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+@cache
+def stdout() -> Console:
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@cache
+def stderr() -> Console:
+    """The console for everything that is not the result."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document to stdout, and nothing else.
+
+    Raises:
+        ValueError: If a number is not finite; JSON has no word for it.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def print_error(message: str, hint: str | None = None) -> None:
+    """Write ``error: …`` and, after a blank line, ``hint: …`` to stderr."""
+    # No rich here: the text may hold brackets, and errors must come out whatever else is broken.
+    sys.stderr.write(f"error: {message}\n")
+    if hint:
+        sys.stderr.write(f"\nhint: {hint}\n")
+
+
+def configure_logging(verbosity: int) -> None:
+    """Send the log of this package (never that of the root) to stderr.
+
+    Args:
+        verbosity: 0 for warnings, 1 for information, 2 and more for debugging.
+    """
+    from rich.logging import RichHandler
+
+    logger = logging.getLogger(LOGGER_NAME)
+    logger.setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
+    for handler in [h for h in logger.handlers if isinstance(h, RichHandler)]:
+        logger.removeHandler(handler)
+    logger.addHandler(RichHandler(console=stderr(), show_time=verbosity > 0, show_path=False))
+    logger.propagate = False
+
+
+def shows_progress() -> bool:
+    """Whether bars are wanted: on a terminal, outside CI, without ``M3COMPRESS_NO_PROGRESS``."""
+    quiet = os.environ.get("CI") or os.environ.get("M3COMPRESS_NO_PROGRESS")
+    return stderr().is_terminal and not quiet
+
+
+def _ignore(steps: int) -> None:
+    del steps
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr while something takes longer than a moment.
+
+    Args:
+        description: What is going on, a few words.
+        total: Number of steps; None if it is not known.
+
+    Yields:
+        A function that advances the bar by a number of steps; it does nothing without a bar.
+    """
+    if not shows_progress():
+        yield _ignore
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr(), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda steps: bar.advance(task, steps)

@@ -1,0 +1,328 @@
+"""Which convention was a matgl checkpoint trained with? Its files do not say; physics does.
+
+The same weights are read in every candidate convention and shown crystals whose lattice constants
+were measured. Three label-free observations decide:
+
+* **Residual force.** In a measured crystal at rest, forces and stress nearly vanish. Read with the
+  wrong aggregation, a potential leaves several eV/Å there.
+* **Soundness.** Under ±5 % of strain the pressure must change sign, and a rattled crystal must be
+  pulled back. Untrained networks fail here whatever their residual forces are.
+* **Permutation.** Misrouted triplets make forces depend on the order of the atoms. A training that
+  sees this switches the three-body block off; so if the block is on, the indices were right.
+
+Elemental crystals cannot tell the aggregations apart: v_i = v_j at rest. Compounds can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.units import GPa
+
+from m3compress.errors import ConventionError
+from m3compress.models.config import CONVENTIONS, convention
+from m3compress.models.potential import Evaluation, Potential, evaluate
+from m3compress.models.zoo import Crystal, known_crystals, rattled, repeated
+
+#: Conventions among which matgl's files leave the choice, oldest first.
+CANDIDATES = ("matgl-dgl", "matgl-3", "matgl-4.1")
+#: Formats that know their convention.
+SETTLED_FORMATS = ("tensorflow", "mattersim", "native")
+
+#: Strain at which the pressure must have changed its sign; density functionals misjudge lattice
+#: constants by 1–2 %, so that a sound potential passes with room to spare.
+STRAIN = 0.05
+#: Largest residual force (eV/Å) of a sound potential, which is mostly the functional's own error
+#: in the lattice constant: 0.04–0.15 for the published M3GNets, 0.5–3.5 when misread.
+LARGEST_RESIDUAL = 0.6
+#: The best reading must leave at least this many times less than the next one.
+CLEAR_FACTOR = 3.0
+#: Part of the crystals that a sound reading may fail.
+TOLERATED_UNSOUND = 0.25
+#: Below this (eV/Å) the three-body block is off, and how its indices are read does not matter.
+BLOCK_IS_OFF = 1e-3
+#: Above this (eV/Å) no training can have seen what the misrouted reading shows.
+BLOCK_IS_ON = 1e-2
+
+_MOST_CRYSTALS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CrystalEvidence:
+    """How one crystal behaves in one reading.
+
+    Attributes:
+        pressure_gpa: Pressure at the measured lattice constant in GPa.
+        pressures_strained_gpa: The same 5 % shorter and 5 % longer.
+        force_at_rest: Root mean square force component at rest in eV/Å.
+        residual_force: Forces at rest and stress (times the area per atom) together, in eV/Å.
+        stiffness: 2 ΔE / Σ u² of the rattled crystal in eV/Å².
+        restoring: −Σ F·u / Σ u² of the rattled crystal in eV/Å².
+        sound: Whether the crystal has a minimum within the strain and is pulled back to it.
+    """
+
+    pressure_gpa: float
+    pressures_strained_gpa: tuple[float, float]
+    force_at_rest: float
+    residual_force: float
+    stiffness: float
+    restoring: float
+    sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One candidate convention and what it makes of the crystals.
+
+    Attributes:
+        name: The convention.
+        crystals: Evidence by crystal.
+    """
+
+    name: str
+    crystals: Mapping[str, CrystalEvidence]
+
+    @property
+    def residual_force(self) -> float:
+        """Root mean square residual force over the crystals in eV/Å."""
+        return float(np.sqrt(np.mean([c.residual_force**2 for c in self.crystals.values()])))
+
+    @property
+    def unsound(self) -> float:
+        """Part of the crystals without a minimum or without restoring forces."""
+        return float(np.mean([not c.sound for c in self.crystals.values()]))
+
+    @property
+    def plausible(self) -> bool:
+        """Whether a trained potential can look like this."""
+        return self.residual_force <= LARGEST_RESIDUAL and self.unsound <= TOLERATED_UNSOUND
+
+    def __str__(self) -> str:
+        """One clause for messages."""
+        n_unsound = round(self.unsound * len(self.crystals))
+        return (
+            f"{self.name}: residual force {self.residual_force:.3g} eV/Å, "
+            f"{n_unsound} of {len(self.crystals)} crystals unsound"
+        )
+
+
+def decide_convention(potential: Potential, requested: str | None) -> Potential:
+    """Read a potential in the convention it was trained with.
+
+    Args:
+        potential: As its reader returns it, in a provisional convention if the file leaves it open.
+        requested: Name of the convention if the user gave one.
+
+    Returns:
+        The potential in its convention; how that was decided is in ``provenance.evidence``.
+
+    Raises:
+        ConventionError: If ``requested`` is unknown or contradicts the format, or if nothing was
+            requested and the evidence does not decide.
+    """
+    if requested is not None:
+        convention(requested)
+    if potential.provenance.format in SETTLED_FORMATS:
+        return _settled(potential, requested)
+    if requested is not None:
+        return _as_requested(potential, requested)
+    crystals = telling_crystals(potential.config.elements)
+    if not crystals:
+        raise _undecided(potential, "no measured compound of its elements is in the zoo", ())
+    probe = potential.to(torch.float32)
+    readings = tuple(read_as(probe, name, crystals) for name in CANDIDATES)
+    permutation = permutation_error(probe, crystals)
+    chosen, reason = weigh(readings, permutation)
+    if chosen is None:
+        raise _undecided(potential, reason, readings)
+    evidence = _to_json(chosen, reason, readings, permutation)
+    return potential.with_convention(CONVENTIONS[chosen], evidence)
+
+
+def _settled(potential: Potential, requested: str | None) -> Potential:
+    known = potential.config.convention.name
+    if requested not in (None, known):
+        raise ConventionError(
+            f"convention {requested!r} contradicts the format: "
+            f"a {potential.provenance.format} file has the convention {known!r}",
+            hint="leave --convention out; only matgl's files leave the convention open",
+        )
+    return potential
+
+
+def _as_requested(potential: Potential, requested: str) -> Potential:
+    if requested not in CANDIDATES:
+        raise ConventionError(
+            f"convention {requested!r} contradicts the format: "
+            f"a {potential.provenance.format} file has one of {', '.join(CANDIDATES)}",
+            hint="choose one of those, or leave --convention out",
+        )
+    evidence = {"decided_by": "user", "reason": "given by the user", "convention": requested}
+    return potential.with_convention(CONVENTIONS[requested], evidence)
+
+
+def _undecided(potential: Potential, reason: str, readings: Sequence[Reading]) -> ConventionError:
+    weighed = f" [{'; '.join(map(str, readings))}]" if readings else ""
+    return ConventionError(
+        f"the convention of {potential.provenance.path} is undecided: {reason}{weighed}",
+        hint="give --convention matgl-dgl for a model trained with matgl 2 or older, matgl-3 for "
+        "3.0 to 4.0, matgl-4.1 for newer ones",
+    )
+
+
+def telling_crystals(elements: Sequence[str]) -> tuple[Crystal, ...]:
+    """Measured compounds of the model's elements, at most eight."""
+    compounds = [c for c in known_crystals(elements) if len(set(c.atoms.symbols)) > 1]
+    return tuple(compounds[:_MOST_CRYSTALS])
+
+
+def read_as(potential: Potential, name: str, crystals: Sequence[Crystal]) -> Reading:
+    """Evidence of all crystals with the weights read in the convention ``name``."""
+    read = potential.with_convention(CONVENTIONS[name], {})
+    found = {c.name: look_at(read, c.atoms, seed) for seed, c in enumerate(crystals)}
+    return Reading(name=name, crystals=found)
+
+
+def look_at(potential: Potential, crystal: Atoms, seed: int) -> CrystalEvidence:
+    """Evidence of one crystal at its measured lattice constant, strained and rattled."""
+    at_rest = evaluate(potential, crystal)
+    pressure = _pressure(at_rest, crystal)
+    strained = []
+    for scale in (1 - STRAIN, 1 + STRAIN):
+        copy = crystal.copy()
+        copy.set_cell(copy.cell.array * scale, scale_atoms=True)
+        strained.append(_pressure(evaluate(potential, copy), copy))
+    moved, ideal = rattled(crystal, seed), repeated(crystal)
+    displaced = evaluate(potential, moved)
+    u = moved.positions - ideal.positions
+    rise = displaced.energy - at_rest.energy * len(ideal) / len(crystal)
+    stiffness = 2 * rise / float((u * u).sum())
+    restoring = -float((displaced.forces * u).sum() / (u * u).sum())
+    force = float(np.sqrt((at_rest.forces**2).mean()))
+    area = (crystal.get_volume() / len(crystal)) ** (2 / 3)
+    return CrystalEvidence(
+        pressure_gpa=pressure / GPa,
+        pressures_strained_gpa=(strained[0] / GPa, strained[1] / GPa),
+        force_at_rest=force,
+        residual_force=float(np.hypot(force, pressure * area)),
+        stiffness=stiffness,
+        restoring=restoring,
+        sound=strained[0] > 0 > strained[1] and stiffness > 0 and restoring > 0,
+    )
+
+
+def _pressure(found: Evaluation, atoms: Atoms) -> float:
+    """In eV/Å³, positive where the crystal wants to expand."""
+    return -float(np.trace(found.virial)) / (3 * atoms.get_volume())
+
+
+def permutation_error(potential: Potential, crystals: Sequence[Crystal]) -> float:
+    """How far the misrouted reading moves forces when the atoms are only listed in another order.
+
+    Read with the aggregation of matgl 3 and later, since only there the question is open.
+
+    Returns:
+        Root mean square over the rattled crystals in eV/Å.
+    """
+    misrouted = potential.with_convention(CONVENTIONS["matgl-3"], {})
+    squares = []
+    for seed, crystal in enumerate(crystals):
+        atoms = rattled(crystal.atoms, seed)
+        order = np.random.default_rng(seed).permutation(len(atoms))
+        listed = evaluate(misrouted, atoms).forces[order]
+        squares.append(np.mean((evaluate(misrouted, atoms[order]).forces - listed) ** 2))
+    return float(np.sqrt(np.mean(squares)))
+
+
+def weigh(readings: Sequence[Reading], permutation: float) -> tuple[str | None, str]:
+    """Decide between the candidates.
+
+    Args:
+        readings: One for each of :data:`CANDIDATES`.
+        permutation: :func:`permutation_error` in eV/Å.
+
+    Returns:
+        The convention, or None if the evidence does not decide, and the reason in words.
+    """
+    by_name = {reading.name: reading for reading in readings}
+    neighbor, center = by_name["matgl-dgl"], by_name["matgl-4.1"]
+    clear = [(a, b) for a, b in permutations((neighbor, center)) if _clearly_better(a, b)]
+    if not clear:
+        if not (neighbor.plausible or center.plausible):
+            return None, "no reading looks like a trained potential"
+        return None, "no reading is clearly better than the others"
+    best, other = clear[0]
+    ratio = other.residual_force / best.residual_force
+    target = CONVENTIONS[best.name].messages_to
+    reason = (
+        f"messages summed on the {target} leave {best.residual_force:.3g} eV/Å in measured "
+        f"crystals at rest, {ratio:.3g} times less than the alternative"
+    )
+    if best is neighbor:
+        return "matgl-dgl", reason
+    chosen, why = _weigh_triplets(permutation)
+    return chosen, f"{reason}; {why}"
+
+
+def _clearly_better(best: Reading, other: Reading) -> bool:
+    """Whether ``best`` is plausible and ``other`` is far behind it."""
+    far_behind = other.residual_force >= CLEAR_FACTOR * best.residual_force
+    return best.plausible and far_behind
+
+
+def _weigh_triplets(permutation: float) -> tuple[str | None, str]:
+    measured = (
+        f"misrouted triplets would break permutation symmetry by {permutation * 1e3:.3g} meV/Å"
+    )
+    if permutation <= BLOCK_IS_OFF:
+        return "matgl-4.1", f"{measured}: the three-body block is off, and matgl-3 is the same"
+    if permutation >= BLOCK_IS_ON:
+        return "matgl-4.1", f"{measured}, so it was not trained with them"
+    return None, f"{measured}, which neither rules them out nor makes them harmless"
+
+
+def _to_json(
+    chosen: str, reason: str, readings: Sequence[Reading], permutation: float
+) -> dict[str, Any]:
+    """Everything that was weighed, rounded to four digits, in plain values."""
+    candidates = {
+        reading.name: {
+            "residual_force": reading.residual_force,
+            "unsound": reading.unsound,
+            "plausible": reading.plausible,
+            "crystals": {name: asdict(found) for name, found in reading.crystals.items()},
+        }
+        for reading in readings
+    }
+    limits = {
+        "largest_residual": LARGEST_RESIDUAL,
+        "clear_factor": CLEAR_FACTOR,
+        "tolerated_unsound": TOLERATED_UNSOUND,
+        "block_is_off": BLOCK_IS_OFF,
+        "block_is_on": BLOCK_IS_ON,
+    }
+    return {
+        "decided_by": "measurement",
+        "convention": chosen,
+        "reason": reason,
+        "permutation_error": _rounded(permutation),
+        "limits": limits,
+        "candidates": _rounded(candidates),
+        "units": {"force": "eV/Å", "pressure": "GPa", "stiffness": "eV/Å²"},
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    return float(f"{value:.4g}")

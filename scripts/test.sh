@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Set up and check everything: lint, types, tests, and the main command on the built-in model.
+# Arguments go to pytest: `bash scripts/test.sh -m "not slow"`.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+install dev -e ".[dev]" torch_runstats opt_einsum_fx e3nn
+
+section "lint"
+"$VENV/bin/ruff" check .
+"$VENV/bin/ruff" format --check .
+
+section "types"
+PYTHON="$PWD/$VENV/bin/python" bash scripts/typecheck.sh
+
+section "tests"
+PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" --dist loadgroup "$@"
+
+section "the main command on the built-in model"
+SCRATCH=$(mktemp -d)
+"$VENV/bin/m3compress" doctor
+"$VENV/bin/m3compress" export builtin -o "$SCRATCH/silica.m3c.onnx"
+"$VENV/bin/m3compress" inspect "$SCRATCH/silica.m3c.onnx"
+rm -rf "$SCRATCH"
+
+finish "all checks passed"

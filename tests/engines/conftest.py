@@ -1,0 +1,146 @@
+"""An artefact made by the real exporter from an untrained network, and structures to run it on."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+
+from m3compress import Calculator
+from m3compress.export.onnx_export import build_onnx, describe, serialize
+from m3compress.models.config import CONVENTIONS, M3GNetConfig
+from m3compress.models.network import M3GNet
+from m3compress.models.potential import Potential, Provenance
+from m3compress.models.three_body import FACTORIZED, TRIPLETS, ThreeBodyForm
+
+ELEMENTS = ("H", "O", "Na", "Si", "Cl")
+CUTOFF = 5.0
+
+ArtefactWriter = Callable[[Path, Potential], Path]
+
+
+@pytest.fixture(scope="session")
+def potential() -> Potential:
+    """An untrained network whose forces are some eV/Å, in float64, with explicit triplets."""
+    config = M3GNetConfig(
+        elements=ELEMENTS,
+        cutoff=CUTOFF,
+        three_body_cutoff=4.0,
+        max_n=3,
+        max_l=3,
+        n_blocks=2,
+        node_width=12,
+        edge_width=10,
+        hidden=(16,),
+        readout_hidden=(16, 16),
+        edge_basis="smooth",
+        triplet_basis="bessel",
+        edge_bias=False,
+        message_activation="silu",
+        convention=CONVENTIONS["tf"],
+    )
+    network = M3GNet(config).to(torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            gain = 4.0 if "three_body" in name else 1.5
+            is_embedding = name == "embedding.weight"
+            scale = gain / parameter.shape[-1] ** 0.5 if parameter.ndim == 2 else 0.3
+            parameter.copy_(drawn * (1.0 if is_embedding else scale))
+        network.scales.copy_(torch.linspace(20.0, 40.0, len(ELEMENTS), dtype=torch.float64))
+    return Potential(
+        network=network.eval().requires_grad_(requires_grad=False),
+        form=TRIPLETS,
+        element_energies=np.linspace(-1003.0, 2.0, len(ELEMENTS)),
+        energy_offset=0.25,
+        provenance=Provenance(format="random", path="nowhere", sha256="0" * 64),
+    )
+
+
+@pytest.fixture(scope="session")
+def write_artefact() -> ArtefactWriter:
+    """Export a potential into a folder with the manifest beside it: ``write(folder, potential)``."""
+
+    def write(folder: Path, exported: Potential) -> Path:
+        manifest = describe(exported, reason="a test")
+        content = serialize(build_onnx(exported), manifest)
+        digest = hashlib.sha256(content).hexdigest()
+        beside = manifest.model_copy(update={"artefact_sha256": digest})
+        path = folder / "model.m3c.onnx"
+        path.write_bytes(content)
+        path.with_suffix(".json").write_text(beside.model_dump_json(indent=1), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def artefact(
+    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter, potential: Potential
+) -> Path:
+    """The ``.m3c.onnx`` of :func:`potential`, factorised; not to be changed."""
+    return write_artefact(tmp_path_factory.mktemp("artefact"), potential.with_form(FACTORIZED))
+
+
+@pytest.fixture(scope="session")
+def pruned_artefact(
+    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter, potential: Potential
+) -> Path:
+    form = ThreeBodyForm(name="pruned", fraction=0.5, seed=1)
+    return write_artefact(tmp_path_factory.mktemp("pruned"), potential.with_form(form))
+
+
+@pytest.fixture
+def copied(artefact: Path, tmp_path: Path) -> Path:
+    """A copy of the artefact to damage."""
+    for file in (artefact, artefact.with_suffix(".json")):
+        shutil.copyfile(file, tmp_path / file.name)
+    return tmp_path / artefact.name
+
+
+@pytest.fixture
+def calculator(artefact: Path) -> Calculator:
+    return Calculator(artefact, threads=1)
+
+
+@pytest.fixture(scope="session")
+def structures() -> dict[str, Atoms]:
+    """Cells of all kinds; no pair is on a cutoff."""
+    triclinic = Atoms(
+        "NaClOSi",
+        scaled_positions=[[0, 0, 0], [0.5, 0.45, 0.1], [0.2, 0.6, 0.55], [0.7, 0.15, 0.6]],
+        cell=[[3.9, 0.3, -0.2], [1.1, 4.2, 0.4], [-0.6, 0.8, 4.6]],
+        pbc=True,
+    )
+    tiny = Atoms("Si", cell=[[2.52, 0, 0], [0.2, 2.61, 0], [0.1, 0.3, 2.73]], pbc=True)
+    salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((2, 2, 2))
+    salt.rattle(0.1, seed=1)
+    slab = fcc111("Si", size=(2, 2, 3), a=3.9, vacuum=None)
+    slab.pbc = [True, True, False]
+    slab.numbers[::4] = 8
+    slab.rattle(0.1, seed=2)
+    wire = Atoms("SiO", positions=[[0, 0, 0], [1.2, 0.9, 0.3]], cell=[0, 0, 2.9])
+    wire.pbc = [False, False, True]
+    outside = salt.copy()
+    outside.positions[::3] += 2 * outside.cell[0] - outside.cell[1]
+    return {
+        "triclinic": triclinic,
+        "tiny": tiny,
+        "salt": salt,
+        "slab": slab,
+        "wire": wire,
+        "molecule": molecule("H2O"),
+        "isolated": Atoms("Cl"),
+        "isolated in a box": Atoms("Cl", cell=[20, 20, 20], pbc=True),
+        "dimer": Atoms("OH", positions=[[0, 0, 0], [0, 0.1, 1.05]]),
+        "dimer apart": Atoms("NaCl", positions=[[0, 0, 0], [0, 0.1, CUTOFF + 0.3]]),
+        "outside the cell": outside,
+    }

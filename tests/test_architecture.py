@@ -1,0 +1,190 @@
+"""The rules of CONTRIBUTING.md that a reader of the sources alone can check."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
+ROOMS = ("distill", "engines", "export", "models", "validate")
+MAX_LINES = 500
+
+#: What everybody may import: modules that import nothing heavy themselves.
+COMMON = ("m3compress", "m3compress.errors", "m3compress.extras", "m3compress.units")
+#: What else each room may import, besides itself: packages, or single modules.
+MAY_IMPORT = {
+    "models": (),
+    "distill": ("m3compress.models",),
+    "export": ("m3compress.models",),
+    "engines": ("m3compress.export.manifest", "m3compress.models.neighbors"),
+    "validate": ("m3compress.engines", "m3compress.models", "m3compress.export.parity"),
+}
+#: Modules outside the rooms that may import ``validate``.
+GATEKEEPERS = ("m3compress.commands", "m3compress.__main__")
+#: Never imported by the engines: a machine that only runs exported files does not have them.
+COMPILE_TIME = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "matgl", "huggingface_hub")
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the import package and its file."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted((ROOT / folder).glob("*.py")):
+            name = package if path.stem == "__init__" else f"{package}.{path.stem}"
+            found[name] = path
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(), filename=str(modules()[module]))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Full names of everything that a module imports, wherever in it the import stands."""
+    is_package = modules()[module].stem == "__init__"
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = module.split(".")
+            parents = parts[: len(parts) - node.level + is_package] if node.level else []
+            source = ".".join([*parents, *filter(None, [node.module])])
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                yield full if full in modules() else source
+
+
+def is_inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def room_of(module: str) -> str | None:
+    return next((room for room in ROOMS if is_inside(module, f"m3compress.{room}")), None)
+
+
+def is_program(module: str) -> bool:
+    """Whether the module is run by itself (``python -m``), and so may configure its log."""
+    return '\nif __name__ == "__main__":' in modules()[module].read_text()
+
+
+def calls(module: str) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call))
+
+
+def test_the_sources_are_found():
+    assert len(modules()) > 20
+    assert {room_of(module) for module in modules()} == {None, *ROOMS}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may(room):
+    own = f"m3compress.{room}"
+    allowed = (own, *MAY_IMPORT[room])
+    wrong = [
+        f"{module} imports {name}"
+        for module in modules()
+        if is_inside(module, own)
+        for name in imports(module)
+        if is_inside(name, "m3compress")
+        and name not in COMMON
+        and not any(is_inside(name, package) for package in allowed)
+    ]
+    assert not wrong
+
+
+def test_only_the_command_line_imports_the_gate():
+    wrong = [
+        f"{module} imports {name}"
+        for module in modules()
+        if room_of(module) != "validate"
+        and not any(is_inside(module, keeper) for keeper in GATEKEEPERS)
+        for name in imports(module)
+        if is_inside(name, "m3compress.validate")
+    ]
+    assert not wrong
+
+
+def test_engines_and_what_they_use_do_without_compile_time_packages():
+    runtime = [module for module in modules() if room_of(module) == "engines"]
+    wrong = [
+        f"{module} imports {name}"
+        for module in (*runtime, *MAY_IMPORT["engines"], *COMMON)
+        for name in imports(module)
+        if any(is_inside(name, package) for package in COMPILE_TIME)
+    ]
+    assert not wrong
+
+
+def test_modules_are_short():
+    lengths = {module: len(path.read_text().splitlines()) for module, path in modules().items()}
+    assert {module: n for module, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_modules_are_named_after_what_they_hold():
+    vague = {"utils", "util", "helpers", "misc", "common"}
+    assert [module for module in modules() if module.rpartition(".")[2] in vague] == []
+
+
+def test_no_print_outside_the_commands():
+    wrong = [
+        f"{module}:{call.lineno}"
+        for module in modules()
+        if not is_inside(module, "m3compress.commands")
+        for call in calls(module)
+        if isinstance(call.func, ast.Name) and call.func.id == "print"
+    ]
+    assert not wrong
+
+
+def test_no_assert_statements():
+    # They vanish under -O, and a traceback is no answer to a user.
+    wrong = [
+        f"{module}:{node.lineno}"
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Assert)
+    ]
+    assert not wrong
+
+
+def test_the_root_logger_is_left_alone():
+    # logging.info(...) and the like, logging.basicConfig(...), logging.getLogger() without a name.
+    on_root = {"debug", "info", "warning", "error", "exception", "critical", "log", "basicConfig"}
+    wrong = [
+        f"{module}:{call.lineno}"
+        for module in modules()
+        for call in calls(module)
+        if isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "logging"
+        and (call.func.attr in on_root or (call.func.attr == "getLogger" and not call.args))
+        and not (call.func.attr == "basicConfig" and is_program(module))
+    ]
+    assert not wrong
+
+
+def test_every_package_folder_is_listed():
+    # An unlisted one imports in an editable install and is absent from the wheel.
+    tops = {folder.partition("/")[0] for folder in FOLDERS.values()}
+    on_disk = {
+        path.parent.relative_to(ROOT).as_posix()
+        for top in tops
+        for path in (ROOT / top).rglob("*.py")
+    }
+    assert on_disk == set(FOLDERS.values())
+    assert sorted(SETUPTOOLS["packages"]) == sorted(FOLDERS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_guards_against_being_imported_as_a_top_level_package(room):
+    guard = f'if __name__ != "m3compress.{room}":\n    raise ImportError('
+    assert guard in (ROOT / room / "__init__.py").read_text()
