@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -16,13 +15,14 @@ from m3compress.engines.base import Float64Array, Result, complete
 from m3compress.engines.neighbors import VerletTable, species_of
 from m3compress.engines.onnxruntime_engine import Device
 from m3compress.engines.open import load_engine
+from m3compress.errors import StructureError
 from m3compress.export.manifest import Manifest
 from m3compress.units import VOIGT
 
 logger = logging.getLogger("m3compress.engines")
 
 
-class Calculator(AseCalculator):  # type: ignore[misc]
+class Calculator(AseCalculator):
     """Energies (eV), forces (eV/Å) and stresses (eV/Å³) of an exported model.
 
     Args:
@@ -39,7 +39,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
     that have no meaningful energy raise :class:`~m3compress.errors.StructureError`.
     """
 
-    implemented_properties: ClassVar[list[str]] = [
+    # ASE declares both as instance variables, so they cannot be ClassVar here.
+    implemented_properties: list[str] = [  # noqa: RUF012
         "energy",
         "free_energy",
         "energies",
@@ -47,7 +48,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         "stress",
     ]
     #: A change of these does not change the energy.
-    ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
+    ignored_changes: set[str] = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         threads: int | None = None,
         skin: float = 0.5,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.engine = load_engine(artefact, device=device, threads=threads)
         self.table = VerletTable(self.manifest.cutoff, skin)
         _report_status(self.manifest, Path(artefact).name)
@@ -79,21 +80,24 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             StructureError: If the structure has no meaningful energy.
             PropertyNotImplementedError: If a stress is asked for that does not exist.
         """
-        super().calculate(atoms, list(properties), list(system_changes))
-        if "stress" in properties and not self.atoms.pbc.all():
+        super().calculate(atoms, list(properties), list(system_changes))  # type: ignore[no-untyped-call]
+        structure = self.atoms
+        if structure is None:
+            raise StructureError("no structure was given", hint="set atoms.calc, then ask atoms")
+        if "stress" in properties and not structure.pbc.all():
             raise PropertyNotImplementedError(
                 "stress is ∂E/∂strain / volume, which needs a cell periodic in all directions, "
-                f"got pbc={self.atoms.pbc.tolist()}"
+                f"got pbc={structure.pbc.tolist()}"
             )
-        result = self.evaluate(self.atoms)
+        result = self.evaluate(structure)
         self.results = {
             "energy": result.energy,
             "free_energy": result.energy,
             "energies": result.energies,
             "forces": result.forces,
         }
-        if self.atoms.pbc.all():
-            self.results["stress"] = _stress(result.virial, self.atoms)
+        if structure.pbc.all():
+            self.results["stress"] = _stress(result.virial, structure)
 
     def evaluate(self, atoms: Atoms) -> Result:
         """Energy, forces and virial, past ASE's cache.
@@ -108,7 +112,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
 
 def _stress(virial: Float64Array, atoms: Atoms) -> Float64Array:
     """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,)."""
-    symmetric = (virial + virial.T) / (2 * atoms.get_volume())
+    volume = abs(np.linalg.det(np.asarray(atoms.cell)))
+    symmetric = (virial + virial.T) / (2 * volume)
     return np.array([symmetric[row, column] for row, column in VOIGT])
 
 

@@ -30,7 +30,7 @@ def species_of(atoms: Atoms, elements: Sequence[str]) -> Int64Array:
     """
     rows = np.full(max(atomic_numbers.values()) + 1, -1, dtype=np.int64)
     rows[[atomic_numbers[symbol] for symbol in elements]] = np.arange(len(elements))
-    species = rows[np.clip(atoms.numbers, 0, len(rows) - 1)]
+    species: Int64Array = rows[np.clip(atoms.numbers, 0, len(rows) - 1)]
     if (species < 0).any():
         atom = int(np.flatnonzero(species < 0)[0])
         listed = ", ".join(elements) if len(elements) <= 12 else f"{len(elements)} other elements"

@@ -80,10 +80,9 @@ def _open_session(artefact: Artefact, device: Device, threads: int | None) -> or
             f"this onnxruntime {ort.__version__} has no CUDA provider",
             hint="`pip uninstall onnxruntime`, then `pip install 'm3compress[gpu]'`",
         )
+    options = _session_options(device, threads)
     try:
-        session = ort.InferenceSession(
-            str(artefact.path), _session_options(device, threads), providers=_providers(device)
-        )
+        session = ort.InferenceSession(str(artefact.path), options, providers=_providers(device))
     except Exception as error:  # the exceptions of ONNX Runtime share no base class
         raise ArtefactError(
             f"ONNX Runtime {ort.__version__} cannot load {artefact.path.name}: {error}",

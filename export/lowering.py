@@ -397,15 +397,21 @@ def _index(low: Lowering, node: fx.Node) -> str:
     return low.builder.node("Gather", [low.name(x), low.name(indices[0])], axis=0)
 
 
-def _pieces(low: Lowering, node: fx.Node) -> Any:
+def _unbind(low: Lowering, node: fx.Node) -> Any:
     x = node.args[0]
-    rank = _tensor(x).dim()
-    axis = (node.args[-1] if len(node.args) > (2 if node.target is not aten.unbind.int else 1) else 0) % rank
-    if node.target is aten.unbind.int:
-        n_parts = _tensor(x).shape[axis]
-        where = [low.builder.constant(i, np.int64) for i in range(int(n_parts))]
-        return tuple(low.builder.node("Gather", [low.name(x), i], axis=axis) for i in where)
-    return tuple(low.builder.split(low.name(x), node.args[1], axis))
+    axis = (node.args[1] if len(node.args) > 1 else 0) % _tensor(x).dim()
+    positions = [low.builder.constant(i, np.int64) for i in range(int(_tensor(x).shape[axis]))]
+    return tuple(low.builder.node("Gather", [low.name(x), i], axis=axis) for i in positions)
+
+
+def _split(low: Lowering, node: fx.Node) -> Any:
+    """Equal pieces (split.Tensor) or given sizes (split_with_sizes); all sizes are known."""
+    x, sizes = node.args[:2]
+    axis = (node.args[2] if len(node.args) > 2 else 0) % _tensor(x).dim()
+    if isinstance(sizes, int):
+        width = int(_tensor(x).shape[axis])
+        sizes = [min(sizes, width - start) for start in range(0, width, sizes)]
+    return tuple(low.builder.split(low.name(x), sizes, axis))
 
 
 def _get_item(low: Lowering, node: fx.Node) -> Any:
@@ -509,9 +515,9 @@ _HANDLERS: dict[Any, Handler] = {
     aten.index_select.default: _index_select,
     aten.embedding.default: _embedding,
     aten.index.Tensor: _index,
-    aten.unbind.int: _pieces,
-    aten.split.Tensor: _pieces,
-    aten.split_with_sizes.default: _pieces,
+    aten.unbind.int: _unbind,
+    aten.split.Tensor: _split,
+    aten.split_with_sizes.default: _split,
     operator.getitem: _get_item,
     aten.stack.default: _stack,
     aten.cat.default: _cat,

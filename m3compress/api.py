@@ -113,10 +113,11 @@ def export_model(
         ParityError: If the exported file disagrees with the model; nothing is left behind.
         M3CompressError: If a step cannot run.
     """
-    from m3compress.distill.methods import apply_method
+    from m3compress.distill.methods import apply, parse_method
     from m3compress.distill.share import three_body_share
 
     start = time.perf_counter()
+    method = parse_method(three_body)
     path = output or default_output(source, target)
     manifest_path = manifest_beside(path)
     if not force:
@@ -127,8 +128,9 @@ def export_model(
     report("read", describe_potential(potential))
     share = three_body_share(potential)
     report("three-body", share.text)
-    compressed, reason = apply_method(potential, three_body, share)
-    report("method", f"{compressed.form}: {reason}")
+    compressed = apply(potential, method, share)
+    reason = share.text if method.name == "auto" else f"asked for with --three-body {three_body}"
+    report("method", f"{compressed.form} ({'measured' if method.name == 'auto' else 'as asked'})")
     with _workplace(path) as folder:
         manifest = _write_checked(
             compressed, folder / path.name, reason, target, precision, max_atoms, report
@@ -219,8 +221,7 @@ def _write_checked(
 
 def _check(potential: Potential, onnx_path: Path, precision: str) -> Parity:
     """Run the written file in ONNX Runtime on the zoo and compare; raises if it disagrees."""
-    from m3compress.engines.evaluate import structure_runner
-    from m3compress.engines.open import load_engine
+    from m3compress.engines.calculator import Calculator
     from m3compress.export.parity import LIMITS, check_parity, require
     from m3compress.models.zoo import build_zoo
 
@@ -228,8 +229,8 @@ def _check(potential: Potential, onnx_path: Path, precision: str) -> Parity:
     zoo = build_zoo(
         config.elements, cutoff=config.cutoff, three_body_cutoff=config.three_body_cutoff
     )
-    run = structure_runner(load_engine(onnx_path))
-    parity = check_parity(potential, run, zoo, LIMITS[precision])
+    calculator = Calculator(onnx_path)
+    parity = check_parity(potential, calculator.evaluate, zoo, LIMITS[precision])
     require(parity)
     return parity
 

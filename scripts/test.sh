@@ -6,14 +6,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 install dev -e ".[dev]" torch_runstats opt_einsum_fx e3nn
 
 section "lint"
-"$VENV/bin/ruff" check .
-"$VENV/bin/ruff" format --check .
+"$VENV/bin/ruff" check --extend-exclude "$VENV" .
+"$VENV/bin/ruff" format --check --extend-exclude "$VENV" .
 
 section "types"
 PYTHON="$PWD/$VENV/bin/python" bash scripts/typecheck.sh
 
 section "tests"
-PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" --dist loadgroup "$@"
+PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" --dist loadscope "$@"
 
 section "the main command on the built-in model"
 SCRATCH=$(mktemp -d)

@@ -1,7 +1,8 @@
 """What is installed from the wheel: all of the sources, nothing at the top level, and no torch.
 
 The wheel is built from a copy of the sources, so that no stale ``build/`` can add to it, and
-installed into an environment that holds the base requirements alone.
+installed into an environment that holds the base requirements alone. In a parallel run,
+``--dist loadscope`` keeps these tests together, so that this happens once.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ VERSION = PROJECT["project"]["version"]
 ROOMS = ("distill", "engines", "export", "models", "validate")
 BUILTIN_MODEL = ("model.json", "model.pt", "state.pt")
 
-# Both workers of a parallel run would otherwise build and install.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
+pytestmark = pytest.mark.slow
 
 
 def run(*command, check=False, **options):

@@ -65,6 +65,7 @@ def compile_step(
             results: tuple[Tensor, ...] = compiled([w.detach() for w in weights], _values(batch))
         return results
 
+    run(example)  # compiles
     return run
 
 

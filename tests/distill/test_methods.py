@@ -75,8 +75,10 @@ def test_methods_are_parsed(text: str, method: Method) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "factorise", "remove=1", "auto=", "prune", "prune=", "prune=half", "prune=1.5"]
-    + ["prune=-0.1", "prune=nan", "prune=inf"],
+    [
+        *("", "factorise", "remove=1", "auto=", "prune", "prune=", "prune=half", "prune=1.5"),
+        *("prune=-0.1", "prune=nan", "prune=inf"),
+    ],
 )
 def test_other_words_are_refused(text: str) -> None:
     with pytest.raises(MethodError) as caught:

@@ -18,7 +18,7 @@ from m3compress.export.onnx_export import build_onnx, describe, serialize
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
-from m3compress.models.three_body import FACTORIZED, TRIPLETS, ThreeBodyForm
+from m3compress.models.three_body import FACTORIZED, TRIPLETS
 
 ELEMENTS = ("H", "O", "Na", "Si", "Cl")
 CUTOFF = 5.0
@@ -67,7 +67,7 @@ def potential() -> Potential:
 
 @pytest.fixture(scope="session")
 def write_artefact() -> ArtefactWriter:
-    """Export a potential into a folder with the manifest beside it: ``write(folder, potential)``."""
+    """Export into a folder, with the manifest beside the file: ``write(folder, potential)``."""
 
     def write(folder: Path, exported: Potential) -> Path:
         manifest = describe(exported, reason="a test")
@@ -88,14 +88,6 @@ def artefact(
 ) -> Path:
     """The ``.m3c.onnx`` of :func:`potential`, factorised; not to be changed."""
     return write_artefact(tmp_path_factory.mktemp("artefact"), potential.with_form(FACTORIZED))
-
-
-@pytest.fixture(scope="session")
-def pruned_artefact(
-    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter, potential: Potential
-) -> Path:
-    form = ThreeBodyForm(name="pruned", fraction=0.5, seed=1)
-    return write_artefact(tmp_path_factory.mktemp("pruned"), potential.with_form(form))
 
 
 @pytest.fixture

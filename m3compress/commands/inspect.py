@@ -1,0 +1,124 @@
+"""``m3compress inspect``: what is this file, and what is its three-body block worth?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from m3compress.api import load_potential
+from m3compress.console import print_json, stderr, stdout
+from m3compress.engines.artefact import Artefact, load_artefact
+
+_ARTEFACT_SUFFIXES = (".onnx", ".plan", ".m3c.json")
+
+
+def run(*, file: str, convention: str | None, as_json: bool) -> int:
+    """Inspect a model or an exported file and print; returns the exit code."""
+    if file.endswith(_ARTEFACT_SUFFIXES):
+        artefact = load_artefact(file)
+        if as_json:
+            print_json(json.loads(artefact.manifest.model_dump_json()))
+        else:
+            _print_rows(artefact.path.name, _artefact_rows(artefact))
+        return 0
+    with stderr().status("reading, and measuring the three-body block"):
+        document = _inspect_model(file, convention)
+    if as_json:
+        print_json(document)
+    else:
+        _print_rows(Path(file.rstrip("/")).name, _model_rows(document))
+    return 0
+
+
+def _inspect_model(file: str, convention: str | None) -> dict[str, Any]:
+    from m3compress.distill.share import three_body_share
+    from m3compress.models.cost import cost_of
+
+    potential = load_potential(file, convention=convention)
+    share = three_body_share(potential)
+    origin, config = potential.provenance, potential.config
+    return {
+        "format": origin.format,
+        "sha256": origin.sha256,
+        "convention": config.convention.name,
+        "evidence": origin.evidence,
+        "configuration": config.to_json(),
+        "receptive_field": config.receptive_field,
+        "cost": cost_of(potential),
+        "three_body_share": share.to_json(),
+    }
+
+
+def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    config, cost = document["configuration"], document["cost"]
+    share, evidence = document["three_body_share"], document["evidence"]
+    elements = config["elements"]
+    advice = {
+        "remove": "removal is harmless: `m3compress export` will remove it",
+        "factorize": "it matters: `m3compress export` will factorise it, which is exact",
+        "distill": "it matters and cannot be factorised: distil a student without it",
+    }
+    return [
+        ("format", f"{document['format']}, sha256 {document['sha256'][:16]}…"),
+        ("convention", document["convention"]),
+        ("evidence", str(evidence.get("reason", "the format says so"))),
+        ("elements", f"{len(elements)}: {_shortened(elements)}"),
+        (
+            "cutoffs",
+            f"{config['cutoff']:g} Å edges ({config['edge_basis']} basis), "
+            f"{config['three_body_cutoff']:g} Å three-body ({config['triplet_basis']} basis, "
+            f"max_n {config['max_n']}, max_l {config['max_l']})",
+        ),
+        (
+            "network",
+            f"{config['n_blocks']} blocks, {config['node_width']} features, gMLP hidden "
+            f"{'-'.join(str(width) for width in config['hidden'])}, {cost['parameters']:,} parameters",
+        ),
+        ("sees", f"{document['receptive_field']:g} Å (blocks × cutoff)"),
+        (
+            "cost",
+            f"{cost['flops_per_atom'] / 1e6:.1f} MFLOP and {cost['bytes_per_atom'] / 1e3:.0f} kB "
+            f"per atom and step at {cost['edges_per_atom']:.0f} neighbours",
+        ),
+        ("three-body", share["text"]),
+        ("advice", advice[share["advice"]]),
+    ]
+
+
+def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:
+    manifest = artefact.manifest
+    size = artefact.path.stat().st_size / 1e6
+    gate, parity = manifest.gate, manifest.parity
+    rows = [
+        ("format", f"{manifest.backend}, {manifest.precision}, {size:.1f} MB, {manifest.created_by}"),
+        ("sha256", f"{manifest.artefact_sha256} (verified)"),
+        ("source", f"{manifest.source.format} {manifest.source.name}, {manifest.source.sha256[:16]}…"),
+        ("convention", manifest.source.convention),
+        ("elements", f"{len(manifest.elements)}: {_shortened(manifest.elements)}"),
+        ("cutoffs", f"{manifest.cutoff:g} Å edges, {manifest.three_body_cutoff:g} Å three-body"),
+        ("sees", f"{manifest.receptive_field:g} Å ({manifest.n_blocks} blocks)"),
+        ("three-body", f"{manifest.three_body.method}: {manifest.three_body.reason}"),
+        ("units", ", ".join(f"{name} {unit}" for name, unit in manifest.units.items())),
+        ("inputs", ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in manifest.inputs)),
+        ("outputs", ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in manifest.outputs)),
+    ]
+    if parity is not None:
+        worst = max(row.force_error for row in parity.rows)
+        verdict = "passed" if parity.passed else "FAILED"
+        rows.append(
+            ("parity", f"{verdict}: {len(parity.rows)} structures, max |ΔF| {worst:.1e} eV/Å")
+        )
+    rows.append(("gate", gate.status))
+    return rows
+
+
+def _shortened(elements: list[str] | tuple[str, ...]) -> str:
+    listed = " ".join(elements[:12])
+    return listed if len(elements) <= 12 else f"{listed} …"
+
+
+def _print_rows(title: str, rows: list[tuple[str, str]]) -> None:
+    stdout().print(title, style="bold", markup=False)
+    for name, value in rows:
+        stdout().print(f"  {name:<11}{value}", markup=False)

@@ -1,0 +1,89 @@
+"""The runtime must work where only the base dependencies are installed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import m3compress.engines
+from m3compress import Calculator
+from m3compress.models.potential import Potential, evaluate
+
+SOURCES = sorted(Path(m3compress.engines.__file__).parent.glob("*.py"))
+
+ALLOWED = {
+    "ase", "numpy", "onnxruntime", "pydantic",
+    "m3compress.engines", "m3compress.errors", "m3compress.units",
+    "m3compress.export.manifest", "m3compress.models.neighbors",
+}  # fmt: skip
+
+BLOCKED_RUN = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "onnx", "onnxscript", "scipy", "matgl", "cupy"}:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocker())
+
+import importlib
+from ase import Atoms
+
+for module in sys.argv[2:]:
+    importlib.import_module(module)
+
+from m3compress import Calculator
+
+atoms = Atoms("NaClOSi",
+              scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.1], [0.2, 0.6, 0.5], [0.7, 0.1, 0.6]],
+              cell=[[4, 0.3, 0], [1, 4, 0.4], [-0.6, 0.8, 4.6]], pbc=True)
+atoms.calc = Calculator(sys.argv[1], threads=1)
+print(repr(float(atoms.get_potential_energy())), atoms.get_stress().shape == (6,))
+assert not {"torch", "onnx", "scipy"} & set(sys.modules)
+"""
+
+
+def test_runs_with_torch_onnx_and_scipy_blocked(artefact: Path, potential: Potential) -> None:
+    from ase import Atoms
+
+    modules = [f"m3compress.engines.{s.stem}" for s in SOURCES if s.stem != "__init__"]
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED_RUN, str(artefact), *modules],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    energy, has_stress = done.stdout.split()
+    assert has_stress == "True"
+    atoms = Atoms(
+        "NaClOSi",
+        scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.1], [0.2, 0.6, 0.5], [0.7, 0.1, 0.6]],
+        cell=[[4, 0.3, 0], [1, 4, 0.4], [-0.6, 0.8, 4.6]],
+        pbc=True,
+    )
+    assert float(energy) == pytest.approx(evaluate(potential, atoms).energy, abs=2e-5)
+    assert float(energy) == Calculator(artefact, threads=1).evaluate(atoms).energy
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_imports_only_what_the_base_install_has(source: Path) -> None:
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            names = [node.module or ""]
+        for name in names:
+            allowed = name.split(".")[0] in sys.stdlib_module_names or any(
+                name == a or name.startswith(f"{a}.") for a in ALLOWED
+            )
+            assert allowed, f"{source.name} imports {name}"

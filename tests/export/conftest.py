@@ -1,0 +1,63 @@
+"""Potentials to export: real weights, and the runner that loads an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from m3compress.api import load_potential
+from m3compress.engines.calculator import Calculator
+from m3compress.export.manifest import Manifest
+from m3compress.export.onnx_export import build_onnx, describe, serialize
+from m3compress.models.config import CONVENTIONS
+from m3compress.models.potential import Potential
+from m3compress.models.readers.arrays import sha256_of
+from m3compress.models.readers.matgl import read_matgl
+from m3compress.models.readers.tensorflow import read_tensorflow
+
+Export = Callable[..., tuple[Path, Manifest]]
+
+
+@pytest.fixture(scope="session")
+def builtin() -> Potential:
+    return load_potential("builtin", convention="matgl-4.1")
+
+
+@pytest.fixture(scope="session")
+def tensorflow_original(shared: Path) -> Potential:
+    return read_tensorflow(shared / "models" / "M3GNet-MP-2021.2.8-EFS-tensorflow")
+
+
+@pytest.fixture(scope="session")
+def dgl_era(shared: Path) -> Potential:
+    model = read_matgl(shared / "models" / "M3GNet-MP-2021.2.8-PES")
+    return model.with_convention(CONVENTIONS["matgl-dgl"], {})
+
+
+def write_artefact(potential: Potential, folder: Path, precision: str = "float32") -> Path:
+    """Export without the parity check that `m3compress export` always makes."""
+    path = folder / "model.m3c.onnx"
+    manifest = describe(potential, reason="test", precision=precision)
+    path.write_bytes(serialize(build_onnx(potential, precision=precision), manifest))
+    stamped = manifest.model_copy(update={"artefact_sha256": sha256_of(path)})
+    (folder / "model.m3c.json").write_text(stamped.model_dump_json())
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_calculator(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Calculator]:
+    """Export a potential (once per potential, form and precision) and open it."""
+    written: dict[tuple[int, str, str], Path] = {}
+
+    def make(potential: Potential, precision: str = "float32", threads: int = 1) -> Calculator:
+        key = (id(potential.element_energies), str(potential.form), precision)
+        if key not in written:
+            folder = tmp_path_factory.mktemp("artefact")
+            written[key] = write_artefact(potential, folder, precision)
+        return Calculator(written[key], threads=threads)
+
+    return make

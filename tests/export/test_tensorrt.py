@@ -1,0 +1,50 @@
+"""TensorRT-RTX parses and builds without a GPU; running an engine needs one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+
+from m3compress.errors import MissingDependencyError
+from m3compress.export import tensorrt as trt
+from m3compress.export.onnx_export import build_onnx
+from m3compress.models.potential import Potential
+from m3compress.models.three_body import FACTORIZED, REMOVED, ThreeBodyForm
+
+BACKEND = "tensorrt-rtx"
+
+
+@pytest.fixture(autouse=True)
+def _needs_tensorrt(request: pytest.FixtureRequest) -> None:
+    if "missing" in request.node.name:
+        return
+    if importlib.util.find_spec("tensorrt_rtx_bindings") is None:
+        message = "tensorrt-rtx-cu13-bindings is not installed"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+@pytest.mark.parametrize("form", [FACTORIZED, REMOVED], ids=str)
+def test_every_node_is_supported_and_an_engine_is_built(
+    builtin: Potential, form: ThreeBodyForm
+) -> None:
+    content = build_onnx(builtin.with_form(form)).SerializeToString()
+    assert trt.unsupported_nodes(content, BACKEND) == []
+    engine = trt.build_engine(content, backend=BACKEND, profiles=(trt.profile_up_to(200),))
+    assert engine.backend == BACKEND
+    assert len(engine.plan) > 100_000
+
+
+def test_mixed_precision_parses(builtin: Potential) -> None:
+    model = build_onnx(builtin.with_form(FACTORIZED), precision="mixed")
+    assert trt.unsupported_nodes(model.SerializeToString(), BACKEND) == []
+
+
+def test_missing_tensorrt_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trt, "BACKENDS", {"tensorrt": ("no_such_module",)})
+    with pytest.raises(MissingDependencyError) as caught:
+        trt.find_builder()
+    assert "pip install" in (caught.value.hint or "")
