@@ -15,12 +15,13 @@ from typing import Any
 from ase.data import atomic_numbers
 from pydantic import ValidationError
 
-from m3compress.engines.base import INPUT_NAMES, OUTPUT_NAMES
 from m3compress.errors import ArtefactError
 from m3compress.export.manifest import (
     BESIDE_ONLY,
+    INPUT_NAMES,
     MANIFEST_SUFFIX,
     ONNX_SUFFIX,
+    OUTPUT_NAMES,
     SCHEMA_VERSION,
     Manifest,
 )

@@ -8,29 +8,17 @@ would hide any drift of the energy in molecular dynamics.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from m3compress.errors import StructureError
-from m3compress.export.manifest import Manifest
+from m3compress.export.manifest import INPUT_NAMES, Manifest
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
-
-#: Inputs of every exported graph in order; a graph without three-body block may use fewer.
-INPUT_NAMES: Final = (
-    "species",
-    "neighbors",
-    "mask",
-    "edge_vectors",
-    "incoming",
-    "incoming_mask",
-)
-#: Outputs of every exported graph in order.
-OUTPUT_NAMES: Final = ("energies", "forces", "virial")
 
 
 @dataclass(frozen=True, slots=True)

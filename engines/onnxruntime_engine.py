@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 import onnxruntime as ort
 
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
-from m3compress.engines.base import INPUT_NAMES, OUTPUT_NAMES, RawOutputs, TableInputs
+from m3compress.engines.base import RawOutputs, TableInputs
 from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError
-from m3compress.export.manifest import METADATA_KEY, Manifest
+from m3compress.export.manifest import INPUT_NAMES, METADATA_KEY, OUTPUT_NAMES, Manifest
 
 Device = Literal["cpu", "cuda"]
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from m3compress.engines.artefact import Artefact
-from m3compress.engines.base import OUTPUT_NAMES, RawOutputs, TableInputs
+from m3compress.engines.base import RawOutputs, TableInputs
 from m3compress.engines.cuda_memory import CudaMemory
 from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError, StructureError
-from m3compress.export.manifest import Manifest
+from m3compress.export.manifest import OUTPUT_NAMES, Manifest
 
 #: The meta-package re-exports the bindings; the bindings alone are what PyPI has as a wheel.
 _MODULES: Final = {

@@ -1,11 +1,13 @@
 """From traced PyTorch operators to ONNX nodes.
 
-The general exporter of PyTorch works on these graphs too, but takes a minute, keeps two tensors of every
-SiLU for the backward pass where one is enough, and leaves sums of matrix products unfused; those
-decide speed and memory of an MD step. The operators that occur are few, so they are lowered here, with three
-local rules:
+The general exporter of PyTorch works on these graphs too, but takes a minute, keeps two tensors of
+every SiLU for the backward pass where one is enough, and leaves sums of matrix products unfused;
+those decide speed and memory of an MD step. The operators that occur are few, so they are lowered
+here,
+with three local rules:
 
-* ``silu(x)`` whose gradient is needed also computes its slope s + y − s·y at once (s = σ(x), y = x·s); only
+* ``silu(x)`` whose gradient is needed also computes its slope s + y − s·y at once (s = σ(x), y =
+x·s); only
   the slope lives until the backward pass.
 * ``mm(a, b) + c`` becomes one ``Gemm``.
 * an ``expand`` that only feeds broadcasting operators disappears.
@@ -65,8 +67,8 @@ def lower(
 class Lowering:
     """The state of one lowering: where every traced value lives in the ONNX graph.
 
-    A traced value is a name of the graph, a constant tensor (weights and what is computed from weights
-    alone is evaluated now), or a size (an int, or the name of a one-element int64 tensor).
+    A traced value is a name of the graph, a constant tensor (weights and what is computed from
+    weights alone is evaluated now), or a size (an int, or the name of a one-element int64 tensor).
     """
 
     def __init__(self, module: fx.GraphModule, input_shapes: dict[str, Shape]) -> None:
@@ -95,7 +97,8 @@ class Lowering:
                 self.values[node] = name
                 self.inputs.append((name, _numpy_dtype(node), shape))
                 for axis, size in enumerate(_tensor(node).shape):
-                    # Sizes are read off the inputs, so that no intermediate value lives on for its shape.
+                    # Sizes are read off the inputs, so that no intermediate value lives on for its
+                    # shape.
                     self.sizes.setdefault(str(size), (name, axis))
             elif node.op == "get_attr":
                 self.values[node] = _attribute(self.module, str(node.target))
@@ -112,7 +115,7 @@ class Lowering:
     def _call(self, node: fx.Node) -> Any:
         if node in self.fused:
             return None
-        arguments = [a for a in node.all_input_nodes]
+        arguments = node.all_input_nodes
         known = all(isinstance(self.values[a], torch.Tensor | int | tuple) for a in arguments)
         if arguments and known and node.target is not aten.silu.default:
             return node.target(*self._eager(node.args), **self._eager(node.kwargs))  # type: ignore[operator]
@@ -222,7 +225,8 @@ def _attribute(module: fx.GraphModule, path: str) -> torch.Tensor:
     return tensor
 
 
-# ---- handlers -------------------------------------------------------------------------------------
+# ---- handlers
+# -------------------------------------------------------------------------------------
 
 
 def _binary(op: str) -> Handler:
@@ -290,7 +294,7 @@ def _silu_backward(low: Lowering, node: fx.Node) -> str:
 
 
 def _sigmoid_backward(low: Lowering, node: fx.Node) -> str:
-    """g · σ · (1 − σ); for g = u · w with w · σ at hand (a gated MLP), u · (w · σ) · (1 − σ)."""
+    """G · σ · (1 − σ); for g = u · w with w · σ at hand (a gated MLP), u · (w · σ) · (1 − σ)."""
     gradient, result = node.args[:2]
     rest = low.builder.node("Sub", [low.name(1.0, node), low.name(result)])
     if gradient.target is aten.mul.Tensor:
@@ -456,9 +460,7 @@ def _where(low: Lowering, node: fx.Node) -> str:
 
 
 def _to_copy(low: Lowering, node: fx.Node) -> str:
-    return low.builder.node(
-        "Cast", [low.name(node.args[0])], to=element_type(_numpy_dtype(node))
-    )
+    return low.builder.node("Cast", [low.name(node.args[0])], to=element_type(_numpy_dtype(node)))
 
 
 def _arange(low: Lowering, node: fx.Node) -> str:
@@ -474,7 +476,9 @@ def _symbolic_size(low: Lowering, node: fx.Node) -> Any:
     return low.symbol(value.node.expr)
 
 
-_VIEWS = {aten.view.default, aten._unsafe_view.default, aten.reshape.default}
+_UNSAFE_VIEW = aten._unsafe_view.default  # noqa: SLF001 - an operator of PyTorch
+_TO_COPY = aten._to_copy.default  # noqa: SLF001 - an operator of PyTorch
+_VIEWS = {aten.view.default, _UNSAFE_VIEW, aten.reshape.default}
 
 _HANDLERS: dict[Any, Handler] = {
     aten.add.Tensor: _add,
@@ -526,7 +530,7 @@ _HANDLERS: dict[Any, Handler] = {
     aten.zeros_like.default: _filled_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.where.self: _where,
-    aten._to_copy.default: _to_copy,
+    _TO_COPY: _to_copy,
     aten.arange.default: _arange,
     aten.sym_size.int: _symbolic_size,
     operator.mul: _symbolic_size,

@@ -1,8 +1,9 @@
 """The manifest: what an exported file is, in one versioned document.
 
-It is written beside the file (``model.m3c.json``) and inside it (ONNX ``metadata_props["m3compress"]``). What is
-said *about* the finished file (its hash, its parity, whether the gate passed it) stands beside it only: inside,
-it would change the file that it is about. Needs neither torch nor onnx.
+It is written beside the file (``model.m3c.json``) and inside it (ONNX
+``metadata_props["m3compress"]``). What is said *about* the finished file (its hash, its parity,
+whether the gate passed it) stands beside it only: inside, it would change what it is about.
+Needs neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -10,6 +11,18 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+#: Inputs of every exported graph in order; a graph without three-body block may use fewer.
+INPUT_NAMES: Final = (
+    "species",
+    "neighbors",
+    "mask",
+    "edge_vectors",
+    "incoming",
+    "incoming_mask",
+)
+#: Outputs of every exported graph in order.
+OUTPUT_NAMES: Final = ("energies", "forces", "virial")
 
 #: Raised with every change that an older reader would misread.
 SCHEMA_VERSION: Final = 1

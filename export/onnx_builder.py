@@ -1,7 +1,7 @@
 """A small builder of ONNX graphs: constants stored once, equal nodes merged, unused nodes dropped.
 
-Names are numbered in the order of creation and nothing depends on addresses or hashing order, so that
-the same model gives the same file.
+Names are numbered in the order of creation and nothing depends on addresses or hashing order, so
+that the same model gives the same file.
 """
 
 from __future__ import annotations
@@ -84,7 +84,11 @@ class OnnxBuilder:
             "m3gnet",
             [_value_info(*entry) for entry in inputs],
             [_value_info(name, dtype, shape) for name, _, dtype, shape in outputs],
-            [numpy_helper.from_array(a, name) for name, a in self._constants.items() if name in used],
+            [
+                numpy_helper.from_array(a, name)
+                for name, a in self._constants.items()
+                if name in used
+            ],
         )
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
@@ -111,5 +115,3 @@ def _value_info(
 def element_type(dtype: npt.DTypeLike) -> int:
     """ONNX element type of a numpy dtype."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-

@@ -12,7 +12,9 @@ from m3compress.errors import ExportError
 from m3compress.export.lowering import Shape, lower
 from m3compress.export.manifest import (
     BESIDE_ONLY,
+    INPUT_NAMES,
     METADATA_KEY,
+    OUTPUT_NAMES,
     Manifest,
     Parity,
     Source,
@@ -20,7 +22,7 @@ from m3compress.export.manifest import (
     ThreeBodyMethod,
 )
 from m3compress.export.onnx_builder import OPSET
-from m3compress.export.trace import INPUT_NAMES, OUTPUT_NAMES, trace
+from m3compress.export.trace import trace
 from m3compress.models.network import with_half_mlps
 from m3compress.models.potential import Potential
 from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
@@ -43,10 +45,10 @@ SHAPES: Final[dict[str, Shape]] = {
 
 _MEANINGS: Final = {
     "species": "index of each atom's element in `elements`",
-    "neighbors": "index of the atom at the far end of every edge slot; any valid index in empty slots",
+    "neighbors": "index of the atom at the far end of every slot; any valid index where empty",
     "mask": "1 where a slot holds an edge within the cutoff, else 0",
     "edge_vectors": "r_ij = x_j + S·cell − x_i in Å; any finite value in empty slots",
-    "incoming": "flat edge slots (center·K + slot) that point at each atom; any valid slot where empty",
+    "incoming": "flat slots (center·K + slot) that point at each atom; any valid one where empty",
     "incoming_mask": "1 where `incoming` holds a slot, else 0",
     "energies": "network energy of each atom in eV, without the element's reference energy",
     "forces": "−∂E/∂x in eV/Å",
@@ -102,7 +104,9 @@ def refuse_reducing_scatters(model: onnx.ModelProto) -> None:
     """
     scatters = sorted({node.op_type for node in model.graph.node if "Scatter" in node.op_type})
     if scatters:
-        raise ExportError(f"the graph holds {', '.join(scatters)}, which is not safe to run in parallel")
+        raise ExportError(
+            f"the graph holds {', '.join(scatters)}, which is not safe to run in parallel"
+        )
 
 
 def describe(

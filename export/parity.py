@@ -1,7 +1,7 @@
 """Does the exported file, run in its engine, still say what the trained model says?
 
-The reference is the PyTorch model in float64: the explicit triplet sum for a factorised file (so that the
-factorisation itself is checked), the same removal or pruning otherwise.
+The reference is the PyTorch model in float64: the explicit triplet sum for a factorised file (so
+that the factorisation itself is checked), the same removal or pruning otherwise.
 """
 
 from __future__ import annotations
@@ -107,12 +107,14 @@ def row_holds(row: ParityRow, energy_limit: float) -> bool:
     return row.energy_error <= energy_limit and row.force_error <= row.force_limit
 
 
-def _compare(
-    entry: ZooEntry, expected: Evaluation, got: EngineResult, limits: Limits
-) -> ParityRow:
+def _compare(entry: ZooEntry, expected: Evaluation, got: EngineResult, limits: Limits) -> ParityRow:
     n_atoms = len(entry.atoms)
     has_volume = bool(entry.atoms.pbc.all())
-    stress = np.abs(got.virial - expected.virial).max() / entry.atoms.get_volume() if has_volume else None
+    stress = (
+        np.abs(got.virial - expected.virial).max() / entry.atoms.get_volume()
+        if has_volume
+        else None
+    )
     return ParityRow(
         structure=entry.name,
         n_atoms=n_atoms,
@@ -136,7 +138,8 @@ def require(parity: Parity) -> None:
     worst = max(
         parity.rows,
         key=lambda row: np.nan_to_num(
-            max(row.force_error / row.force_limit, row.energy_error / parity.energy_limit), nan=np.inf
+            max(row.force_error / row.force_limit, row.energy_error / parity.energy_limit),
+            nan=np.inf,
         ),
     )
     raise ParityError(
@@ -144,5 +147,5 @@ def require(parity: Parity) -> None:
         f"({worst.n_atoms} atoms): energy off by {worst.energy_error * MEV_PER_EV:.3g} meV/atom "
         f"(limit {parity.energy_limit * MEV_PER_EV:.3g}), forces by {worst.force_error:.3g} eV/Å "
         f"(limit {worst.force_limit:.3g})",
-        hint="nothing was written; report the model and the versions that `m3compress doctor` prints",
+        hint="nothing was written; report the model and what `m3compress doctor` prints",
     )

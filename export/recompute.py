@@ -1,9 +1,10 @@
 """Trade a little arithmetic for a lot of memory: recompute cheap values in the backward pass.
 
-A traced energy-and-gradient graph keeps every forward value that its backward pass reads. Edge-wide values
-(n_atoms · K · 64 numbers) are what fills the memory of an MD step. Products, activations and products with
-narrow matrices are recomputed from values that are kept anyway; only what a wide matrix product would be
-needed for is kept. This is rematerialisation (Chen et al., arXiv:1604.06174) with a fixed notion of cheap.
+A traced energy-and-gradient graph keeps every forward value that its backward pass reads.
+Edge-wide values (n_atoms · K · 64 numbers) are what fills the memory of an MD step. Products,
+activations and products with narrow matrices are recomputed from values that are kept anyway; only
+what a wide matrix product would be needed for is kept. This is rematerialisation (Chen et al.,
+arXiv:1604.06174) with a fixed notion of cheap.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ _ELEMENTWISE = {
     aten.silu.default,
     aten.detach.default,
 }
-_RESHAPES = {aten.view.default, aten._unsafe_view.default, aten.unsqueeze.default}
+_RESHAPES = {
+    aten.view.default,
+    aten._unsafe_view.default,  # noqa: SLF001 - an operator of PyTorch
+    aten.unsqueeze.default,
+}
 
 
 def recompute_cheap_values(graph: fx.Graph, energies: fx.Node) -> fx.Node | None:
@@ -63,7 +68,9 @@ def _choose_kept(ordered: list[fx.Node], forward: set[fx.Node]) -> set[fx.Node]:
     """Wide forward values that have to survive until the backward pass."""
     kept: set[fx.Node] = set()
     for node in ordered:
-        if not _is_wide(node) or not any(_reads(user, node) for user in node.users if user not in forward):
+        if not _is_wide(node) or not any(
+            _reads(user, node) for user in node.users if user not in forward
+        ):
             continue
         if can_recompute(node, kept):
             continue

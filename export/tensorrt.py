@@ -1,8 +1,9 @@
 """Build a TensorRT engine from the exported ONNX graph.
 
-Two builders speak the same API: ``tensorrt`` (10 and 11; needs a GPU) and ``tensorrt_rtx``, whose parser and
-builder run on any machine and whose engines are finished on the user's GPU. Precision is in the graph
-(strong typing); TF32 is off, because its ten-bit products would cost three digits of the forces.
+Two builders speak the same API: ``tensorrt`` (10 and 11; needs a GPU) and ``tensorrt_rtx``, whose
+parser and builder run on any machine and whose engines are finished on the user's GPU. Precision
+is in the graph (strong typing); TF32 is off, because its ten-bit products would cost three digits
+of the forces.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from types import ModuleType
 from typing import Any, Final
 
 from m3compress.errors import ExportError, MissingDependencyError
-from m3compress.export.trace import INPUT_NAMES
+from m3compress.export.manifest import INPUT_NAMES
 
-#: Modules that are tried in order; the enterprise builder first, since its engines need no second stage.
+#: Modules that are tried in order; the enterprise builder first, since its engines need no second
+#: stage.
 BACKENDS: Final = {
     "tensorrt": ("tensorrt",),
     # The meta-package re-exports the bindings; the bindings alone are what PyPI has as a wheel.
@@ -48,7 +50,8 @@ _MAX_WIDTH: Final = 96
 def profile_up_to(max_atoms: int) -> ShapeRange:
     """A profile tuned at a quarter of the largest size.
 
-    The builder plans (and on the CPU even reserves) memory for the largest shapes, about 0.8 MB per atom.
+    The builder plans (and on the CPU even reserves) memory for the largest shapes, about 0.8 MB
+    per atom.
     """
     typical = max(1, max_atoms // 4)
     return ShapeRange(n_atoms=(1, typical, max_atoms), width=(1, 56, _MAX_WIDTH))
@@ -122,7 +125,9 @@ def build_engine(
         config.add_optimization_profile(_profile(builder, network, sizes))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ExportError(f"{name} {trt.__version__} could not build an engine (its log is on stderr)")
+        raise ExportError(
+            f"{name} {trt.__version__} could not build an engine (its log is on stderr)"
+        )
     return BuiltEngine(plan=bytes(plan), backend=name, version=str(trt.__version__))
 
 

@@ -6,8 +6,6 @@ The only gradient leaf is ``edge_vectors``; forces and virial are sums of its gr
 
 from __future__ import annotations
 
-from typing import Final
-
 import torch
 import torch.fx.experimental._config as symbolic_shapes
 from torch import Tensor, fx, nn
@@ -16,18 +14,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from m3compress.models.graph import TableGraph
 from m3compress.models.network import M3GNet
 from m3compress.models.three_body import ThreeBodyForm
-
-#: Inputs of the exported graph in order.
-INPUT_NAMES: Final = (
-    "species",
-    "neighbors",
-    "mask",
-    "edge_vectors",
-    "incoming",
-    "incoming_mask",
-)
-#: Outputs of the exported graph in order.
-OUTPUT_NAMES: Final = ("energies", "forces", "virial")
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -49,7 +35,7 @@ class ForceField(nn.Module):
         incoming: Tensor,
         incoming_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See :data:`INPUT_NAMES` and :data:`OUTPUT_NAMES`."""
+        """See the names and meanings in :mod:`m3compress.export.manifest`."""
         leaf = edge_vectors.detach().requires_grad_()
         graph = TableGraph(neighbors, mask, leaf, incoming, incoming_mask)
         energies = self.network(graph, species, self.form)
@@ -75,8 +61,8 @@ def example_inputs(n_atoms: int, width: int, width_in: int, dtype: torch.dtype) 
 def trace(network: M3GNet, form: ThreeBodyForm) -> fx.GraphModule:
     """Record energy and its gradient as one graph of operators with dynamic n_atoms, K and K_in.
 
-    ``make_fx`` records the backward pass as ordinary operators. Duck-shaping is off, so that two sizes that
-    happen to be equal in the example stay independent.
+    ``make_fx`` records the backward pass as ordinary operators. Duck-shaping is off, so that two
+    sizes that happen to be equal in the example stay independent.
 
     Args:
         network: A network in the precision of the exported file.

@@ -277,12 +277,13 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
     except OSError as error:
         raise M3CompressError(
-            f"cannot write {path.name}: {error.strerror}", hint="free some space, or write elsewhere"
+            f"cannot write {path.name}: {error.strerror}",
+            hint="free some space, or write elsewhere",
         ) from error
 
 
 def _move_into_place(folder: Path, path: Path, manifest_path: Path) -> None:
-    """Rename the finished files; the manifest last, since a file without its manifest does not load."""
+    """Rename the finished files, the manifest last: a file without it does not load."""
     manifest_path.unlink(missing_ok=True)
     (folder / path.name).replace(path)
     (folder / manifest_path.name).replace(manifest_path)

@@ -1,7 +1,7 @@
 """Measure engines side by side: every candidate in a process of its own, their steps in turn.
 
-Rounds are interleaved (A, B, A, B, …), so that a machine whose speed drifts slows both alike and the ratio
-holds; processes of their own give each candidate its own peak memory.
+Rounds are interleaved (A, B, A, B, …), so that a machine whose speed drifts slows both alike and
+the ratio holds; processes of their own give each candidate its own peak memory.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Measurement:
         seconds: Median time of one step.
         all_seconds: Every round.
         peak_bytes: Peak resident memory above what the process held before the first step.
-        speed_up: How much faster than the last candidate, as the median of the ratios round by round;
+        speed_up: How much faster than the last candidate, as the median of the ratios round by
+        round;
             None for the last candidate itself.
     """
 
@@ -95,7 +96,7 @@ class Measurement:
 
 
 def candidates_for(artefact: Artefact, against: str | None, threads: int) -> list[Candidate]:
-    """The artefact, and the reference if one is given: matgl's calculator where it can load the model.
+    """The artefact, and the reference if given: matgl's calculator where it can load it.
 
     Raises:
         M3CompressError: If the reference does not exist.
@@ -116,8 +117,8 @@ def candidates_for(artefact: Artefact, against: str | None, threads: int) -> lis
 def benchmark_structure(elements: Sequence[str], n_atoms: int) -> tuple[str, Atoms]:
     """A dense crystal of about ``n_atoms`` atoms that the model knows, rattled by 0.05 Å.
 
-    Rutile TiO2 where the model knows it (53 neighbours within 5 Å), else alpha-quartz, else the first
-    element as an fcc crystal.
+    Rutile TiO2 where the model knows it (53 neighbours within 5 Å), else alpha-quartz, else the
+    first element as an fcc crystal.
     """
     known = set(elements)
     if known >= {"Ti", "O"}:
@@ -125,7 +126,9 @@ def benchmark_structure(elements: Sequence[str], n_atoms: int) -> tuple[str, Ato
         cell = crystal(basis, sites, spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90])
     elif known >= {"Si", "O"}:
         sites = [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191)]
-        cell = crystal(["Si", "O"], sites, spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120])
+        cell = crystal(
+            ["Si", "O"], sites, spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120]
+        )
     else:
         cell = bulk(elements[0], "fcc", a=4.05, cubic=True)
     repeat = _repeats(cell, n_atoms)
@@ -190,7 +193,10 @@ def _rounds(
     last = timed[-1]
     ratios = [[b / a for a, b in zip(t, last, strict=True)] for t in timed[:-1]]
     return [
-        *(replace(row, speed_up=statistics.median(r)) for row, r in zip(rows, ratios, strict=False)),
+        *(
+            replace(row, speed_up=statistics.median(r))
+            for row, r in zip(rows, ratios, strict=False)
+        ),
         rows[-1],
     ]
 
@@ -210,7 +216,7 @@ def _step(pipe: Connection, candidate: Candidate) -> tuple[float, int]:
 
 
 def _serve(candidate: Candidate, atoms: Atoms, pipe: Connection) -> None:
-    """Body of a measuring process: make a step whenever asked, answer with its time and the peak memory."""
+    """Body of a measuring process: step when asked, answer with time and peak memory."""
     try:
         step = _load(candidate, atoms)
         start = _peak_bytes()

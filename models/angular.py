@@ -24,9 +24,10 @@ def legendre(cosine: Tensor, max_l: int) -> list[Tensor]:
 def solid_harmonics(unit: Tensor, max_l: int) -> Tensor:
     """Real Racah-normalised spherical harmonics S_lm of unit vectors.
 
-    Built from Re and Im of (x + iy)^m and the z-polynomials Q_lm of the associated Legendre functions
-    without their (1 − z²)^{m/2}, so that everything is a polynomial: no angle, no division, smooth on
-    the poles (Helgaker, Jørgensen & Olsen, Molecular Electronic-Structure Theory, §6.4).
+    Built from Re and Im of (x + iy)^m and the z-polynomials Q_lm of the associated Legendre
+    functions without their (1 − z²)^{m/2}, so that everything is a polynomial: no angle, no
+    division, smooth on the poles (Helgaker, Jørgensen & Olsen, Molecular Electronic-Structure
+    Theory, §6.4).
 
     Args:
         unit: Unit vectors, shape (*edges, 3).

@@ -1,7 +1,7 @@
 """One frozen description of an M3GNet: its sizes and every convention in which dialects differ.
 
-The differences between the original TensorFlow code, the eras of matgl, and MatterSim are spelled out
-in ``docs/conventions.md``; here each is a field with a name, so that the network itself has one
+The differences between the original TensorFlow code, the eras of matgl, and MatterSim are spelled
+out in ``docs/conventions.md``; here each is a field with a name, so that the network itself has one
 definition.
 """
 
@@ -25,8 +25,9 @@ class Convention:
 
     Attributes:
         name: Name used in manifests and by ``--convention``.
-        messages_to: Atom of the edge i→j on which the message m_ij is summed: centre i or neighbour j.
-        triplet_index: Bond list that the three-body sums index: the ``parent`` list of all edges
+        messages_to: Atom of the edge i→j on which the message m_ij is summed: centre i or
+        neighbour j. triplet_index: Bond list that the three-body sums index: the ``parent`` list
+        of all edges
             (correct), or the ``pruned`` list used as if it were the parent (matgl before 4.1).
         gate_atom: Atom whose features gate a triplet (j, i, k): the end atom k or the centre i.
     """
@@ -43,7 +44,9 @@ _DIALECTS = (
         name="matgl-dgl", messages_to="neighbor", triplet_index="pruned", gate_atom="neighbor"
     ),
     Convention(name="matgl-3", messages_to="center", triplet_index="pruned", gate_atom="neighbor"),
-    Convention(name="matgl-4.1", messages_to="center", triplet_index="parent", gate_atom="neighbor"),
+    Convention(
+        name="matgl-4.1", messages_to="center", triplet_index="parent", gate_atom="neighbor"
+    ),
     Convention(name="mattersim", messages_to="center", triplet_index="parent", gate_atom="center"),
 )
 CONVENTIONS: dict[str, Convention] = {dialect.name: dialect for dialect in _DIALECTS}
@@ -60,6 +63,7 @@ def convention(name: str) -> Convention:
             f"unknown convention {name!r}", hint=f"choose one of {', '.join(CONVENTIONS)}"
         )
     return CONVENTIONS[name]
+
 
 #: Sizes beyond these are garbage in a file; building such a network would exhaust the memory.
 _LARGEST = {"max_n": 64, "max_l": 16, "n_blocks": 64, "node_width": 8192, "edge_width": 8192}
@@ -123,7 +127,8 @@ class M3GNetConfig:
             )
         if not 0 < self.three_body_cutoff <= self.cutoff:
             raise CheckpointError(
-                f"three-body cutoff {self.three_body_cutoff} Å is not in (0, cutoff = {self.cutoff} Å]"
+                f"three-body cutoff {self.three_body_cutoff} Å is not in "
+                f"(0, cutoff = {self.cutoff} Å]"
             )
         if not self.elements:
             raise CheckpointError("the model names no chemical elements")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import pi
 from typing import Final
 
@@ -25,19 +26,19 @@ def edges_per_atom(config: M3GNetConfig) -> float:
 def multiply_adds_per_edge(config: M3GNetConfig) -> int:
     """Multiply-adds of one forward pass along one edge, without the three-body block.
 
-    The first layers of the gated MLPs count with their edge part only: the parts of the two atoms are
-    applied per atom (:meth:`m3compress.models.network.GatedMLP.on_edges`).
+    The first layers of the gated MLPs count with their edge part only: the parts of the two atoms
+    are applied per atom (:meth:`m3compress.models.network.GatedMLP.on_edges`).
     """
     total = config.edge_basis_size * config.edge_width
     for out in (config.edge_width, config.node_width):
         widths = (config.edge_width, *config.hidden, out)
-        branch = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        branch = sum(a * b for a, b in pairwise(widths))
         total += config.n_blocks * (2 * branch + config.edge_basis_size * out)
     return total
 
 
 def three_body_multiply_adds_per_edge(config: M3GNetConfig) -> int:
-    """The same for the factorised three-body block: two products with moments and two narrow layers."""
+    """The same for the factorised block: two products with moments, two narrow layers."""
     size, harmonics = config.triplet_basis_size, config.max_l**2
     return config.n_blocks * (2 * harmonics * size + 2 * size * config.edge_width)
 
@@ -54,7 +55,8 @@ def cost_of(potential: Potential) -> dict[str, float]:
 
     Returns:
         ``parameters``, ``edges_per_atom``, ``flops_per_atom`` (energy and forces, factorised),
-        ``three_body_flops_per_atom`` and ``bytes_per_atom`` (float32, what the backward pass keeps).
+        ``three_body_flops_per_atom`` and ``bytes_per_atom`` (float32, what the backward pass
+        keeps).
     """
     config = potential.config
     edges = edges_per_atom(config)

@@ -1,8 +1,9 @@
 """The two layouts in which the network sees a structure: a flat edge list and a padded table.
 
 The network is written once against :class:`Graph`. On an :class:`EdgeGraph` (reference, training)
-sums over neighbours are scatter-adds; on a :class:`TableGraph` (export) they are plain sums over the
-K axis, and the backward of every gather is again a gather and a sum: no scatter in either direction.
+sums over neighbours are scatter-adds; on a :class:`TableGraph` (export) they are plain sums over
+the K axis, and the backward of every gather is again a gather and a sum: no scatter in either
+direction.
 
 Shapes: ``*edges`` stands for (n_edges,) in the edge list and (n_atoms, K) in the table.
 """
@@ -40,13 +41,16 @@ class Graph(Protocol):
         """Sum edge values (*edges, width) on the atom that each edge leaves, (n_atoms, width)."""
 
     def sum_to_neighbors(self, values: Tensor) -> Tensor:
-        """Sum edge values (*edges, width) on the atom that each edge points at, (n_atoms, width)."""
+        """Sum edge values (*edges, width) on the atom each edge points at, (n_atoms, width)."""
 
     def sum_outer(self, left: Tensor, right: Tensor) -> Tensor:
         """Σ_edges of left ⊗ right per centre: (*edges, a), (*edges, b) → (n_atoms, a, b)."""
 
     def contract(self, edge_values: Tensor, atom_values: Tensor) -> Tensor:
-        """Σ_a edge[a] · atom[a, b] with the centre's values: (*edges, a), (n_atoms, a, b) → (*edges, b)."""
+        """Σ_a edge[a] · atom[a, b] with the centre's values.
+
+        Shapes: (*edges, a), (n_atoms, a, b) → (*edges, b).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,9 @@ class EdgeGraph:
 
     def sum_to_neighbors(self, values: Tensor) -> Tensor:
         """See :class:`Graph`."""
-        return values.new_zeros(self.n_atoms, *values.shape[1:]).index_add(0, self.neighbors, values)
+        return values.new_zeros(self.n_atoms, *values.shape[1:]).index_add(
+            0, self.neighbors, values
+        )
 
     def sum_outer(self, left: Tensor, right: Tensor) -> Tensor:
         """See :class:`Graph`."""

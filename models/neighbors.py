@@ -1,7 +1,7 @@
 """Edges of a structure and the padded tables that the exported graph reads; numpy only, no torch.
 
-An edge i→j with periodic image S has the vector r_ij = x_j + S·cell − x_i. Edges are sorted by centre i,
-then by neighbour j, then by image, so that the same structure always gives the same tables.
+An edge i→j with periodic image S has the vector r_ij = x_j + S·cell − x_i. Edges are sorted by
+centre i, then neighbour j, then image, so that the same structure always gives the same tables.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def check_structure(atoms: Atoms) -> None:
     """Refuse what has no meaningful energy.
 
     Raises:
-        StructureError: For no atoms, positions or cell that are not finite, or a singular cell along
+        StructureError: For no atoms, positions or cell that are not finite, or a singular cell
+        along
             a periodic direction.
     """
     if len(atoms) == 0:
@@ -90,7 +91,10 @@ def find_edges(atoms: Atoms, cutoff: float) -> tuple[Edges, FloatArray]:
     )
     order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], j, i))
     edges = Edges(
-        i[order].astype(np.int64), j[order].astype(np.int64), shifts[order].astype(np.int64), len(atoms)
+        i[order].astype(np.int64),
+        j[order].astype(np.int64),
+        shifts[order].astype(np.int64),
+        len(atoms),
     )
     vectors = edges.vectors(positions, cell)
     _refuse_coincident(edges, vectors)
@@ -129,8 +133,10 @@ class NeighborTable:
     incoming_mask: BoolArray
     flat_slots: IntArray
 
-    def pad(self, values: npt.NDArray[np.floating], dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
-        """Spread per-edge values (n_edges, ...) over the slots (n_atoms, K, ...), zero elsewhere."""
+    def pad(
+        self, values: npt.NDArray[np.floating], dtype: npt.DTypeLike
+    ) -> npt.NDArray[np.floating]:
+        """Spread per-edge values (n_edges, ...) over the slots (n_atoms, K, ...), else zero."""
         n_atoms, width = self.mask.shape
         padded = np.zeros((n_atoms * width, *values.shape[1:]), dtype=dtype)
         padded[self.flat_slots] = values

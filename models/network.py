@@ -1,7 +1,7 @@
 """M3GNet (Chen & Ong, Nat. Comput. Sci. 2, 718 (2022)) in one definition for all dialects.
 
-The network maps edge vectors and element rows to one energy per atom. Every block is a pure function of
-(atom features, edge features, geometry).
+The network maps edge vectors and element rows to one energy per atom. Every block is a pure
+function of (atom features, edge features, geometry).
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class GatedMLP(nn.Module):
         activate_last: Whether the last value layer has a SiLU (not in the readout).
     """
 
-    def __init__(self, widths: tuple[int, ...], *, bias: bool = True, activate_last: bool = True) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], *, bias: bool = True, activate_last: bool = True
+    ) -> None:
         super().__init__()
         self.value = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairwise(widths))
         self.gate = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairwise(widths))
@@ -105,7 +107,9 @@ class ThreeBody(nn.Module):
         updated: Tensor = edges + self.update(three_body_sum(geometry, gate, form))
         return updated
 
-    def with_center_gate(self, edges: Tensor, atoms: Tensor, graph: Graph, ungated: Tensor) -> Tensor:
+    def with_center_gate(
+        self, edges: Tensor, atoms: Tensor, graph: Graph, ungated: Tensor
+    ) -> Tensor:
         """The same with the gate at the centre (MatterSim), which factors out of the sum over k."""
         gate = graph.from_centers(torch.sigmoid(self.atom_gate(atoms)))
         updated: Tensor = edges + self.update(ungated * gate)
@@ -171,8 +175,8 @@ class M3GNet(nn.Module):
     Args:
         config: Sizes and conventions.
 
-    The energy of a structure is Σ_i forward(...)_i + Σ_i shift(z_i) + offset; the last two are added in
-    float64 by the caller (:mod:`m3compress.models.potential`).
+    The energy of a structure is Σ_i forward(...)_i + Σ_i shift(z_i) + offset; the last two are
+    added in float64 by the caller (:mod:`m3compress.models.potential`).
     """
 
     def __init__(self, config: M3GNetConfig) -> None:
@@ -190,9 +194,7 @@ class M3GNet(nn.Module):
         self.register_buffer("legendre_norms", legendre_norms(*lengths), persistent=False)
         self.register_buffer("same_order", same_order(*lengths), persistent=False)
         self.edge_basis = _make_basis(config.edge_basis, config, config.max_n)
-        self.triplet_basis = _make_basis(
-            config.triplet_basis, config, config.max_n * config.max_l
-        )
+        self.triplet_basis = _make_basis(config.triplet_basis, config, config.max_n * config.max_l)
 
     def forward(self, graph: Graph, species: Tensor, form: ThreeBodyForm) -> Tensor:
         """Network energy of every atom in eV, shape (n_atoms,).
@@ -232,7 +234,7 @@ class M3GNet(nn.Module):
 
 
 def with_half_mlps(network: M3GNet) -> M3GNet:
-    """A copy whose edge and node updates compute in float16; geometry, sums and energies stay as they are.
+    """A copy with edge and node updates in float16; geometry, sums and energies stay.
 
     Args:
         network: A network in float32.

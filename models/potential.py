@@ -1,4 +1,4 @@
-"""A trained potential: the network, its three-body form, its energy references, and where it came from."""
+"""A trained potential: network, three-body form, energy references, and where it came from."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ class Potential:
             StructureError: If the model does not know an element.
         """
         rows = {atomic_numbers[symbol]: row for row, symbol in enumerate(self.config.elements)}
-        unknown = sorted({s for s, z in zip(atoms.symbols, atoms.numbers, strict=True) if z not in rows})
+        unknown = sorted(
+            {s for s, z in zip(atoms.symbols, atoms.numbers, strict=True) if z not in rows}
+        )
         if unknown:
             known = self.config.elements
             listed = ", ".join(known) if len(known) <= 12 else f"{len(known)} others"
@@ -132,7 +134,7 @@ class Evaluation:
 def evaluate(
     potential: Potential, atoms: Atoms, edges: tuple[Edges, FloatArray] | None = None
 ) -> Evaluation:
-    """Energy, forces and virial of a structure by the PyTorch model: the reference of everything else.
+    """Energy, forces and virial by the PyTorch model: the reference of everything else.
 
     Args:
         potential: The potential, in the precision in which to evaluate.

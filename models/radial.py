@@ -1,13 +1,13 @@
 """Radial functions: the smooth and the Bessel basis, and the cutoff polynomial.
 
-Both bases are linear combinations of products of sines, cosines and powers of r, evaluated with their
-analytic structure left to autograd; they are smooth functions of r > 0.
+Both bases are linear combinations of products of sines, cosines and powers of r, evaluated with
+their analytic structure left to autograd; they are smooth functions of r > 0.
 """
 
 from __future__ import annotations
 
 import math
-
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -35,8 +35,8 @@ def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:
 class SmoothBasis(nn.Module):
     """Orthogonalised sinc pairs g_n(r) of arXiv:1907.02374, value and slope zero at the cutoff.
 
-    f_n ∝ sinc((n+1)πr/c) + sinc((n+2)πr/c), orthogonalised by the paper's two-term recursion, which is
-    a fixed lower-triangular matrix: g = L · f. L is applied in the same pass as the norms.
+    f_n ∝ sinc((n+1)πr/c) + sinc((n+2)πr/c), orthogonalised by the paper's two-term recursion,
+    which is a fixed lower-triangular matrix: g = L · f. L is applied in the same pass as the norms.
     """
 
     def __init__(self, size: int, cutoff: float) -> None:
@@ -70,20 +70,21 @@ class SmoothBasis(nn.Module):
 def spherical_bessel_zeros(max_l: int, max_n: int) -> np.ndarray:
     """First ``max_n`` positive zeros of j_0 … j_{max_l−1}, shape (max_l, max_n).
 
-    Zeros of j_l interlace with those of j_{l−1}, so each is bracketed by two neighbours one order down.
+    Zeros of j_l interlace with those of j_{l−1}, so each is bracketed by two neighbours one order
+    down.
     """
     zeros = np.arange(1, max_n + max_l + 1) * math.pi
     rows = [zeros[:max_n]]
     for order in range(1, max_l):
-        function: Callable[[float, int], float] = lambda x, order: float(spherical_jn(order, x))  # noqa: E731
         zeros = np.array(
-            [
-                brentq(function, low, high, args=(order,), xtol=1e-15)
-                for low, high in zip(zeros[:-1], zeros[1:], strict=True)
-            ]
+            [brentq(_bessel, low, high, args=(order,), xtol=1e-15) for low, high in pairwise(zeros)]
         )
         rows.append(zeros[:max_n])
     return np.array(rows)
+
+
+def _bessel(x: float, order: int) -> float:
+    return float(spherical_jn(order, x))
 
 
 class BesselBasis(nn.Module):

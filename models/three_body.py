@@ -4,8 +4,8 @@ For an edge i→j, with f the cutoff polynomial, R the radial basis and G the ga
 
     T_ij[l, n] = f(r_ij) Σ_{k≠j} f(r_ik) R_ln(r_ik) Y_l0(θ_jik) G[l, n].
 
-All forms share w_ik[l, n] = f(r_ik) R_ln(r_ik) G[l, n] and Y_l0 = c_l P_l, c_l = √((2l+1)/4π), and differ
-only in how the sum over k is done.
+All forms share w_ik[l, n] = f(r_ik) R_ln(r_ik) G[l, n] and Y_l0 = c_l P_l, c_l = √((2l+1)/4π), and
+differ only in how the sum over k is done.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def three_body_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBo
 
     Args:
         geometry: The geometry of all edges.
-        gate: G[l, n] of every atom, read at the end atom k, shape (n_atoms, max_l · max_n); None for 1.
+        gate: G[l, n] of every atom, read at the end atom k, shape (n_atoms, max_l · max_n);
+            None for 1.
         form: Any form but ``removed``.
 
     Returns:
@@ -129,7 +130,7 @@ def same_order(max_l: int, max_n: int) -> Tensor:
 
 
 def _factorized(geometry: TripletGeometry, weights: Tensor) -> Tensor:
-    """Σ_{k≠j} w_ik P_l(cos θ_jik) by the addition theorem: a sum over k per atom, then over m per edge.
+    """Σ_{k≠j} w_ik P_l(cos θ_jik) by the addition theorem: sums over k per atom, then over m.
 
     The sum runs over all k; the term k = j, w_ij P_l(1) = w_ij, is subtracted.
     """
@@ -140,7 +141,7 @@ def _factorized(geometry: TripletGeometry, weights: Tensor) -> Tensor:
 
 
 def list_triplets(centers: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Ordered pairs (a, b), a ≠ b, of edges that share a centre and are inside the three-body cutoff.
+    """Ordered pairs (a, b), a ≠ b, of edges with one centre, inside the three-body cutoff.
 
     Args:
         centers: Centre of every edge, sorted ascending, shape (n_edges,).
@@ -191,7 +192,9 @@ def _dense_triplets(
     keep = slot.unsqueeze(1) != slot.unsqueeze(0)
     if form.name == "pruned":
         center = torch.arange(graph.n_atoms, device=weights.device)[:, None, None]
-        keep = keep & survives(center, graph.neighbors[:, :, None], graph.neighbors[:, None, :], form)
+        keep = keep & survives(
+            center, graph.neighbors[:, :, None], graph.neighbors[:, None, :], form
+        )
     keep = keep.to(weights.dtype)
     columns = weights.split(geometry.max_n, dim=-1)
     polynomials = legendre(cosine, geometry.max_l)
@@ -221,10 +224,10 @@ def survives(center: Tensor, j: Tensor, k: Tensor, form: ThreeBodyForm) -> Tenso
 
 
 def _misrouted(geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None) -> Tensor:
-    """The three-body sum of matgl before 4.1, where positions in the pruned list address the full one.
+    """The three-body sum of matgl before 4.1: positions in the pruned list address the full one.
 
-    Angles and lengths come from the pruned list; the tapers, the gate's atom and the edge that receives
-    the message come from the same positions of the full list (matgl 2.0.4,
+    Angles and lengths come from the pruned list; the tapers, the gate's atom and the edge that
+    receives the message come from the same positions of the full list (matgl 2.0.4,
     ``layers/_three_body.py`` and ``graph/_compute_dgl.py``). The result depends on the edge order.
     """
     pruned = torch.nonzero(geometry.inside).squeeze(-1)
@@ -241,9 +244,10 @@ def _misrouted(geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None)
 def _misrouted_targets(owners: Tensor) -> Tensor:
     """Row of the full list to which the sum of each pruned edge is added.
 
-    matgl expands counts of triplets per edge into row numbers and skips counts of zero, so that every
-    edge that is alone at its centre moves all later rows up by one; of a run of lone edges at the very
-    start, one still counts (matgl 2.0.4, ``utils/maths.py``, ``get_segment_indices_from_n``).
+    matgl expands counts of triplets per edge into row numbers and skips counts of zero, so that
+    every edge that is alone at its centre moves all later rows up by one; of a run of lone edges
+    at the very start, one still counts (matgl 2.0.4, ``utils/maths.py``,
+    ``get_segment_indices_from_n``).
 
     Args:
         owners: Centre of every pruned edge, sorted, shape (n_pruned,).

@@ -3,4 +3,6 @@
 from __future__ import annotations
 
 if __name__ != "m3compress.validate":
-    raise ImportError("import 'm3compress.validate', not 'validate' (is the repository on sys.path?)")
+    raise ImportError(
+        "import 'm3compress.validate', not 'validate' (is the repository on sys.path?)"
+    )

@@ -59,28 +59,28 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         "factorize": "it matters: `m3compress export` will factorise it, which is exact",
         "distill": "it matters and cannot be factorised: distil a student without it",
     }
+    cutoffs = (
+        f"{config['cutoff']:g} Å edges ({config['edge_basis']} basis), "
+        f"{config['three_body_cutoff']:g} Å three-body ({config['triplet_basis']} basis, "
+        f"max_n {config['max_n']}, max_l {config['max_l']})"
+    )
+    network = (
+        f"{config['n_blocks']} blocks, {config['node_width']} features, gMLP hidden "
+        f"{'-'.join(map(str, config['hidden']))}, {cost['parameters']:,} parameters"
+    )
+    per_step = (
+        f"{cost['flops_per_atom'] / 1e6:.1f} MFLOP and {cost['bytes_per_atom'] / 1e3:.0f} kB "
+        f"per atom and step at {cost['edges_per_atom']:.0f} neighbours"
+    )
     return [
         ("format", f"{document['format']}, sha256 {document['sha256'][:16]}…"),
         ("convention", document["convention"]),
         ("evidence", str(evidence.get("reason", "the format says so"))),
         ("elements", f"{len(elements)}: {_shortened(elements)}"),
-        (
-            "cutoffs",
-            f"{config['cutoff']:g} Å edges ({config['edge_basis']} basis), "
-            f"{config['three_body_cutoff']:g} Å three-body ({config['triplet_basis']} basis, "
-            f"max_n {config['max_n']}, max_l {config['max_l']})",
-        ),
-        (
-            "network",
-            f"{config['n_blocks']} blocks, {config['node_width']} features, gMLP hidden "
-            f"{'-'.join(str(width) for width in config['hidden'])}, {cost['parameters']:,} parameters",
-        ),
+        ("cutoffs", cutoffs),
+        ("network", network),
         ("sees", f"{document['receptive_field']:g} Å (blocks × cutoff)"),
-        (
-            "cost",
-            f"{cost['flops_per_atom'] / 1e6:.1f} MFLOP and {cost['bytes_per_atom'] / 1e3:.0f} kB "
-            f"per atom and step at {cost['edges_per_atom']:.0f} neighbours",
-        ),
+        ("cost", per_step),
         ("three-body", share["text"]),
         ("advice", advice[share["advice"]]),
     ]
@@ -91,9 +91,15 @@ def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:
     size = artefact.path.stat().st_size / 1e6
     gate, parity = manifest.gate, manifest.parity
     rows = [
-        ("format", f"{manifest.backend}, {manifest.precision}, {size:.1f} MB, {manifest.created_by}"),
+        (
+            "format",
+            f"{manifest.backend}, {manifest.precision}, {size:.1f} MB, {manifest.created_by}",
+        ),
         ("sha256", f"{manifest.artefact_sha256} (verified)"),
-        ("source", f"{manifest.source.format} {manifest.source.name}, {manifest.source.sha256[:16]}…"),
+        (
+            "source",
+            f"{manifest.source.format} {manifest.source.name}, {manifest.source.sha256[:16]}…",
+        ),
         ("convention", manifest.source.convention),
         ("elements", f"{len(manifest.elements)}: {_shortened(manifest.elements)}"),
         ("cutoffs", f"{manifest.cutoff:g} Å edges, {manifest.three_body_cutoff:g} Å three-body"),

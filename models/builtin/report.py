@@ -163,7 +163,9 @@ def _training(work: Path) -> dict[str, Any]:
         "epochs": document["epoch"],
         "minutes": document["seconds"] / 60,
         "validation": document["history"][-1],
-        "weights": sum(weight.numel() for weight in document["network"].values()),
+        "weights": sum(
+            weight.numel() for name, weight in document["network"].items() if name != "scales"
+        ),
     }
 
 

@@ -84,6 +84,13 @@ class Run:
         self.seconds = float(document["seconds"])
         self.history = document["history"]
 
+    def start_from(self, path: Path) -> None:
+        """Take the averaged weights of another run; schedule and optimiser begin anew."""
+        average = torch.load(path, weights_only=True)["average"]
+        self.average.load_state_dict(average)
+        self.network.load_state_dict(self.average.module.state_dict())
+        self.average.n_averaged.zero_()
+
 
 def start(settings: Settings, batches: list[Batch]) -> Run:
     """A fresh network, its running average and its optimiser."""
@@ -173,7 +180,14 @@ def keep_memory() -> None:
         logger.debug("this C library has no mallopt")
 
 
-def train(work: Path, settings: Settings, *, resume: bool, compiled: bool) -> None:
+def train(
+    work: Path,
+    settings: Settings,
+    *,
+    resume: bool,
+    compiled: bool,
+    start_from: Path | None = None,
+) -> None:
     """Train on the frames of a work directory and save the averaged weights in matgl's format.
 
     Args:
@@ -181,6 +195,7 @@ def train(work: Path, settings: Settings, *, resume: bool, compiled: bool) -> No
         settings: How to train.
         resume: Continue from the checkpoint, where there is one.
         compiled: Compile the training step, which needs a C++ compiler.
+        start_from: Checkpoint of another run whose averaged weights are the first weights.
     """
     frames = read_frames(work / "frames", "train")
     references = fit_references(frames, CONFIG.elements)
@@ -190,6 +205,8 @@ def train(work: Path, settings: Settings, *, resume: bool, compiled: bool) -> No
     step = make_step(run.network, settings, batches, compiled=compiled)
     if resume and (work / "checkpoint.pt").exists():
         run.load(work / "checkpoint.pt")
+    elif start_from is not None:
+        run.start_from(start_from)
     while settings.progress(run.epoch, run.seconds) < 1:
         loss = train_epoch(run, step, batches, settings)
         found: dict[str, Any] = {"loss": loss, **errors(run.average.module, held)}
@@ -215,6 +232,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="continue from the checkpoint in --work"
     )
+    parser.add_argument(
+        "--start-from", type=Path, help="checkpoint.pt of another run to take the weights from"
+    )
+    parser.add_argument("--learning-rate", type=float, default=Settings().learning_rate)
     parser.add_argument("--epochs", type=int, default=Settings().epochs)
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="length of the schedule in time"
@@ -227,12 +248,18 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(chosen.threads)
     reference = read_tensorflow(chosen.reference).with_form(FACTORIZED).to(torch.float32)
     make_frames(reference, chosen.work / "frames")
-    settings = replace(Settings(), epochs=chosen.epochs, minutes=chosen.minutes)
+    settings = replace(
+        Settings(),
+        epochs=chosen.epochs,
+        minutes=chosen.minutes,
+        learning_rate=chosen.learning_rate,
+    )
     train(
         chosen.work,
         settings,
         resume=chosen.resume,
         compiled=not chosen.eager,
+        start_from=chosen.start_from,
     )
 
 

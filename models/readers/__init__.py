@@ -1,1 +1,1 @@
-"""Checkpoint readers: one module per file format, one way in (:func:`m3compress.models.readers.open.read_model`)."""
+"""Checkpoint readers: one module per file format, and one way in, ``readers/open.py``."""

@@ -70,7 +70,9 @@ def _first_line(error: Exception) -> str:
     return line.partition(" was not an allowed global")[0]
 
 
-def fill_network(config: M3GNetConfig, arrays: Mapping[str, Tensor | np.ndarray], source: str) -> M3GNet:
+def fill_network(
+    config: M3GNetConfig, arrays: Mapping[str, Tensor | np.ndarray], source: str
+) -> M3GNet:
     """Build a network and copy weights into it.
 
     Args:
@@ -79,10 +81,12 @@ def fill_network(config: M3GNetConfig, arrays: Mapping[str, Tensor | np.ndarray]
         source: What to call the file in messages.
 
     Returns:
-        The network in float64 (a superset of what files hold), in evaluation mode, without gradients.
+        The network in float64 (a superset of what files hold), in evaluation mode, without
+        gradients.
 
     Raises:
-        CheckpointError: For a missing or surplus tensor, a shape that contradicts the configuration, or
+        CheckpointError: For a missing or surplus tensor, a shape that contradicts the
+        configuration, or
             a value that is not finite.
     """
     network = M3GNet(config).to(torch.float64)

@@ -66,9 +66,12 @@ def read_matgl(path: Path) -> Potential:
         name.removeprefix("model.").removeprefix("_orig_mod."): value
         for name, value in state.items()
     }
-    config = _configure(network_arguments, weights)
+    config = _configure(network_arguments)
     arrays = _rename(weights, config)
-    std, mean = _scalar(state, arguments, "data_std", 1.0), _scalar(state, arguments, "data_mean", 0.0)
+    std, mean = (
+        _scalar(state, arguments, "data_std", 1.0),
+        _scalar(state, arguments, "data_mean", 0.0),
+    )
     arrays["scales"] = torch.full((len(config.elements),), std, dtype=torch.float64)
     return Potential(
         network=fill_network(config, arrays, str(directory / "state.pt")),
@@ -91,8 +94,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _network_arguments(description: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the M3GNet inside the potential, from ``model.pt``; the class from ``model.json``.
+def _network_arguments(
+    description: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of the M3GNet in the potential, from ``model.pt``; class from ``model.json``.
 
     Raises:
         UnsupportedModelError: If the potential or the network is of another class or variant.
@@ -125,14 +130,18 @@ def _refuse_variants(found: Mapping[str, Any], potential: Mapping[str, Any]) -> 
             raise UnsupportedModelError(f"M3GNet with {name}=True is not supported: {reason}")
     allowed = {
         "task_type": ("regression", "a classifier has no energy"),
-        "rbf_type": ("SphericalBessel", "only spherical Bessel bases were ever used for potentials"),
+        "rbf_type": (
+            "SphericalBessel",
+            "only spherical Bessel bases were ever used for potentials",
+        ),
         "activation_type": ("swish", "the exported graph is built for SiLU"),
         "ntargets": (1, "a potential has one energy"),
     }
     for name, (expected, reason) in allowed.items():
         if found.get(name, expected) != expected:
             raise UnsupportedModelError(
-                f"M3GNet with {name}={found[name]!r} is not supported (expected {expected!r}): {reason}"
+                f"M3GNet with {name}={found[name]!r} is not supported "
+                f"(expected {expected!r}): {reason}"
             )
     if potential.get("calc_repuls"):
         raise UnsupportedModelError(
@@ -141,8 +150,8 @@ def _refuse_variants(found: Mapping[str, Any], potential: Mapping[str, Any]) -> 
         )
 
 
-def _configure(found: Mapping[str, Any], weights: Mapping[str, Tensor]) -> M3GNetConfig:
-    """Configuration from the arguments, and hidden widths from the weights themselves."""
+def _configure(found: Mapping[str, Any]) -> M3GNetConfig:
+    """Configuration from the arguments."""
     try:
         basis = "smooth" if found["use_smooth"] else "bessel"
         units = int(found["units"])
@@ -165,7 +174,9 @@ def _configure(found: Mapping[str, Any], weights: Mapping[str, Tensor]) -> M3GNe
             convention=PROVISIONAL,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"model.pt lacks or garbles an argument of M3GNet: {error}") from error
+        raise CheckpointError(
+            f"model.pt lacks or garbles an argument of M3GNet: {error}"
+        ) from error
 
 
 _PATTERNS = (
@@ -192,7 +203,7 @@ _IGNORED = re.compile(r".*\.cutoff$|^data_(mean|std)$|^element_refs\.|.*\.(rbf|s
 
 
 def _rename(weights: Mapping[str, Tensor], config: M3GNetConfig) -> dict[str, Tensor | np.ndarray]:
-    """matgl's names → ours: ``layers``/``gates`` hold activations at odd positions, ours do not."""
+    """Matgl's names → ours: ``layers``/``gates`` hold activations at odd positions, ours do not."""
     renamed: dict[str, Tensor | np.ndarray] = {}
     for name, value in weights.items():
         if _IGNORED.match(name):
@@ -203,7 +214,9 @@ def _rename(weights: Mapping[str, Tensor], config: M3GNetConfig) -> dict[str, Te
                 renamed[_halve_layer_index(ours)] = value
                 break
         else:
-            raise CheckpointError(f"state.pt holds an unexpected tensor {name} for {config.n_blocks} blocks")
+            raise CheckpointError(
+                f"state.pt holds an unexpected tensor {name} for {config.n_blocks} blocks"
+            )
     return renamed
 
 

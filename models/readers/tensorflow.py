@@ -72,12 +72,16 @@ def _read_settings(path: Path) -> dict[str, Any]:
         settings = document["config"]
         name = document["class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is not the configuration of a Keras M3GNet: {error}") from error
+        raise CheckpointError(
+            f"{path} is not the configuration of a Keras M3GNet: {error}"
+        ) from error
     if name != "M3GNet" or not isinstance(settings, dict):
         raise UnsupportedModelError(f"{path} describes a {name}, expected an M3GNet")
     for variant in ("include_states", "is_intensive"):
         if settings.get(variant):
-            raise UnsupportedModelError(f"an original M3GNet with {variant}=true is not a potential")
+            raise UnsupportedModelError(
+                f"an original M3GNet with {variant}=true is not a potential"
+            )
     return settings
 
 
@@ -89,7 +93,7 @@ def _number(settings: Mapping[str, Any], name: str) -> float:
 
 
 def _configure(settings: Mapping[str, Any]) -> tuple[M3GNetConfig, np.ndarray]:
-    """Configuration, and the embedding rows (= atomic numbers) of the elements it was trained on."""
+    """Configuration, and the embedding rows (atomic numbers) of the elements it knows."""
     try:
         references = np.asarray(settings["element_refs"], dtype=np.float64)
         kept = np.flatnonzero(np.abs(references) > _UNTRAINED_REFERENCE)
@@ -124,7 +128,10 @@ _PATTERNS = (
         r"three_interactions/(\d+)/update_network/pipe/layers/0/(kernel|bias)",
         r"blocks.\1.three_body.atom_gate.\2",
     ),
-    (rf"three_interactions/(\d+)/update_network2/{_LAYER}", r"blocks.\1.three_body.update.\2.\3.\4"),
+    (
+        rf"three_interactions/(\d+)/update_network2/{_LAYER}",
+        r"blocks.\1.three_body.update.\2.\3.\4",
+    ),
     (rf"graph_layers/(\d+)/bond_network/update_func/{_LAYER}", r"blocks.\1.edge_update.\2.\3.\4"),
     (r"graph_layers/(\d+)/bond_network/weight_func/(kernel)", r"blocks.\1.edge_weight.\2"),
     (rf"graph_layers/(\d+)/atom_network/bond_dense/{_LAYER}", r"blocks.\1.node_update.\2.\3.\4"),

@@ -10,10 +10,10 @@ import pytest
 
 from m3compress import Calculator
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.base import INPUT_NAMES, OUTPUT_NAMES
 from m3compress.engines.open import load_engine
 from m3compress.errors import ArtefactError, MissingDependencyError
 from m3compress.export import trace
+from m3compress.export.manifest import INPUT_NAMES, OUTPUT_NAMES
 
 
 def edit(path: Path, **changes: Any) -> None:

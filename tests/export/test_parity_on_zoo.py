@@ -1,4 +1,4 @@
-"""The exported file in ONNX Runtime against the PyTorch model in float64, structure by structure."""
+"""The exported file in ONNX Runtime against the PyTorch model in float64, on the zoo."""
 
 from __future__ import annotations
 
