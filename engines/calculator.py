@@ -58,7 +58,7 @@ class Calculator(AseCalculator):
         threads: int | None = None,
         skin: float = 0.5,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.engine = load_engine(artefact, device=device, threads=threads)
         self.table = VerletTable(self.manifest.cutoff, skin)
         _report_status(self.manifest, Path(artefact).name)
@@ -80,7 +80,7 @@ class Calculator(AseCalculator):
             StructureError: If the structure has no meaningful energy.
             PropertyNotImplementedError: If a stress is asked for that does not exist.
         """
-        super().calculate(atoms, list(properties), list(system_changes))  # type: ignore[no-untyped-call]
+        super().calculate(atoms, list(properties), list(system_changes))
         structure = self.atoms
         if structure is None:
             raise StructureError("no structure was given", hint="set atoms.calc, then ask atoms")

@@ -178,4 +178,5 @@ def serialize(model: onnx.ModelProto, manifest: Manifest) -> bytes:
     onnx.helper.set_model_props(
         stamped, {METADATA_KEY: manifest.model_dump_json(exclude=set(BESIDE_ONLY))}
     )
-    return stamped.SerializeToString(deterministic=True)
+    content: bytes = stamped.SerializeToString(deterministic=True)
+    return content

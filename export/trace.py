@@ -7,8 +7,8 @@ The only gradient leaf is ``edge_vectors``; forces and virial are sums of its gr
 from __future__ import annotations
 
 import torch
-import torch.fx.experimental._config as symbolic_shapes
 from torch import Tensor, fx, nn
+from torch.fx.experimental import _config as symbolic_shapes
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from m3compress.models.graph import TableGraph
@@ -68,7 +68,7 @@ def trace(network: M3GNet, form: ThreeBodyForm) -> fx.GraphModule:
         network: A network in the precision of the exported file.
         form: Any form that exists on padded tables.
     """
-    with symbolic_shapes.patch(use_duck_shape=False):
+    with symbolic_shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
         return make_fx(
             ForceField(network, form), tracing_mode="symbolic", _allow_non_fake_inputs=True
         )(*example_inputs(7, 5, 6, network.scales.dtype))

@@ -122,10 +122,10 @@ def benchmark_structure(elements: Sequence[str], n_atoms: int) -> tuple[str, Ato
     """
     known = set(elements)
     if known >= {"Ti", "O"}:
-        basis, sites = ["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)]
+        basis, sites = ["Ti", "O"], [(0.0, 0.0, 0.0), (0.305, 0.305, 0.0)]
         cell = crystal(basis, sites, spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90])
     elif known >= {"Si", "O"}:
-        sites = [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191)]
+        sites = [(0.4697, 0.0, 0.0), (0.4135, 0.2669, 0.1191)]
         cell = crystal(
             ["Si", "O"], sites, spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120]
         )

@@ -52,7 +52,8 @@ def solid_harmonics(unit: Tensor, max_l: int) -> Tensor:
                 (2.0 if m else 1.0) * math.factorial(order - size) / math.factorial(order + size)
             )
             azimuth = imaginary[size] if m < 0 else real[size]
-            columns.append(norm * _legendre_without_sine(order, size, z) * azimuth)
+            # Never a number: of the polynomial and the azimuth, one depends on the vector.
+            columns.append(norm * _legendre_without_sine(order, size, z) * azimuth)  # type: ignore[arg-type]
     return torch.stack(columns, dim=-1)
 
 

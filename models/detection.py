@@ -231,7 +231,7 @@ def look_at(potential: Potential, crystal: Atoms, seed: int) -> CrystalEvidence:
 
 def _pressure(found: Evaluation, atoms: Atoms) -> float:
     """In eV/Å³, positive where the crystal wants to expand."""
-    return -float(np.trace(found.virial)) / (3 * atoms.get_volume())
+    return -float(np.trace(found.virial)) / (3 * float(atoms.get_volume()))
 
 
 def permutation_error(potential: Potential, crystals: Sequence[Crystal]) -> float:

@@ -20,10 +20,13 @@ from torch import Tensor
 class Graph(Protocol):
     """What the network needs of a structure."""
 
-    vectors: Tensor
-    """Edge vectors r_ij in Å, shape (*edges, 3)."""
+    @property
+    def vectors(self) -> Tensor:
+        """Edge vectors r_ij in Å, shape (*edges, 3)."""
 
-    n_atoms: int
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
 
     def lengths(self, padding: float) -> Tensor:
         """|r_ij| in Å, shape (*edges, 1); ``padding`` (Å, > 0) in padded slots."""
@@ -142,7 +145,7 @@ class TableGraph:
 
     def from_neighbors(self, values: Tensor) -> Tensor:
         """See :class:`Graph`; the values read in padded slots are those of atom 0."""
-        gathered: Tensor = _GatherNeighbors.apply(
+        gathered: Tensor = _GatherNeighbors.apply(  # type: ignore[no-untyped-call]
             values, self.neighbors, self.incoming, self.incoming_mask
         )
         return gathered
@@ -153,7 +156,7 @@ class TableGraph:
 
     def sum_to_neighbors(self, values: Tensor) -> Tensor:
         """See :class:`Graph`."""
-        summed: Tensor = _SumIncoming.apply(
+        summed: Tensor = _SumIncoming.apply(  # type: ignore[no-untyped-call]
             values, self.neighbors, self.mask, self.incoming, self.incoming_mask
         )
         return summed
@@ -190,7 +193,7 @@ class _GatherNeighbors(torch.autograd.Function):
         return _read_rows(values, neighbors)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         incoming, incoming_mask = ctx.saved_tensors
         return _sum_incoming(grad, incoming, incoming_mask), None, None, None
 
@@ -211,6 +214,6 @@ class _SumIncoming(torch.autograd.Function):
         return _sum_incoming(values, incoming, incoming_mask)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         neighbors, mask = ctx.saved_tensors
         return _read_rows(grad, neighbors) * mask.unsqueeze(-1), None, None, None, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ class GatedMLP(nn.Module):
         return (silu(value) if self.activate_last else value) * torch.sigmoid(gate)
 
 
-def _split_linear(layer: nn.Module, graph: Graph, atoms: Tensor, edges: Tensor) -> Tensor:
+def _split_linear(layer: Any, graph: Graph, atoms: Tensor, edges: Tensor) -> Tensor:
     """W [v_i, v_j, e_ij] + b in the precision of the layer; the atom parts in that of the atoms."""
     weight, bias = layer.weight, layer.bias
     width = atoms.shape[-1]
@@ -87,7 +88,8 @@ def _split_linear(layer: nn.Module, graph: Graph, atoms: Tensor, edges: Tensor) 
     center, neighbor = per_atom[:, :width], per_atom[:, width : 2 * width]
     from_center = atoms @ center.T + bias.to(atoms.dtype)
     from_atoms = graph.from_neighbors(atoms @ neighbor.T) + graph.from_centers(from_center)
-    return edges.to(weight.dtype) @ weight[:, 2 * width :].T + from_atoms.to(weight.dtype)
+    result: Tensor = edges.to(weight.dtype) @ weight[:, 2 * width :].T
+    return result + from_atoms.to(weight.dtype)
 
 
 class ThreeBody(nn.Module):
@@ -179,6 +181,10 @@ class M3GNet(nn.Module):
     added in float64 by the caller (:mod:`m3compress.models.potential`).
     """
 
+    scales: Tensor
+    legendre_norms: Tensor
+    same_order: Tensor
+
     def __init__(self, config: M3GNetConfig) -> None:
         super().__init__()
         self.config = config
@@ -241,7 +247,8 @@ def with_half_mlps(network: M3GNet) -> M3GNet:
     """
     mixed = M3GNet(network.config).to(network.scales.dtype)
     mixed.load_state_dict(network.state_dict())
-    for block in mixed.blocks:
+    blocks: Any = mixed.blocks
+    for block in blocks:
         block.edge_update.half()
         block.node_update.half()
     return mixed.eval().requires_grad_(requires_grad=False)

@@ -39,6 +39,9 @@ class SmoothBasis(nn.Module):
     which is a fixed lower-triangular matrix: g = L · f. L is applied in the same pass as the norms.
     """
 
+    waves: Tensor
+    matrix: Tensor
+
     def __init__(self, size: int, cutoff: float) -> None:
         super().__init__()
         n = np.arange(size, dtype=np.float64)
@@ -89,6 +92,9 @@ def _bessel(x: float, order: int) -> float:
 
 class BesselBasis(nn.Module):
     """j_l(z_ln r/c) · √(2/c³) / |j_{l+1}(z_ln)|, columns l-major with n inner."""
+
+    waves: Tensor
+    norms: Tensor
 
     def __init__(self, max_l: int, max_n: int, cutoff: float) -> None:
         super().__init__()

@@ -196,7 +196,7 @@ def _dense_triplets(
             center, graph.neighbors[:, :, None], graph.neighbors[:, None, :], form
         )
     keep = keep.to(weights.dtype)
-    columns = weights.split(geometry.max_n, dim=-1)
+    columns = torch.split(weights, geometry.max_n, dim=-1)
     polynomials = legendre(cosine, geometry.max_l)
     return torch.cat([(p * keep) @ w for p, w in zip(polynomials, columns, strict=True)], dim=-1)
 

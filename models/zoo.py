@@ -182,13 +182,13 @@ def choose_crystals(elements: Sequence[str], *, cutoff: float) -> tuple[Crystal,
 
 def known_crystals(elements: Sequence[str]) -> tuple[Crystal, ...]:
     """All crystals with measured lattice constants that hold nothing but ``elements``."""
-    makers = {
+    makers: dict[tuple[str, str], Callable[[], Atoms]] = {
         (formula, prototype): partial(_cubic, formula, prototype, lattice_constant)
         for formula, prototype, lattice_constant in _CUBIC
     }
     # Silicon first, then two oxides: in those, no symmetry makes the forces vanish.
     leading = {**dict(islice(makers.items(), 1)), **dict(islice(_FURTHER.items(), 2))}
-    ordered = {**leading, **makers, **_FURTHER}
+    ordered: dict[tuple[str, str], Callable[[], Atoms]] = {**leading, **makers, **_FURTHER}
     return tuple(
         Crystal(name=f"{formula}-{prototype}", atoms=make(), measured=True)
         for (formula, prototype), make in ordered.items()

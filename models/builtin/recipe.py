@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,17 +101,21 @@ def wake_three_body(network: M3GNet, batch: Batch) -> None:
     geometry = network.describe(graph, FACTORIZED).triplets
     if geometry is None:
         return
-    for block in network.blocks:
+    blocks: Any = network.blocks
+    for block in blocks:
         gate = torch.sigmoid(block.three_body.atom_gate(network.embedding(batch.species)))
         size = three_body_sum(geometry, gate, FACTORIZED).square().mean(0).sqrt()
         for weight in block.three_body.update.parameters():
             weight.div_(size)
 
 
-def running_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def running_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential average that forgets the first steps quickly."""
 
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+    def update(averages: Tensors, currents: Tensors, count: Tensor | int) -> None:
         kept = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
         with torch.no_grad():
             for average, current in zip(averages, currents, strict=True):

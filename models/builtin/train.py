@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from m3compress.models.builtin.compiled import Step, compile_step
@@ -138,7 +138,7 @@ def train_epoch(run: Run, step: Step, batches: list[Batch], settings: Settings) 
     return total
 
 
-def errors(network: M3GNet, batches: list[Batch]) -> dict[str, float]:
+def errors(network: NetworkFunction, batches: list[Batch]) -> dict[str, float]:
     """Mean absolute errors: energy in meV/atom, force in meV/Å and in % of the mean |F|."""
     energy, force, label = [], [], []
     for batch in batches:
@@ -154,7 +154,7 @@ def errors(network: M3GNet, batches: list[Batch]) -> dict[str, float]:
     }
 
 
-def as_potential(network: M3GNet, references: np.ndarray) -> Potential:
+def as_potential(network: nn.Module, references: np.ndarray) -> Potential:
     """The network with its element references as a potential."""
     copy = M3GNet(CONFIG).to(torch.float32)
     copy.load_state_dict(network.state_dict())

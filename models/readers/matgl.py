@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from m3compress.errors import CheckpointError, UnsupportedModelError
-from m3compress.models.config import CONVENTIONS, M3GNetConfig
+from m3compress.models.config import CONVENTIONS, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance, native_form
 from m3compress.models.readers.arrays import fill_network, load_torch, sha256_of
 
@@ -153,7 +153,7 @@ def _refuse_variants(found: Mapping[str, Any], potential: Mapping[str, Any]) -> 
 def _configure(found: Mapping[str, Any]) -> M3GNetConfig:
     """Configuration from the arguments."""
     try:
-        basis = "smooth" if found["use_smooth"] else "bessel"
+        basis: Basis = "smooth" if found["use_smooth"] else "bessel"
         units = int(found["units"])
         return M3GNetConfig(
             elements=tuple(str(symbol) for symbol in found["element_types"]),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 from scipy.optimize import minimize_scalar
 
 from m3compress.models.config import CONVENTIONS
+from m3compress.models.neighbors import Edges, find_edges
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.tensorflow import read_tensorflow
@@ -117,3 +122,34 @@ def test_removal_costs_the_original_what_factorising_does_not(
     factorized = evaluate(original.with_form(FACTORIZED), atoms).forces
     assert np.abs(removed - reference).mean() > 0.02
     assert np.abs(factorized - reference).max() < 1e-10
+
+
+def test_dgl_era_matgl_to_rounding_in_its_own_edge_order(
+    dgl_model: tuple[str, Potential], golden: dict[str, list[Atoms]]
+) -> None:
+    """The misrouted sums depend on the order of the edges; in matgl's own order they agree."""
+    name, potential = dgl_model
+    order = _legacy_order()
+    single = potential.to(torch.float32)
+    for atoms in golden[name]:
+        cell = np.asarray(atoms.cell)
+        # matgl's edge criterion is r² < cutoff² + 1e-8 in Å².
+        edges, _ = find_edges(atoms, potential.config.cutoff + 1e-9)
+        listed = (edges.centers, edges.neighbors, edges.images)
+        rows = order(atoms.positions, cell, listed, potential.config.cutoff)
+        ordered = Edges(*(array[rows] for array in listed), len(atoms))
+        found = evaluate(single, atoms, (ordered, ordered.vectors(atoms.positions, cell)))
+        assert abs(found.energy - atoms.get_potential_energy()) / len(atoms) <= 5e-6
+        assert np.abs(found.forces - atoms.get_forces()).max() <= 1e-4
+
+
+def _legacy_order() -> Callable[..., np.ndarray]:
+    """The edge order of DGL-era matgl, from the script that recomputes its values."""
+    path = Path(__file__).parents[2] / "benchmarks" / "legacy_dgl" / "recompute.py"
+    spec = importlib.util.spec_from_file_location("legacy_recompute", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.pymatgen_order
