@@ -19,14 +19,13 @@ from m3compress.errors import ArtefactError
 from m3compress.export.manifest import (
     BESIDE_ONLY,
     INPUT_NAMES,
-    MANIFEST_SUFFIX,
     ONNX_SUFFIX,
     OUTPUT_NAMES,
+    PLAN_SUFFIX,
     SCHEMA_VERSION,
     Manifest,
+    manifest_path,
 )
-
-PLAN_SUFFIX = ".plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,34 +124,24 @@ def _manifest_beside(path: Path) -> Path:
             f"{path.name} is not an exported file, expected *{ONNX_SUFFIX} or *{PLAN_SUFFIX}",
             hint="make one with `m3compress export MODEL`",
         )
-    # A plan is model.m3c.<arch>-<version>.plan; its manifest has its name or that of the model.
-    shared = path.name.split(".m3c.")[0] + MANIFEST_SUFFIX
-    candidates = [path.with_suffix(".json"), path.with_name(shared)]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise ArtefactError(
-        f"there is no {candidates[0].name} beside {path}",
-        hint="the two files belong together: copy both",
-    )
+    beside = manifest_path(path)
+    if not beside.is_file():
+        raise ArtefactError(
+            f"there is no {beside.name} beside {path}",
+            hint="the two files belong together: copy both",
+        )
+    return beside
 
 
 def _file_beside(path: Path, manifest: Manifest) -> Path:
     """The exported file that a manifest describes."""
-    stem = path.name.removesuffix(".json")
-    if manifest.backend == "onnx":
-        candidates = [path.with_name(f"{stem}.onnx")]
-    else:
-        plans = (p for p in path.parent.iterdir() if p.name.endswith(PLAN_SUFFIX))
-        candidates = sorted(p for p in plans if p.name.startswith(f"{stem}."))
-    found = [candidate for candidate in candidates if candidate.is_file()]
-    if len(found) != 1:
-        wanted = f"{stem}.onnx" if manifest.backend == "onnx" else f"{stem}.*{PLAN_SUFFIX}"
+    file = path.with_suffix(".onnx" if manifest.backend == "onnx" else PLAN_SUFFIX)
+    if not file.is_file():
         raise ArtefactError(
-            f"there are {len(found)} files {wanted} beside {path}, expected one",
-            hint="pass the exported file itself",
+            f"there is no {file.name} beside {path}",
+            hint="the two files belong together: copy both",
         )
-    return found[0]
+    return file
 
 
 def _check_kind(path: Path, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ Needs neither torch nor onnx.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,7 +32,13 @@ METADATA_KEY: Final = "m3compress"
 #: Fields of the manifest that are not repeated inside the file.
 BESIDE_ONLY: Final = ("artefact_sha256", "parity", "gate")
 ONNX_SUFFIX: Final = ".m3c.onnx"
+PLAN_SUFFIX: Final = ".plan"
 MANIFEST_SUFFIX: Final = ".m3c.json"
+
+
+def manifest_path(artefact: Path) -> Path:
+    """Where the manifest of an exported file stands: ``model.m3c.onnx`` → ``model.m3c.json``."""
+    return artefact.with_suffix(".json")
 
 
 class _Strict(BaseModel):

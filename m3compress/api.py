@@ -74,14 +74,33 @@ def load_potential(source: str | Path, *, convention: str | None = None) -> Pote
     return read_model(resolve_source(source), convention=convention)
 
 
-def default_output(source: str | Path, target: str) -> Path:
-    """Where an export goes when nothing is said: the current folder, named after the model."""
-    from m3compress.export.manifest import ONNX_SUFFIX
+def _output_path(source: str | Path, output: Path | None, target: str) -> Path:
+    """Where an export goes; by default the current folder, named after the model.
 
+    Raises:
+        ExportError: If the name does not end as its kind does.
+        MissingDependencyError: If an engine is asked for and no TensorRT is installed.
+    """
+    from m3compress.export.manifest import ONNX_SUFFIX, PLAN_SUFFIX
+
+    suffix = ONNX_SUFFIX
+    if target == "tensorrt":
+        from m3compress.export.tensorrt import find_builder
+
+        backend, module = find_builder()
+        suffix = f".m3c.{backend}-{module.__version__}{PLAN_SUFFIX}"
+    if output is not None:
+        wanted = ONNX_SUFFIX if target == "onnx" else PLAN_SUFFIX
+        if not output.name.endswith(wanted):
+            raise ExportError(
+                f"the output {output.name} does not end in {wanted}",
+                hint=f"for instance -o model{suffix}",
+            )
+        return output
     path = Path(str(source).rstrip("/"))
     generic = path.name in {"model.pt", "model.json", "state.pt"} and path.parent.name
     stem = path.parent.name if generic else path.stem if path.is_file() else path.name
-    return Path(f"{stem}{ONNX_SUFFIX if target == 'onnx' else '.m3c.plan'}")
+    return Path(f"{stem}{suffix}")
 
 
 def export_model(
@@ -115,13 +134,14 @@ def export_model(
     """
     from m3compress.distill.methods import apply, parse_method
     from m3compress.distill.share import three_body_share
+    from m3compress.export.manifest import manifest_path
 
     start = time.perf_counter()
     method = parse_method(three_body)
-    path = output or default_output(source, target)
-    manifest_path = manifest_beside(path)
+    path = _output_path(source, output, target)
+    beside = manifest_path(path)
     if not force:
-        for existing in (path, manifest_path):
+        for existing in (path, beside):
             if existing.exists():
                 raise OutputExistsError(f"{existing} exists", hint="`--force` overwrites it")
     potential = load_potential(source, convention=convention)
@@ -135,24 +155,14 @@ def export_model(
         manifest = _write_checked(
             compressed, folder / path.name, reason, target, precision, max_atoms, report
         )
-        _move_into_place(folder, path, manifest_path)
+        _move_into_place(folder, path, beside)
     return Exported(
         path=path,
-        manifest_path=manifest_path,
+        manifest_path=beside,
         manifest=manifest,
         share=share,
         seconds=time.perf_counter() - start,
     )
-
-
-def manifest_beside(path: Path) -> Path:
-    """Path of the manifest of an exported file."""
-    from m3compress.export.manifest import MANIFEST_SUFFIX
-
-    name = path.name
-    for suffix in (".m3c.onnx", ".m3c.plan", ".onnx", ".plan"):
-        name = name.removesuffix(suffix)
-    return path.with_name(name + MANIFEST_SUFFIX)
 
 
 def describe_potential(potential: Potential) -> str:
@@ -199,6 +209,7 @@ def _write_checked(
     report: Report,
 ) -> Manifest:
     """Write the file and its manifest into a working folder; returns only if the parity holds."""
+    from m3compress.export.manifest import manifest_path
     from m3compress.export.onnx_export import build_onnx, describe, serialize
     from m3compress.models.readers.arrays import sha256_of
 
@@ -209,13 +220,13 @@ def _write_checked(
     onnx_path = path if target == "onnx" else path.with_name("parity.m3c.onnx")
     _write(onnx_path, content)
     manifest = manifest.model_copy(update={"artefact_sha256": sha256_of(onnx_path)})
-    _write(manifest_beside(onnx_path), _to_json(manifest))
+    _write(manifest_path(onnx_path), _to_json(manifest))
     parity = _check(potential, onnx_path, precision)
     report("parity", summarize_parity(parity))
     manifest = manifest.model_copy(update={"parity": parity})
     if target == "tensorrt":
         manifest = _build_tensorrt(content, manifest, path, max_atoms, report)
-    _write(manifest_beside(path), _to_json(manifest))
+    _write(manifest_path(path), _to_json(manifest))
     return manifest
 
 
@@ -282,8 +293,8 @@ def _write(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _move_into_place(folder: Path, path: Path, manifest_path: Path) -> None:
+def _move_into_place(folder: Path, path: Path, beside: Path) -> None:
     """Rename the finished files, the manifest last: a file without it does not load."""
-    manifest_path.unlink(missing_ok=True)
+    beside.unlink(missing_ok=True)
     (folder / path.name).replace(path)
-    (folder / manifest_path.name).replace(manifest_path)
+    (folder / beside.name).replace(beside)

@@ -67,7 +67,8 @@ class SmoothBasis(nn.Module):
     def forward(self, r: Tensor) -> Tensor:
         """g_n(r): (*edges, 1) in Å → (*edges, size)."""
         sines: Tensor = torch.sin(r * self.waves)
-        return (sines @ self.matrix) / r
+        # Divided first: TensorRT-RTX 1.7 fails to build the gradient of the other order.
+        return (sines / r) @ self.matrix
 
 
 def spherical_bessel_zeros(max_l: int, max_n: int) -> np.ndarray:

@@ -62,9 +62,10 @@ def _print_summary(exported: Exported) -> None:
     stderr().print(line, markup=False)
     if exported.manifest.three_body.study_only:
         stderr().print("  note       a pruned model is for studies: its energy is not smooth")
+    device = "" if exported.manifest.backend == "onnx" else ', device="cuda"'
     stderr().print(
         f"next: `m3compress bench {exported.path}`, or in Python: "
-        f'atoms.calc = m3compress.Calculator("{exported.path}")',
+        f'atoms.calc = m3compress.Calculator("{exported.path}"{device})',
         markup=False,
     )
     stdout().print(str(exported.path), markup=False)
