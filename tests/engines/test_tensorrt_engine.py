@@ -19,9 +19,9 @@ import pytest
 from ase import Atoms
 
 from m3compress import Calculator
-from m3compress.engines.base import OUTPUT_NAMES
 from m3compress.engines.tensorrt_engine import TensorRTEngine, choose_profile
 from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError, StructureError
+from m3compress.export.manifest import OUTPUT_NAMES
 
 SMALL = {"edge_vectors": ((1, 1, 3), (8, 40, 3)), "species": ((1,), (8,))}
 LARGE = {"edge_vectors": ((1, 1, 3), (100, 96, 3)), "species": ((1,), (100,))}
