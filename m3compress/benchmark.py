@@ -267,6 +267,14 @@ def _load_triplets(candidate: Candidate, atoms: Atoms) -> Callable[[], object]:
 
 
 def _peak_bytes() -> int:
-    """Peak resident memory of this process."""
+    """Peak resident memory of this process.
+
+    From the kernel's own counter where there is one: ``ru_maxrss`` starts at that of the parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
