@@ -33,7 +33,6 @@ METADATA_KEY: Final = "m3compress"
 BESIDE_ONLY: Final = ("artefact_sha256", "parity", "gate")
 ONNX_SUFFIX: Final = ".m3c.onnx"
 PLAN_SUFFIX: Final = ".plan"
-MANIFEST_SUFFIX: Final = ".m3c.json"
 
 
 def manifest_path(artefact: Path) -> Path:
