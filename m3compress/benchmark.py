@@ -242,7 +242,6 @@ def _load(candidate: Candidate, atoms: Atoms) -> Callable[[], object]:
         atoms.calc = Calculator(candidate.path, threads=candidate.threads)
     else:
         atoms.calc = _load_matgl(candidate)
-    # One atom evaluates what every process pays once: libraries, kernels, weights.
     return lambda: (atoms.get_forces(), atoms.get_stress())
 
 

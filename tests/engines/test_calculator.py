@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +251,31 @@ def test_study_modes_warn(artefact: Path, caplog: pytest.LogCaptureFixture) -> N
 def test_calculating_nothing_is_refused(calculator: Calculator) -> None:
     with pytest.raises(StructureError, match="no structure was given"):
         calculator.calculate()
+
+
+GROWTH = """
+import sys
+from ase.build import bulk
+from m3compress import Calculator
+from m3compress.benchmark import _peak_bytes
+
+calculator = Calculator(sys.argv[1], threads=1)
+atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((4, 4, 4))
+calculator.evaluate(bulk("Si"))
+start = _peak_bytes()
+for scale in (1.0, 0.99, 0.95, 0.93, 0.9):
+    crowded = atoms.copy()
+    crowded.rattle(0.05, seed=2)
+    crowded.set_cell(atoms.cell * scale, scale_atoms=True)
+    calculator.evaluate(crowded)
+    print(_peak_bytes() - start)
+"""
+
+
+def test_memory_of_a_table_that_grows_is_that_of_the_largest(artefact: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(artefact)], capture_output=True, text=True, check=True
+    )
+    peaks = [int(line) for line in run.stdout.split()]
+    # The densest cell has a fifth more neighbours; keeping all earlier blocks would add half.
+    assert peaks[-1] < 1.35 * peaks[0], peaks
