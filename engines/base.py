@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from m3compress.errors import StructureError
 from m3compress.export.manifest import INPUT_NAMES, Manifest
+from m3compress.models.evaluation import Evaluation
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -61,23 +62,6 @@ class RawOutputs:
     virial: Float32Array
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Energy and derivatives of one structure.
-
-    Attributes:
-        energy: Total energy in eV, Σ ``energies`` + offset.
-        energies: Energy of every atom in eV, shape (n_atoms,).
-        forces: In eV/Å, shape (n_atoms, 3).
-        virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
-    """
-
-    energy: float
-    energies: Float64Array
-    forces: Float64Array
-    virial: Float64Array
-
-
 class Engine(Protocol):
     """A loaded artefact that can be run."""
 
@@ -93,7 +77,7 @@ class Engine(Protocol):
         """
 
 
-def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Result:
+def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Evaluation:
     """Turn what a graph gives into energies, forces and virial of the potential.
 
     Args:
@@ -107,7 +91,7 @@ def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Re
     _refuse_not_finite(manifest, species, outputs)
     references = np.asarray(manifest.element_energies, dtype=np.float64)
     energies = outputs.energies.astype(np.float64) + references[species]
-    return Result(
+    return Evaluation(
         energy=float(energies.sum() + manifest.energy_offset),
         energies=energies,
         forces=outputs.forces.astype(np.float64),

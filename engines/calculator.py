@@ -6,18 +6,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
-from m3compress.engines.base import Float64Array, Result, complete
+from m3compress.engines.base import complete
 from m3compress.engines.neighbors import VerletTable, species_of
 from m3compress.engines.onnxruntime_engine import Device
 from m3compress.engines.open import load_engine
 from m3compress.errors import StructureError
 from m3compress.export.manifest import Manifest
-from m3compress.units import VOIGT
+from m3compress.models.evaluation import Evaluation
 
 logger = logging.getLogger("m3compress.engines")
 
@@ -97,9 +96,9 @@ class Calculator(AseCalculator):
             "forces": result.forces,
         }
         if structure.pbc.all():
-            self.results["stress"] = _stress(result.virial, structure)
+            self.results["stress"] = result.stress(structure)
 
-    def evaluate(self, atoms: Atoms) -> Result:
+    def evaluate(self, atoms: Atoms) -> Evaluation:
         """Energy, forces and virial, past ASE's cache.
 
         Raises:
@@ -108,13 +107,6 @@ class Calculator(AseCalculator):
         species = species_of(atoms, self.manifest.elements)
         inputs = self.table.update(atoms, species)
         return complete(self.manifest, species, self.engine.run(inputs))
-
-
-def _stress(virial: Float64Array, atoms: Atoms) -> Float64Array:
-    """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,)."""
-    volume = abs(np.linalg.det(np.asarray(atoms.cell)))
-    symmetric = (virial + virial.T) / (2 * volume)
-    return np.array([symmetric[row, column] for row, column in VOIGT])
 
 
 def _report_status(manifest: Manifest, name: str) -> None:

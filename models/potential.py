@@ -13,11 +13,11 @@ from ase.data import atomic_numbers
 
 from m3compress.errors import StructureError
 from m3compress.models.config import Convention, M3GNetConfig
+from m3compress.models.evaluation import Evaluation
 from m3compress.models.graph import EdgeGraph
 from m3compress.models.neighbors import Edges, FloatArray, find_edges
 from m3compress.models.network import M3GNet
 from m3compress.models.three_body import MISROUTED, TRIPLETS, ThreeBodyForm
-from m3compress.units import VOIGT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,28 +107,6 @@ class Potential:
 def native_form(dialect: Convention) -> ThreeBodyForm:
     """The three-body form that a dialect was trained with."""
     return MISROUTED if dialect.triplet_index == "pruned" else TRIPLETS
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Energy and derivatives of one structure.
-
-    Attributes:
-        energies: Energy of every atom in eV, shape (n_atoms,); Σ + offset = ``energy``.
-        energy: Total energy in eV.
-        forces: In eV/Å, shape (n_atoms, 3).
-        virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
-    """
-
-    energies: FloatArray
-    energy: float
-    forces: FloatArray
-    virial: FloatArray
-
-    def stress(self, atoms: Atoms) -> FloatArray:
-        """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,)."""
-        symmetric = (self.virial + self.virial.T) / (2 * atoms.get_volume())
-        return np.array([symmetric[a, b] for a, b in VOIGT])
 
 
 def evaluate(

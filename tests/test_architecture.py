@@ -23,7 +23,11 @@ MAY_IMPORT = {
     "models": (),
     "distill": ("m3compress.models",),
     "export": ("m3compress.models",),
-    "engines": ("m3compress.export.manifest", "m3compress.models.neighbors"),
+    "engines": (
+        "m3compress.export.manifest",
+        "m3compress.models.evaluation",
+        "m3compress.models.neighbors",
+    ),
     "validate": ("m3compress.engines", "m3compress.models", "m3compress.export.parity"),
 }
 #: Modules outside the rooms that may import ``validate``.

@@ -19,7 +19,7 @@ SOURCES = sorted(Path(m3compress.engines.__file__).parent.glob("*.py"))
 ALLOWED = {
     "ase", "numpy", "onnxruntime", "pydantic",
     "m3compress.engines", "m3compress.errors", "m3compress.units",
-    "m3compress.export.manifest", "m3compress.models.neighbors",
+    "m3compress.export.manifest", "m3compress.models.evaluation", "m3compress.models.neighbors",
 }  # fmt: skip
 
 BLOCKED_RUN = """

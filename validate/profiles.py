@@ -1,0 +1,102 @@
+"""How much each profile does. Times are those of the built-in model on two cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How much to do.
+
+    Attributes:
+        name: Its name.
+        budget: Time limit in seconds on two cores for the built-in model.
+        max_zoo_atoms: Largest structure of the static checks.
+        n_samples: Structures for molecular dynamics.
+        r_max: Largest distance of radial distribution functions in Å; supercells are at least
+            twice as wide.
+        temperature: Of NVT, NPT and of the start of NVE, in K.
+        pressure: Of NPT, in GPa.
+        timestep: In fs.
+        n_replicas: Independent runs of candidate and of reference.
+        equilibration: Thermostatted time before each run in ps.
+        duration: Sampled time of each NVT replica in ps.
+        nve_duration: Time of the run for energy conservation in ps.
+        npt_duration: Time of each NPT run in ps; 0 for none.
+        properties: Names of the static properties to compare: ``relax``, ``eos``, ``elastic``,
+            ``phonons``.
+        performance: Whether to time.
+    """
+
+    name: str
+    budget: float
+    max_zoo_atoms: int
+    n_samples: int
+    r_max: float
+    temperature: float
+    pressure: float
+    timestep: float
+    n_replicas: int
+    equilibration: float
+    duration: float
+    nve_duration: float
+    npt_duration: float
+    properties: tuple[str, ...]
+    performance: bool
+
+
+SMOKE: Final = Profile(
+    name="smoke",
+    budget=120,
+    max_zoo_atoms=40,
+    n_samples=1,
+    r_max=4.2,
+    temperature=300.0,
+    pressure=0.0,
+    timestep=1.0,
+    n_replicas=2,
+    equilibration=0.1,
+    duration=0.3,
+    nve_duration=0.3,
+    npt_duration=0.0,
+    properties=("relax",),
+    performance=False,
+)
+CI: Final = Profile(
+    name="ci",
+    budget=900,
+    max_zoo_atoms=200,
+    n_samples=1,
+    r_max=4.9,
+    temperature=300.0,
+    pressure=0.0,
+    timestep=1.0,
+    n_replicas=4,
+    equilibration=0.5,
+    duration=2.0,
+    nve_duration=3.0,
+    npt_duration=1.0,
+    properties=("relax", "eos", "elastic", "phonons"),
+    performance=True,
+)
+RELEASE: Final = Profile(
+    name="release",
+    budget=10_800,
+    max_zoo_atoms=2_000,
+    n_samples=3,
+    r_max=6.0,
+    temperature=300.0,
+    pressure=0.0,
+    timestep=1.0,
+    n_replicas=5,
+    equilibration=1.0,
+    duration=6.0,
+    nve_duration=20.0,
+    npt_duration=5.0,
+    properties=("relax", "eos", "elastic", "phonons"),
+    performance=True,
+)
+
+PROFILES: Final = {profile.name: profile for profile in (SMOKE, CI, RELEASE)}

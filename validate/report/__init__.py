@@ -1,0 +1,1 @@
+"""One result, many forms: terminal, JSON, JUnit, Markdown, HTML, model card."""

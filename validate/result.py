@@ -1,0 +1,184 @@
+"""What a check found, and the one rule by which it is judged.
+
+Every check measures a number that is zero for a perfect model and grows as it gets worse, so that
+one rule serves all of them: a measurement passes if the whole of its confidence interval lies at
+or below the limit, fails if the whole of it lies above, and is inconclusive in between.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interval = tuple[float, float]
+
+
+class Verdict(StrEnum):
+    """Outcome of a check, and of a whole report."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+    ERROR = "error"
+
+
+class Tier(StrEnum):
+    """Families of checks, in the order in which they run: the cheap and the fatal first."""
+
+    ARTEFACT = "artefact"
+    INVARIANTS = "invariants"
+    DERIVATIVES = "derivatives"
+    PARITY = "parity"
+    PROPERTIES = "properties"
+    DYNAMICS = "dynamics"
+    PERFORMANCE = "performance"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Curve(_Strict):
+    """Numbers to be plotted: one line of a figure, on one structure.
+
+    Attributes:
+        figure: Which figure it belongs to, for instance ``rdf:Si-O``.
+        label: Name of the line: ``artefact``, ``reference``, ``difference`` …
+        structure: The structure.
+        x_label: Quantity and unit of ``x``.
+        y_label: Quantity and unit of ``y``.
+        x: Abscissae.
+        y: Ordinates, as many.
+        low: Lower edge of a 95 % band, as many, or empty.
+        high: Upper edge of it, or empty.
+        style: ``line`` or ``scatter``.
+    """
+
+    figure: str
+    label: str
+    structure: str
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    style: str = "line"
+
+
+class Measurement(_Strict):
+    """What a check measured on one structure, before it is judged.
+
+    Attributes:
+        structure: Name of the structure, or empty if the check has none.
+        value: The number, zero for a perfect model; None if it could not be measured.
+        interval: 95 % confidence interval of ``value``, where it is a statistic.
+        floor: What the reference shows against itself: nothing smaller can be seen.
+        skipped: Why nothing was measured (no such thing in this system; not an omission).
+        error: What went wrong, if something did.
+        needs: If the interval is too wide: what would decide (more time, more replicas).
+        power: The smallest true value that this much sampling would have seen, where known.
+        evidence: Numbers and words that explain the value, JSON only.
+        curves: Lines for the report.
+        command: Shell command that repeats this piece alone, where there is one.
+    """
+
+    structure: str = ""
+    value: float | None = None
+    interval: Interval | None = None
+    floor: float | None = None
+    skipped: str | None = None
+    error: str | None = None
+    needs: str | None = None
+    power: float | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    curves: tuple[Curve, ...] = ()
+    command: str | None = None
+
+
+class Limit(_Strict):
+    """The largest acceptable value of a check.
+
+    Attributes:
+        value: The limit; None means the check only informs.
+        unit: Unit of value and limit.
+        source: Where the number comes from: a publication, a file, or ``policy`` (ours).
+        mandatory: Whether a release needs the check to pass.
+        overridden: Whether a user changed the value.
+    """
+
+    value: float | None
+    unit: str
+    source: str
+    mandatory: bool = True
+    overridden: bool = False
+
+
+class CheckResult(_Strict):
+    """One judged measurement: a line of the report.
+
+    Attributes:
+        id: Identifier of the check, for instance ``md.rdf``.
+        tier: Its family.
+        subject: ``artefact`` or ``reference``: whose behaviour was measured.
+        measures: What it measures, in one sentence.
+        limit: What it was judged by.
+        verdict: The outcome.
+        measurement: The numbers.
+        seconds: Time it took.
+    """
+
+    id: str
+    tier: Tier
+    subject: str
+    measures: str
+    limit: Limit
+    verdict: Verdict
+    measurement: Measurement
+    seconds: float = 0.0
+
+    @property
+    def decides(self) -> bool:
+        """Whether the verdict of the report depends on it."""
+        return self.limit.mandatory and self.limit.value is not None and self.subject == "artefact"
+
+    @property
+    def severity(self) -> float:
+        """How bad: value (or the upper end of its interval) over limit; errors are infinite."""
+        if self.verdict is Verdict.ERROR:
+            return math.inf
+        value, limit = upper_end(self.measurement), self.limit.value
+        if value is None or limit is None:
+            return 0.0
+        if limit == 0:
+            return math.inf if value > 0 else 0.0
+        return value / limit
+
+
+def upper_end(measurement: Measurement) -> float | None:
+    """Upper end of the confidence interval, or the value where there is none."""
+    return measurement.value if measurement.interval is None else measurement.interval[1]
+
+
+def judge(measurement: Measurement, limit: Limit) -> Verdict:
+    """The three-valued verdict of one measurement; a number that is not finite fails.
+
+    A limit of None makes the check informative: it passes whatever finite value it has.
+    """
+    if measurement.error is not None:
+        return Verdict.ERROR
+    if measurement.skipped is not None:
+        return Verdict.SKIPPED
+    if measurement.value is None:
+        # A limit without a measurement is a failure, never a silent pass.
+        return Verdict.FAIL
+    low, high = measurement.interval or (measurement.value, measurement.value)
+    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(measurement.value)):
+        return Verdict.FAIL
+    if limit.value is None or high <= limit.value:
+        return Verdict.PASS
+    return Verdict.FAIL if low > limit.value else Verdict.INCONCLUSIVE

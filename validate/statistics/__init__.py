@@ -1,0 +1,1 @@
+"""What a difference is worth: block bootstrap, floors, drifts, power."""

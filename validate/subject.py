@@ -1,0 +1,212 @@
+"""Whose behaviour is measured: an exported file in its engine, or a trained model in PyTorch.
+
+A :class:`SubjectSpec` is a small value that worker processes open for themselves, and a
+:class:`Subject` is the opened thing. Positive controls of the gate are subjects too: a model in another three-body
+form, or with its forces scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator as AseCalculator
+from ase.calculators.calculator import all_changes
+
+from m3compress.engines.calculator import Calculator
+from m3compress.errors import ArtefactError
+from m3compress.models.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from m3compress.models.potential import Potential
+
+Kind = Literal["artefact", "model"]
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectSpec:
+    """How to open a subject; picklable and printable.
+
+    Attributes:
+        kind: An exported file, or a trained model.
+        path: The file or folder.
+        name: What reports call it.
+        convention: Convention of the model's file, where the file does not say it.
+        form: Three-body form of a model: ``native`` (as trained), ``triplets``, ``misrouted``,
+            ``factorized``, ``removed``, or ``pruned=P``. An exported file has its own.
+        precision: Of a model in PyTorch.
+        force_scale: Factor on forces and virial, for the gate's own controls.
+        threads: CPU threads of one evaluation.
+    """
+
+    kind: Kind
+    path: str
+    name: str
+    convention: str | None = None
+    form: str = "native"
+    precision: Precision = "float64"
+    force_scale: float = 1.0
+    threads: int | None = None
+
+    def with_threads(self, threads: int) -> SubjectSpec:
+        """The same subject on so many threads."""
+        return replace(self, threads=threads)
+
+    def open(self) -> Subject:
+        """Load it.
+
+        Raises:
+            M3CompressError: If the file cannot be opened or the form does not exist.
+        """
+        opened: Subject = _ExportedFile(self) if self.kind == "artefact" else _TrainedModel(self)
+        return opened
+
+
+class Subject(Protocol):
+    """Something with energies and forces, and the lengths that checks need to know.
+
+    Attributes:
+        spec: What was opened.
+        elements: Chemical symbols it knows.
+        cutoff: Cutoff of the edges in Å.
+        three_body_cutoff: Cutoff of the three-body block in Å.
+        receptive_field: An atom further away (Å) does not change an atom's energy.
+    """
+
+    spec: SubjectSpec
+    elements: tuple[str, ...]
+    cutoff: float
+    three_body_cutoff: float
+    receptive_field: float
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Energy (eV), energies of the atoms, forces (eV/Å) and virial (eV).
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+
+
+class _ExportedFile:
+    def __init__(self, spec: SubjectSpec) -> None:
+        self.spec = spec
+        # No skin: a check changes atoms, cells and species from one call to the next.
+        self.calculator = Calculator(spec.path, threads=spec.threads)
+        manifest = self.calculator.manifest
+        self.elements = manifest.elements
+        self.cutoff = manifest.cutoff
+        self.three_body_cutoff = manifest.three_body_cutoff
+        self.receptive_field = manifest.receptive_field
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        return _scaled(self.calculator.evaluate(atoms), self.spec.force_scale)
+
+
+class _TrainedModel:
+    def __init__(self, spec: SubjectSpec) -> None:
+        import torch
+
+        from m3compress.models.readers.open import read_model
+
+        if spec.threads is not None:
+            torch.set_num_threads(spec.threads)
+        self.spec = spec
+        potential = read_model(spec.path, convention=spec.convention)
+        dtype = {"float32": torch.float32, "float64": torch.float64}[spec.precision]
+        self.potential = _in_form(potential, spec.form).to(dtype)
+        config = potential.config
+        self.elements = config.elements
+        self.cutoff = config.cutoff
+        self.three_body_cutoff = config.three_body_cutoff
+        self.receptive_field = config.receptive_field
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        from m3compress.models.potential import evaluate
+
+        return _scaled(evaluate(self.potential, atoms), self.spec.force_scale)
+
+
+def _in_form(potential: Potential, form: str) -> Potential:
+    from m3compress.models.three_body import (
+        FACTORIZED,
+        MISROUTED,
+        REMOVED,
+        TRIPLETS,
+        ThreeBodyForm,
+    )
+
+    if form == "native":
+        return potential
+    known = {
+        "triplets": TRIPLETS,
+        "misrouted": MISROUTED,
+        "factorized": FACTORIZED,
+        "removed": REMOVED,
+    }
+    name, _, fraction = form.partition("=")
+    if name == "pruned":
+        return potential.with_form(ThreeBodyForm(name="pruned", fraction=float(fraction)))
+    if form not in known:
+        raise ArtefactError(
+            f"there is no three-body form {form!r}", hint=f"choose from {', '.join(known)}"
+        )
+    return potential.with_form(known[form])
+
+
+def _scaled(result: Evaluation, factor: float) -> Evaluation:
+    if factor == 1.0:
+        return result
+    return replace(result, forces=result.forces * factor, virial=result.virial * factor)
+
+
+class SubjectCalculator(AseCalculator):
+    """Any subject as an ASE calculator: energy, energies, free_energy, forces, stress.
+
+    Args:
+        subject: What to evaluate.
+    """
+
+    implemented_properties: list[str] = [  # noqa: RUF012 - ASE declares an instance variable
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+    ]
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.subject = subject
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Called by ASE when a property of a changed structure is asked for."""
+        super().calculate(atoms, list(properties), list(system_changes))
+        structure: Any = self.atoms
+        result = self.subject.evaluate(structure)
+        self.results = {
+            "energy": result.energy,
+            "free_energy": result.energy,
+            "energies": result.energies,
+            "forces": result.forces,
+        }
+        if structure.pbc.all():
+            self.results["stress"] = result.stress(structure)
+
+
+def exported(path: Path, *, threads: int | None = None) -> SubjectSpec:
+    """The spec of an exported file."""
+    return SubjectSpec(kind="artefact", path=str(path), name="artefact", threads=threads)
+
+
+def trained(path: str | Path, convention: str | None = None) -> SubjectSpec:
+    """The spec of a trained model as it was trained, in float64: the reference."""
+    return SubjectSpec(kind="model", path=str(path), name="reference", convention=convention)
