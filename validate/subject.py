@@ -1,8 +1,8 @@
 """Whose behaviour is measured: an exported file in its engine, or a trained model in PyTorch.
 
 A :class:`SubjectSpec` is a small value that worker processes open for themselves, and a
-:class:`Subject` is the opened thing. Positive controls of the gate are subjects too: a model in another three-body
-form, or with its forces scaled.
+:class:`Subject` is the opened thing. Positive controls of the gate are subjects too: a model in
+another three-body form, or with its forces scaled.
 """
 
 from __future__ import annotations
