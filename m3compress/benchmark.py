@@ -62,8 +62,7 @@ class Measurement:
         all_seconds: Every round.
         peak_bytes: Peak resident memory above what the process held before the first step.
         speed_up: How much faster than the last candidate, as the median of the ratios round by
-        round;
-            None for the last candidate itself.
+            round; None for the last candidate itself.
     """
 
     structure: str

@@ -17,6 +17,7 @@ MessageTarget = Literal["center", "neighbor"]
 TripletIndex = Literal["parent", "pruned"]
 GateAtom = Literal["neighbor", "center"]
 Activation = Literal["silu", "identity"]
+Precision = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +27,19 @@ class Convention:
     Attributes:
         name: Name used in manifests and by ``--convention``.
         messages_to: Atom of the edge i→j on which the message m_ij is summed: centre i or
-        neighbour j. triplet_index: Bond list that the three-body sums index: the ``parent`` list
-        of all edges
+            neighbour j.
+        triplet_index: Bond list that the three-body sums index: the ``parent`` list of all edges
             (correct), or the ``pruned`` list used as if it were the parent (matgl before 4.1).
         gate_atom: Atom whose features gate a triplet (j, i, k): the end atom k or the centre i.
+        basis_constants: Precision in which the constants of the smooth basis were computed when the
+            model was trained; a float32 rounding is part of such a model.
     """
 
     name: str
     messages_to: MessageTarget
     triplet_index: TripletIndex
     gate_atom: GateAtom
+    basis_constants: Precision = "float64"
 
 
 _DIALECTS = (
@@ -47,7 +51,13 @@ _DIALECTS = (
     Convention(
         name="matgl-4.1", messages_to="center", triplet_index="parent", gate_atom="neighbor"
     ),
-    Convention(name="mattersim", messages_to="center", triplet_index="parent", gate_atom="center"),
+    Convention(
+        name="mattersim",
+        messages_to="center",
+        triplet_index="parent",
+        gate_atom="center",
+        basis_constants="float32",
+    ),
 )
 CONVENTIONS: dict[str, Convention] = {dialect.name: dialect for dialect in _DIALECTS}
 

@@ -162,8 +162,8 @@ def _settled(potential: Potential, requested: str | None) -> Potential:
     known = potential.config.convention.name
     if requested not in (None, known):
         raise ConventionError(
-            f"convention {requested!r} contradicts the format: "
-            f"a {potential.provenance.format} file has the convention {known!r}",
+            f"convention {requested!r} contradicts {potential.provenance.path}, "
+            f"a {potential.provenance.format} file with convention {known!r}",
             hint="leave --convention out; only matgl's files leave the convention open",
         )
     return potential

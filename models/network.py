@@ -256,5 +256,5 @@ def with_half_mlps(network: M3GNet) -> M3GNet:
 
 def _make_basis(kind: str, config: M3GNetConfig, smooth_size: int) -> nn.Module:
     if kind == "smooth":
-        return SmoothBasis(smooth_size, config.cutoff)
+        return SmoothBasis(smooth_size, config.cutoff, config.convention.basis_constants)
     return BesselBasis(config.max_l, config.max_n, config.cutoff)

@@ -15,6 +15,8 @@ from scipy.optimize import brentq
 from scipy.special import spherical_jn
 from torch import Tensor, nn
 
+from m3compress.models.config import Precision
+
 
 def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:
     """f(r) = 1 − 10 x³ + 15 x⁴ − 6 x⁵ with x = r / cutoff, and 0 beyond (arXiv:2003.03123, p = 3).
@@ -37,27 +39,34 @@ class SmoothBasis(nn.Module):
 
     f_n ∝ sinc((n+1)πr/c) + sinc((n+2)πr/c), orthogonalised by the paper's two-term recursion,
     which is a fixed lower-triangular matrix: g = L · f. L is applied in the same pass as the norms.
+
+    Args:
+        size: Number of functions.
+        cutoff: Cutoff in Å.
+        constants: Precision in which norms, overlaps and wave numbers are computed.
     """
 
     waves: Tensor
     matrix: Tensor
 
-    def __init__(self, size: int, cutoff: float) -> None:
+    def __init__(self, size: int, cutoff: float, constants: Precision = "float64") -> None:
         super().__init__()
-        n = np.arange(size, dtype=np.float64)
-        norm = (-1) ** n * math.sqrt(2) * math.pi / cutoff**1.5
-        norm *= (n + 1) * (n + 2) / np.sqrt((n + 1) ** 2 + (n + 2) ** 2)
+        # Plain numbers take the precision of ``n``. The order of the operations is MatterSim's:
+        # in float32 another one gives another last digit.
+        n = np.arange(size, dtype=constants)
+        norm = (-1) ** n * math.sqrt(2) * math.pi / cutoff**1.5 * (n + 1) * (n + 2)
+        norm /= np.sqrt(2 * n**2 + 6 * n + 5)
         overlap = n**2 * (n + 2) ** 2 / (4 * (n + 1) ** 4 + 1)
         mixing = np.zeros((size, size))
         mixing[0, 0] = 1.0
-        d_previous = 1.0
+        d_previous = n.dtype.type(1.0)
         for k in range(1, size):
-            d = 1.0 - overlap[k] / d_previous
-            mixing[k] = math.sqrt(overlap[k] / d_previous) * mixing[k - 1]
+            d = 1 - overlap[k] / d_previous
+            mixing[k] = math.sqrt(overlap[k] / np.float64(d_previous)) * mixing[k - 1]
             mixing[k, k] = 1.0
             mixing[k] /= math.sqrt(d)
             d_previous = d
-        waves = np.arange(1, size + 2) * math.pi / cutoff
+        waves = (np.arange(1, size + 2, dtype=constants) * math.pi / cutoff).astype(np.float64)
         pairs = (mixing * norm) @ (np.eye(size, size + 1) + np.eye(size, size + 1, k=1))
         self.register_buffer("waves", torch.tensor(waves, dtype=torch.float64), persistent=False)
         # sinc(kr) = sin(kr)/(kr): the 1/k goes into the matrix, the 1/r is one division per edge.

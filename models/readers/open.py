@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from m3compress.errors import CheckpointError, ConventionError, MissingDependencyError
+from m3compress.errors import CheckpointError, MissingDependencyError
 from m3compress.models.config import convention as convention_named
+from m3compress.models.detection import decide_convention
 from m3compress.models.potential import Potential
 from m3compress.models.readers.matgl import FILES as MATGL_FILES
 from m3compress.models.readers.matgl import looks_like_matgl, read_matgl
@@ -69,17 +70,13 @@ def read_model(source: str | Path, *, convention: str | None = None) -> Potentia
 
 def _read_path(path: Path, convention: str | None) -> Potential:
     if looks_like_native(path):
-        return _in_convention(_read(read_native, path), convention)
+        return decide_convention(_read(read_native, path), convention)
     if looks_like_tensorflow(path):
-        return _in_convention(_read(read_tensorflow, path), convention)
+        return decide_convention(_read(read_tensorflow, path), convention)
     if looks_like_matgl(path):
-        undecided = _read(read_matgl, path)
-        from m3compress.models.detection import decide_convention
-
-        decided: Potential = decide_convention(undecided, convention)
-        return decided
+        return decide_convention(_read(read_matgl, path), convention)
     if looks_like_mattersim(path):
-        return _in_convention(_read(read_mattersim, path), convention)
+        return decide_convention(_read(read_mattersim, path), convention)
     if path.name.endswith(_ARTEFACTS):
         raise CheckpointError(
             f"{path} is an exported model, not a checkpoint: its network cannot be read back",
@@ -97,22 +94,6 @@ def _read(reader: Callable[[Path], Potential], path: Path) -> Potential:
             f"{path} is garbled: {type(error).__name__}: {error}",
             hint="copy or download it again; if it is sound, report this as a bug",
         ) from error
-
-
-def _in_convention(potential: Potential, requested: str | None) -> Potential:
-    """The potential, if nobody asks for another convention than the one its format has.
-
-    Raises:
-        ConventionError: If somebody does.
-    """
-    known = potential.config.convention.name
-    if requested not in (None, known):
-        raise ConventionError(
-            f"convention {requested!r} contradicts {potential.provenance.path}, "
-            f"a {potential.provenance.format} file with convention {known!r}",
-            hint="leave --convention out; only matgl's files leave the convention open",
-        )
-    return potential
 
 
 def _hub_name(source: str) -> str | None:

@@ -32,9 +32,7 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         requests.append(requested)
         return potential.with_convention(CONVENTIONS["matgl-dgl"], {"requested": requested})
 
-    stand_in = types.ModuleType("m3compress.models.detection")
-    stand_in.decide_convention = decide_convention
-    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setattr("m3compress.models.readers.open.decide_convention", decide_convention)
     return requests
 
 
