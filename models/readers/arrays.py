@@ -66,7 +66,8 @@ def load_torch(path: Path) -> Any:
 def _first_line(error: Exception) -> str:
     """The culprit in torch's long messages, without the advice to trust the file."""
     text = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)
-    line = (text.splitlines() or [type(error).__name__])[0]
+    lines = text.splitlines() or [type(error).__name__]
+    line = next((line for line in lines if "GLOBAL" in line), lines[0])
     return line.partition(" was not an allowed global")[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import zipfile
@@ -71,6 +72,21 @@ def test_a_hostile_pickle_is_refused_and_not_run(legacy: bool, tmp_path: Path) -
     assert not planted.exists()
     torch.load(path, weights_only=False) if not legacy else pickle.loads(path.read_bytes())
     assert planted.exists(), "the file was harmless, so the test showed nothing"
+
+
+class Shell:
+    """Pickles as a shell command, by way of a module that PyTorch blocks by name."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, ("true",))
+
+
+def test_a_refusal_never_advises_to_trust_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    torch.save({"extra": Shell()}, path)
+    with pytest.raises(CheckpointError, match="not executed: .*GLOBAL") as caught:
+        load_torch(path)
+    assert "set to `False`" not in str(caught.value)
 
 
 def test_numpy_numbers_are_read_in_the_spelling_of_both_numpy_eras(tmp_path: Path) -> None:
