@@ -13,7 +13,13 @@ from m3compress.validate.profiles import Profile
 from m3compress.validate.result import Measurement, Tier
 from m3compress.validate.subject import Subject, SubjectSpec
 
+#: Told what is running and which fraction of it is done.
 Progress = Callable[[str, float], None]
+
+
+def silent(what: str, fraction: float) -> None:
+    """The progress of a run that nobody watches."""
+    del what, fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Gate:
         workplace: Folder for trajectories and for what a resumed run finds again.
         seed: Of everything random.
         n_workers: Processes that may run side by side, one thread each.
+        progress: Told how far the run is.
     """
 
     candidate: SubjectSpec
@@ -54,6 +61,7 @@ class Gate:
     labels: tuple[Named, ...] = ()
     seed: int = 0
     n_workers: int = 1
+    progress: Progress = silent
 
     @cached_property
     def candidate_subject(self) -> Subject:

@@ -12,16 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import all_changes
 
+from m3compress.engines.base import TableInputs, complete
 from m3compress.engines.calculator import Calculator
+from m3compress.engines.neighbors import species_of
 from m3compress.errors import ArtefactError
 from m3compress.models.evaluation import Evaluation
+from m3compress.models.neighbors import Edges, find_edges
 
 if TYPE_CHECKING:
-    from m3compress.models.potential import Potential
+    from m3compress.models.potential import Potential, Provenance
 
 Kind = Literal["artefact", "model"]
 Precision = Literal["float32", "float64"]
@@ -40,6 +44,7 @@ class SubjectSpec:
             ``factorized``, ``removed``, or ``pruned=P``. An exported file has its own.
         precision: Of a model in PyTorch.
         force_scale: Factor on forces and virial, for the gate's own controls.
+        heat: Factor on the temperature of its thermostats, for the same.
         threads: CPU threads of one evaluation.
     """
 
@@ -50,6 +55,7 @@ class SubjectSpec:
     form: str = "native"
     precision: Precision = "float64"
     force_scale: float = 1.0
+    heat: float = 1.0
     threads: int | None = None
 
     def with_threads(self, threads: int) -> SubjectSpec:
@@ -62,7 +68,7 @@ class SubjectSpec:
         Raises:
             M3CompressError: If the file cannot be opened or the form does not exist.
         """
-        opened: Subject = _ExportedFile(self) if self.kind == "artefact" else _TrainedModel(self)
+        opened: Subject = ExportedFile(self) if self.kind == "artefact" else TrainedModel(self)
         return opened
 
 
@@ -90,8 +96,17 @@ class Subject(Protocol):
             StructureError: If the structure has no meaningful energy.
         """
 
+    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        """The same with the neighbours of every atom in a random order.
 
-class _ExportedFile:
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+
+
+class ExportedFile:
+    """An exported file in its engine; see :class:`Subject`."""
+
     def __init__(self, spec: SubjectSpec) -> None:
         self.spec = spec
         # No skin: a check changes atoms, cells and species from one call to the next.
@@ -105,8 +120,17 @@ class _ExportedFile:
     def evaluate(self, atoms: Atoms) -> Evaluation:
         return _scaled(self.calculator.evaluate(atoms), self.spec.force_scale)
 
+    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        manifest = self.calculator.manifest
+        species = species_of(atoms, manifest.elements)
+        inputs = _with_slots_shuffled(self.calculator.table.update(atoms, species), rng)
+        result = complete(manifest, species, self.calculator.engine.run(inputs))
+        return _scaled(result, self.spec.force_scale)
 
-class _TrainedModel:
+
+class TrainedModel:
+    """A trained model in PyTorch; see :class:`Subject`."""
+
     def __init__(self, spec: SubjectSpec) -> None:
         import torch
 
@@ -128,6 +152,18 @@ class _TrainedModel:
         from m3compress.models.potential import evaluate
 
         return _scaled(evaluate(self.potential, atoms), self.spec.force_scale)
+
+    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        from m3compress.models.potential import evaluate
+
+        edges, vectors = find_edges(atoms, self.cutoff)
+        # Edges stay sorted by their centre: only the order of its neighbours is free.
+        order = np.lexsort((rng.random(len(edges.centers)), edges.centers))
+        shuffled = Edges(
+            edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
+        )
+        result = evaluate(self.potential, atoms, edges=(shuffled, vectors[order]))
+        return _scaled(result, self.spec.force_scale)
 
 
 def _in_form(potential: Potential, form: str) -> Potential:
@@ -155,6 +191,24 @@ def _in_form(potential: Potential, form: str) -> Potential:
             f"there is no three-body form {form!r}", hint=f"choose from {', '.join(known)}"
         )
     return potential.with_form(known[form])
+
+
+def _with_slots_shuffled(inputs: TableInputs, rng: np.random.Generator) -> TableInputs:
+    """The same edges, with the slots of every row in another order, empty ones among them."""
+    n_atoms, width = inputs.mask.shape
+    order = rng.permuted(np.tile(np.arange(width), (n_atoms, 1)), axis=1)
+    new_slot = np.argsort(order, axis=1)
+    center, slot = np.divmod(inputs.incoming, width)
+    incoming = center * width + new_slot[center, slot]
+    order_in = rng.permuted(np.tile(np.arange(incoming.shape[1]), (n_atoms, 1)), axis=1)
+    return replace(
+        inputs,
+        neighbors=np.take_along_axis(inputs.neighbors, order, axis=1),
+        mask=np.take_along_axis(inputs.mask, order, axis=1),
+        edge_vectors=np.take_along_axis(inputs.edge_vectors, order[:, :, None], axis=1),
+        incoming=np.take_along_axis(incoming, order_in, axis=1),
+        incoming_mask=np.take_along_axis(inputs.incoming_mask, order_in, axis=1),
+    )
 
 
 def _scaled(result: Evaluation, factor: float) -> Evaluation:
@@ -210,3 +264,8 @@ def exported(path: Path, *, threads: int | None = None) -> SubjectSpec:
 def trained(path: str | Path, convention: str | None = None) -> SubjectSpec:
     """The spec of a trained model as it was trained, in float64: the reference."""
     return SubjectSpec(kind="model", path=str(path), name="reference", convention=convention)
+
+
+def provenance_of(subject: Subject) -> Provenance | None:
+    """Where a trained model came from; None for an exported file."""
+    return subject.potential.provenance if isinstance(subject, TrainedModel) else None

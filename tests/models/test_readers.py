@@ -84,7 +84,7 @@ class Shell:
 def test_a_refusal_never_advises_to_trust_the_file(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     torch.save({"extra": Shell()}, path)
-    with pytest.raises(CheckpointError, match="not executed: .*GLOBAL") as caught:
+    with pytest.raises(CheckpointError, match=r"not executed: .*GLOBAL") as caught:
         load_torch(path)
     assert "set to `False`" not in str(caught.value)
 
