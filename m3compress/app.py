@@ -7,8 +7,6 @@ answers at once and needs neither numpy nor torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,17 +14,17 @@ from typing import Annotated
 import typer
 
 from m3compress import __version__
-from m3compress.console import configure_logging
-
-INTERRUPTED = 130
-
-_EXIT_CODES = "exit codes: 0 done · 1 ran and failed · 2 could not run · 130 interrupted"
-_MODEL_HELP = "A model file or folder, a Hugging Face name, or 'builtin' for the built-in silica."
-_CONVENTION_HELP = (
-    "Dialect of the weights, where you know better than the evidence: "
-    "tf, matgl-dgl, matgl-3, matgl-4.1 or mattersim."
+from m3compress.gate_app import register
+from m3compress.options import (
+    MODEL_HELP,
+    AsJson,
+    ConventionName,
+    Force,
+    Precision,
+    epilog,
+    session,
 )
-_JSON_HELP = "Write one JSON document to stdout."
+
 _DEFAULT_SIZES = "200,600,2000"
 _PRUNE = re.compile(r"prune=(\d*\.?\d+)")
 
@@ -38,19 +36,6 @@ class Target(StrEnum):
     TENSORRT = "tensorrt"
 
 
-class Precision(StrEnum):
-    """Arithmetic of the exported network."""
-
-    FLOAT32 = "float32"
-    MIXED = "mixed"
-
-
-def _epilog(*examples: str) -> str:
-    """Examples, each on its own line (the backspace character says so), and exit codes."""
-    lines = "\n".join(f"  {example}" for example in examples)
-    return f"\b\nexamples:\n{lines}\n\n{_EXIT_CODES}"
-
-
 app = typer.Typer(
     name="m3compress",
     no_args_is_help=True,
@@ -58,23 +43,12 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: fast, and the same in a file as on a terminal
     pretty_exceptions_enable=False,  # m3compress.__main__ reports errors
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_epilog(
+    epilog=epilog(
         "m3compress inspect model.pt",
         "m3compress export builtin -o silica.m3c.onnx",
         "m3compress bench silica.m3c.onnx --against builtin",
     ),
 )
-
-
-@contextmanager
-def _session(context: typer.Context) -> Iterator[None]:
-    """What every command needs around it: the log on stderr, and 130 for an interrupt."""
-    configure_logging(int(context.find_root().params.get("verbose", 0)))
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 (the signature is typer's)
@@ -100,23 +74,23 @@ def root(
     """Make a trained M3GNet potential small and fast, and prove that it still tells the truth."""
 
 
-@app.command(epilog=_epilog("m3compress inspect model.pt", "m3compress inspect builtin --json"))
+@app.command(epilog=epilog("m3compress inspect model.pt", "m3compress inspect builtin --json"))
 def inspect(
     context: typer.Context,
     *,
-    file: Annotated[str, typer.Argument(help=f"{_MODEL_HELP} Or an exported file.")],
-    convention: Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+    file: Annotated[str, typer.Argument(help=f"{MODEL_HELP} Or an exported file.")],
+    convention: ConventionName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a file is, and what to do with its three-body block."""
-    with _session(context):
+    with session(context):
         from m3compress.commands.inspect import run
 
         raise typer.Exit(run(file=file, convention=convention, as_json=as_json))
 
 
 @app.command(
-    epilog=_epilog(
+    epilog=epilog(
         "m3compress export builtin -o silica.m3c.onnx",
         "m3compress export model.pt --three-body factorize",
         "m3compress export model.pt --to tensorrt --force",
@@ -125,7 +99,7 @@ def inspect(
 def export(
     context: typer.Context,
     *,
-    model: Annotated[str, typer.Argument(help=_MODEL_HELP)],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     three_body: Annotated[
         str,
         typer.Option(
@@ -142,16 +116,16 @@ def export(
         Path | None,
         typer.Option("-o", "--output", metavar="OUT", help="Default: named after the model."),
     ] = None,
-    convention: Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)] = None,
+    convention: ConventionName = None,
     max_atoms: Annotated[
         int, typer.Option(min=1, metavar="N", help="Largest system that a TensorRT engine accepts.")
     ] = 2000,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in the way.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model as ONNX or TensorRT, and compare the file with it."""
     _check_three_body(three_body)
-    with _session(context):
+    with session(context):
         from m3compress.commands.export import run
 
         code = run(
@@ -169,7 +143,7 @@ def export(
 
 
 @app.command(
-    epilog=_epilog(
+    epilog=epilog(
         "m3compress bench silica.m3c.onnx",
         "m3compress bench silica.m3c.onnx --against builtin --sizes 96,768 --threads 1",
     )
@@ -188,11 +162,11 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. Default: all of them.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Time an exported file, and the model it came from."""
     numbers = _parse_sizes(sizes)
-    with _session(context):
+    with session(context):
         from m3compress.commands.bench import run
 
         code = run(
@@ -206,17 +180,20 @@ def bench(
         raise typer.Exit(code)
 
 
-@app.command(epilog=_epilog("m3compress doctor", "m3compress doctor --json"))
+@app.command(epilog=epilog("m3compress doctor", "m3compress doctor --json"))
 def doctor(
     context: typer.Context,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show versions, providers and GPUs, and what is missing."""
-    with _session(context):
+    with session(context):
         from m3compress.commands.doctor import run
 
         raise typer.Exit(run(as_json=as_json))
+
+
+register(app)
 
 
 def _check_three_body(text: str) -> None:

@@ -102,3 +102,34 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     with Progress(*columns, console=stderr(), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def stage_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show on stderr what is running and how far it is; plain lines where there is no terminal.
+
+    Yields:
+        A function of (what is running, fraction done from 0 to 1).
+    """
+    if not shows_progress():
+        yield _stage_lines()
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr(), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, fraction: bar.update(task, description=what, completed=fraction)
+
+
+def _stage_lines() -> Callable[[str, float], None]:
+    """One line per stage (the part of its name before the first dot)."""
+    shown: list[str] = []
+
+    def show(what: str, fraction: float) -> None:
+        stage = what.partition(".")[0]
+        if stage not in shown:
+            shown.append(stage)
+            stderr().print(f"  {fraction:4.0%}  {stage}", markup=False)
+
+    return show

@@ -28,10 +28,20 @@ MAY_IMPORT = {
         "m3compress.models.evaluation",
         "m3compress.models.neighbors",
     ),
-    "validate": ("m3compress.engines", "m3compress.models", "m3compress.export.parity"),
+    "validate": (
+        "m3compress.engines",
+        "m3compress.models",
+        "m3compress.export.manifest",
+        "m3compress.export.parity",
+    ),
 }
 #: Modules outside the rooms that may import ``validate``.
-GATEKEEPERS = ("m3compress.commands", "m3compress.__main__")
+GATEKEEPERS = (
+    "m3compress.commands",
+    "m3compress.__main__",
+    "m3compress.gate_app",
+    "m3compress.pytest_plugin",
+)
 #: Never imported by the engines: a machine that only runs exported files does not have them.
 COMPILE_TIME = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "matgl", "huggingface_hub")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 
@@ -44,10 +45,12 @@ class Gate:
         crystals: Crystals at rest, for properties.
         samples: Periodic supercells for molecular dynamics.
         labels: Frames with DFT energies, forces (and stresses), or none.
-        workplace: Folder for trajectories and for what a resumed run finds again.
+        workplace: Folder for what a resumed run finds again.
+        trajectories: Folder of the molecular dynamics; runs of several gates may share it.
         seed: Of everything random.
         n_workers: Processes that may run side by side, one thread each.
         progress: Told how far the run is.
+        cached: What several checks need and one has computed (:mod:`m3compress.validate.recall`).
     """
 
     candidate: SubjectSpec
@@ -58,10 +61,12 @@ class Gate:
     crystals: tuple[Named, ...]
     samples: tuple[Named, ...]
     workplace: Path
+    trajectories: Path
     labels: tuple[Named, ...] = ()
     seed: int = 0
     n_workers: int = 1
     progress: Progress = silent
+    cached: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def candidate_subject(self) -> Subject:

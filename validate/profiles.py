@@ -19,7 +19,9 @@ class Profile:
             twice as wide.
         temperature: Of NVT, NPT and of the start of NVE, in K.
         pressure: Of NPT, in GPa.
-        timestep: In fs.
+        timestep: Of NVT and NPT in fs; NVE takes half of it. None for 2 fs, or 0.5 fs with
+            hydrogen (MLIP Arena).
+        friction: Of Langevin dynamics in 1/fs: the stronger, the sooner frames are independent.
         n_replicas: Independent runs of candidate and of reference.
         equilibration: Thermostatted time before each run in ps.
         duration: Sampled time of each NVT replica in ps.
@@ -37,7 +39,8 @@ class Profile:
     r_max: float
     temperature: float
     pressure: float
-    timestep: float
+    timestep: float | None
+    friction: float
     n_replicas: int
     equilibration: float
     duration: float
@@ -55,11 +58,12 @@ SMOKE: Final = Profile(
     r_max=4.2,
     temperature=300.0,
     pressure=0.0,
-    timestep=1.0,
+    timestep=None,
+    friction=0.05,
     n_replicas=2,
-    equilibration=0.1,
-    duration=0.3,
-    nve_duration=0.3,
+    equilibration=0.2,
+    duration=0.6,
+    nve_duration=0.5,
     npt_duration=0.0,
     properties=("relax",),
     performance=False,
@@ -69,15 +73,16 @@ CI: Final = Profile(
     budget=900,
     max_zoo_atoms=200,
     n_samples=1,
-    r_max=4.9,
+    r_max=4.2,
     temperature=300.0,
     pressure=0.0,
-    timestep=1.0,
+    timestep=None,
+    friction=0.02,
     n_replicas=4,
     equilibration=0.5,
-    duration=2.0,
+    duration=4.0,
     nve_duration=3.0,
-    npt_duration=1.0,
+    npt_duration=1.5,
     properties=("relax", "eos", "elastic", "phonons"),
     performance=True,
 )
@@ -89,7 +94,8 @@ RELEASE: Final = Profile(
     r_max=6.0,
     temperature=300.0,
     pressure=0.0,
-    timestep=1.0,
+    timestep=None,
+    friction=0.01,
     n_replicas=5,
     equilibration=1.0,
     duration=6.0,

@@ -1,0 +1,92 @@
+"""``m3compress release`` and ``m3compress verify``: a bundle of a model that passed the gate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from m3compress.api import export_model
+from m3compress.commands.validate import announce, finish, with_paths
+from m3compress.console import print_json, stage_bar, stderr, stdout
+from m3compress.errors import OutputExistsError
+from m3compress.validate.gate import validate
+from m3compress.validate.release import Bundle, verify, write_bundle
+from m3compress.validate.report.document import exit_code
+from m3compress.validate.result import Verdict
+from m3compress.validate.settings import Settings
+
+
+def run_release(
+    *,
+    settings: Settings,
+    three_body: str,
+    precision: str,
+    output: Path | None,
+    report_dir: Path | None,
+    resume: bool,
+    force: bool,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Export, validate, and only if everything passed, write the bundle; returns the exit code."""
+    name = Path(str(settings.model).rstrip("/")).name
+    bundle = output or Path(f"{name}.m3c")
+    if bundle.exists() and not force:
+        raise OutputExistsError(f"{bundle} exists", hint="`--force` overwrites it")
+    folder = report_dir or Path(f"{name}.report")
+    artefact = _export(settings, folder / f"{name}.m3c.onnx", three_body, precision, resume=resume)
+    settings = with_paths(replace(settings, artefact=artefact))
+    with stage_bar() as progress:
+        report = validate(
+            settings, folder, resume=resume, force=force, progress=progress, announce=announce
+        )
+    finish(report, folder, strict=strict, as_json=as_json)
+    if report.verdict is Verdict.PASS:
+        released = write_bundle(artefact, folder, bundle, force=force)
+        stderr().print(f"  released    {released.path}", markup=False)
+        stderr().print(f"next: `m3compress verify {released.path}`", markup=False)
+    else:
+        stderr().print(f"  not released: the gate says {report.verdict}", markup=False)
+    return exit_code(report.verdict, strict=strict)
+
+
+def _export(
+    settings: Settings, path: Path, three_body: str, precision: str, *, resume: bool
+) -> Path:
+    """The artefact of this release; a resumed one is that of the run before."""
+    if resume and path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def report(stage: str, detail: str) -> None:
+        stderr().print(f"  {stage:<11}{detail}", markup=False)
+
+    export_model(
+        settings.model,
+        path,
+        three_body=three_body,
+        precision=precision,
+        convention=settings.convention,
+        force=True,
+        report=report,
+    )
+    return path
+
+
+def run_verify(*, bundle: Path, as_json: bool) -> int:
+    """Verify a bundle and print what it is; returns the exit code."""
+    verified = verify(bundle)
+    if as_json:
+        print_json(_document(verified))
+    else:
+        stdout().print(
+            f"{verified.path}: {verified.artefact} passed the gate (profile {verified.profile})\n"
+            f"  artefact sha256 {verified.artefact_sha256}\n"
+            f"  report   sha256 {verified.report_sha256}",
+            markup=False,
+        )
+    return 0
+
+
+def _document(bundle: Bundle) -> dict[str, str]:
+    return {name: str(value) for name, value in asdict(bundle).items()}

@@ -1,0 +1,54 @@
+"""``m3compress validate --selfcheck``: the gate on candidates whose verdict is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from m3compress.commands.validate import announce, default_folder, with_paths
+from m3compress.console import print_json, stage_bar, stdout
+from m3compress.validate.selfcheck import Outcome, run_controls, to_json
+from m3compress.validate.settings import Settings
+
+
+def run(
+    *, settings: Settings, report_dir: Path | None, resume: bool, force: bool, as_json: bool
+) -> int:
+    """Run all controls and print what the gate said of each; 1 if it was wrong about one."""
+    folder = report_dir or default_folder(settings.artefact).with_suffix(".selfcheck")
+    with stage_bar() as progress:
+        outcomes = run_controls(
+            with_paths(settings),
+            folder,
+            resume=resume,
+            force=force,
+            progress=progress,
+            announce=announce,
+        )
+    if as_json:
+        print_json(json.loads(json.dumps(to_json(outcomes))))
+    else:
+        stdout().print(_table(outcomes))
+    announce(f"reports in {folder}")
+    return 0 if all(outcome.as_expected for outcome in outcomes) else 1
+
+
+def _table(outcomes: tuple[Outcome, ...]) -> Table:
+    table = Table(title="the gate tested on controls")
+    for column in ("control", "what was done", "must", "gate says", "failed checks", "RDF alone"):
+        table.add_column(column)
+    for outcome in outcomes:
+        control = outcome.control
+        must_fail = bool(control.seen_by)
+        blind = "would have missed it" if outcome.missed_by_rdf else "sees it"
+        table.add_row(
+            control.name,
+            control.description,
+            "fail" if must_fail else "pass",
+            f"{outcome.verdict}{'' if outcome.as_expected else '  ← WRONG'}",
+            ", ".join(outcome.failed) or "none",
+            blind if must_fail else "",
+        )
+    return table

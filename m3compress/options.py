@@ -1,0 +1,51 @@
+"""What the definitions of all commands share: help texts, option types, and the frame around each.
+
+Imports nothing that is slow to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from m3compress.console import configure_logging
+
+INTERRUPTED = 130
+EXIT_CODES = "exit codes: 0 done · 1 ran and failed · 2 could not run · 130 interrupted"
+MODEL_HELP = "A model file or folder, a Hugging Face name, or 'builtin' for the built-in silica."
+_CONVENTION_HELP = (
+    "Dialect of the weights, where you know better than the evidence: "
+    "tf, matgl-dgl, matgl-3, matgl-4.1 or mattersim."
+)
+
+ConventionName = Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is in the way.")]
+
+
+class Precision(StrEnum):
+    """Arithmetic of the exported network."""
+
+    FLOAT32 = "float32"
+    MIXED = "mixed"
+
+
+def epilog(*examples: str, codes: str = EXIT_CODES) -> str:
+    """Examples, each on its own line (the backspace character says so), and exit codes."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nexamples:\n{lines}\n\n{codes}"
+
+
+@contextmanager
+def session(context: typer.Context) -> Iterator[None]:
+    """What every command needs around it: the log on stderr, and 130 for an interrupt."""
+    configure_logging(int(context.find_root().params.get("verbose", 0)))
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None

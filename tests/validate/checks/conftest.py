@@ -1,0 +1,157 @@
+"""A subject that is right and quick, to be broken in one way at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from m3compress.models.evaluation import Evaluation
+from m3compress.models.neighbors import find_edges
+from m3compress.validate.check import Check, Gate, Named
+from m3compress.validate.limits import read_limits
+from m3compress.validate.result import Measurement, Verdict, judge
+
+LIMITS = read_limits("smoke")
+
+
+class PairSubject:
+    """φ(r) = 10 (1 − x)⁴ (1 − 2x) eV with x = r / 5 Å: smooth, local, and with all symmetries."""
+
+    elements = ("O", "Si")
+    cutoff = 5.0
+    three_body_cutoff = 4.0
+    receptive_field = 5.0
+
+    def __init__(self, spec: Any = None) -> None:
+        self.spec = spec or Spec(self)
+
+    def phi(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """φ in eV and dφ/dr in eV/Å."""
+        x = r / self.cutoff
+        slope = -4 * (1 - x) ** 3 * (1 - 2 * x) - 2 * (1 - x) ** 4
+        return 10 * (1 - x) ** 4 * (1 - 2 * x), 10 * slope / self.cutoff
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        edges, vectors = find_edges(atoms, self.cutoff)
+        lengths = np.linalg.norm(vectors, axis=1)
+        value, slope = self.phi(lengths)
+        energies = np.bincount(edges.centers, value / 2, minlength=len(atoms)) - 3.0
+        pulls = (slope / 2 / lengths)[:, None] * vectors
+        forces = np.zeros((len(atoms), 3))
+        np.add.at(forces, edges.centers, pulls)
+        np.subtract.at(forces, edges.neighbors, pulls)
+        return Evaluation(
+            energy=float(energies.sum()),
+            energies=energies,
+            forces=forces,
+            virial=vectors.T @ pulls,
+        )
+
+    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        return self.evaluate(atoms)
+
+
+@dataclass
+class Spec:
+    """Opens what it was made of; ``per_thread`` is called with the number of threads."""
+
+    subject: Any = None
+    kind: str = "model"
+    path: str = "nowhere"
+    threads: int = 1
+    per_thread: Callable[[int], Any] | None = None
+    opened: list[int] = field(default_factory=list)
+
+    def with_threads(self, threads: int) -> Spec:
+        return replace(self, threads=threads)
+
+    def open(self) -> Any:
+        return self.per_thread(self.threads) if self.per_thread else self.subject
+
+
+#: What is different about an evaluation: fields of :class:`Evaluation`.
+Change = Callable[[Atoms, Evaluation], dict[str, Any]]
+
+
+class Changed(PairSubject):
+    """The pair potential with its evaluation, or that of shuffled neighbours, changed."""
+
+    def __init__(self, change: Change | None = None, shuffled: Change | None = None) -> None:
+        super().__init__()
+        self.change = change
+        self.shuffled = shuffled
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        result = super().evaluate(atoms)
+        return replace(result, **self.change(atoms, result)) if self.change else result
+
+    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        result = self.evaluate(atoms)
+        return replace(result, **self.shuffled(atoms, result)) if self.shuffled else result
+
+
+class WithPhi(PairSubject):
+    """Another pair function: ``phi(r)`` gives energies (eV) and slopes (eV/Å)."""
+
+    def __init__(self, phi: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:
+        super().__init__()
+        self.phi = phi
+
+
+# Test modules cannot import this one, so they get its classes as fixtures.
+@pytest.fixture
+def pair_subject() -> PairSubject:
+    return PairSubject()
+
+
+@pytest.fixture
+def changed() -> type[Changed]:
+    return Changed
+
+
+@pytest.fixture
+def with_phi() -> type[WithPhi]:
+    return WithPhi
+
+
+@pytest.fixture(scope="session")
+def small_zoo(silica_zoo: tuple[Named, ...]) -> tuple[Named, ...]:
+    """A few structures of all kinds."""
+    names = ("Si-diamond-rattled", "SiO2-quartz-rattled", "expanded-0", "slab", "molecule")
+    found = tuple(entry for entry in silica_zoo if entry.name in (*names, "made-up-fcc"))
+    assert len(found) == len(names) + 1
+    return found
+
+
+@pytest.fixture
+def fake_gate(
+    make_gate: Callable[..., Gate], small_zoo: tuple[Named, ...]
+) -> Callable[[Any], Gate]:
+    """A gate whose reference is the pair potential: ``fake_gate(candidate)``."""
+
+    def make(subject: Any) -> Gate:
+        return make_gate(subject.spec, PairSubject().spec, zoo=small_zoo)
+
+    return make
+
+
+Outcome = tuple[Verdict, Measurement]
+
+
+@pytest.fixture(scope="session")
+def run_check() -> Callable[..., Outcome]:
+    """``run_check(checks, id, gate, subject)``: the worst verdict and its measurement."""
+    order = list(Verdict)
+
+    def run(checks: tuple[Check, ...], name: str, gate: Gate, subject: Any) -> Outcome:
+        (check,) = (check for check in checks if check.id == name)
+        judged = [(judge(m, LIMITS[name]), m) for m in check.run(gate, subject)]
+        bad = [pair for pair in judged if pair[0] in (Verdict.ERROR, Verdict.FAIL)]
+        return max(bad or judged, key=lambda pair: order.index(pair[0]))
+
+    return run

@@ -1,0 +1,195 @@
+"""A sound file has no problems; one damaged in one way has just that one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from m3compress.validate.checks.artefact import CHECKS
+from m3compress.validate.limits import read_limits
+from m3compress.validate.result import Tier, Verdict
+from m3compress.validate.subject import exported
+
+IDS = [check.id for check in CHECKS]
+
+
+@pytest.fixture
+def copied(silica_artefact: Path, tmp_path: Path) -> Path:
+    """A copy of the file and its manifest, to damage."""
+    for file in (silica_artefact, silica_artefact.with_suffix(".json")):
+        shutil.copyfile(file, tmp_path / file.name)
+    return tmp_path / silica_artefact.name
+
+
+@pytest.fixture
+def verdicts(make_gate, run_check):
+    """``verdicts(path)``: what fails, with its problems."""
+
+    def find(path: Path) -> dict[str, list[str]]:
+        gate = make_gate(exported(path, threads=1))
+        found = {name: run_check(CHECKS, name, gate, None) for name in IDS}
+        assert {verdict for verdict, _ in found.values()} <= {Verdict.PASS, Verdict.FAIL}
+        return {
+            name: measurement.evidence["problems"]
+            for name, (verdict, measurement) in found.items()
+            if verdict is Verdict.FAIL
+        }
+
+    return find
+
+
+def edit(path: Path, **fields):
+    beside = path.with_suffix(".json")
+    document = json.loads(beside.read_text())
+    beside.write_text(json.dumps({**document, **fields}))
+
+
+def rewrite(path: Path, model: onnx.ModelProto):
+    """Save a changed graph as if it had been exported so."""
+    path.write_bytes(model.SerializeToString())
+    edit(path, artefact_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_every_limit_has_its_check():
+    assert sorted(IDS) == sorted(name for name in read_limits("ci") if name.startswith("artefact."))
+    assert {check.tier for check in CHECKS} == {Tier.ARTEFACT}
+
+
+def test_a_sound_file_has_no_problems(silica_artefact, verdicts):
+    assert verdicts(silica_artefact) == {}
+
+
+def test_other_candidates_are_skipped(builtin_spec, make_gate, run_check):
+    for name in IDS:
+        assert run_check(CHECKS, name, make_gate(builtin_spec), None)[0] is Verdict.SKIPPED
+
+
+def test_a_flipped_bit(copied, verdicts):
+    content = bytearray(copied.read_bytes())
+    content[len(content) // 2] ^= 1
+    copied.write_bytes(content)
+    failed = verdicts(copied)
+    # The engine refuses to open it, and so no element computes either.
+    assert set(failed) == {"artefact.hash", "artefact.elements"}
+    assert "sha256 is" in failed["artefact.hash"][0]
+    assert "damaged" in failed["artefact.elements"][0]
+
+
+def test_a_truncated_file(copied, verdicts):
+    copied.write_bytes(copied.read_bytes()[:1000])
+    failed = verdicts(copied)
+    assert set(failed) == {*IDS} - {"artefact.conventions"}
+    assert "not an ONNX graph" in failed["artefact.no-scatter"][0]
+
+
+def test_a_missing_file(copied, verdicts):
+    copied.unlink()
+    assert set(verdicts(copied)) == {*IDS} - {"artefact.conventions"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not valid JSON"), ("{}", "not an m3compress manifest"), (None, "No such file")],
+)
+def test_a_manifest_that_cannot_be_read(content, message, copied, verdicts):
+    beside = copied.with_suffix(".json")
+    if content is None:
+        beside.unlink()
+    else:
+        beside.write_text(content)
+    failed = verdicts(copied)
+    assert set(failed) == set(IDS)
+    assert message in failed["artefact.schema"][0]
+
+
+def test_every_differing_field_is_counted(copied, verdicts):
+    edit(copied, cutoff=4.9, energy_offset=1.0)
+    problems = verdicts(copied)["artefact.metadata"]
+    assert [problem.split(":")[0] for problem in problems] == ["energy_offset", "cutoff"]
+
+
+def test_tensors_that_are_not_those_of_the_graph(copied, verdicts):
+    beside = json.loads(copied.with_suffix(".json").read_text())
+    beside["inputs"][0]["dtype"] = "float32"
+    beside["outputs"][2]["shape"] = [3, "n_atoms"]
+    edit(copied, **beside)
+    problems = verdicts(copied)["artefact.schema"]
+    assert problems == [
+        "input species is int64(?), declared is float32(?)",
+        "output virial is float32(3, 3), declared is float32(3, ?)",
+    ]
+
+
+def test_wrong_units_and_unnamed_conventions(copied, verdicts):
+    beside = json.loads(copied.with_suffix(".json").read_text())
+    beside["units"]["stress"] = "GPa"
+    del beside["conventions"]["stress"]
+    edit(copied, **beside)
+    problems = verdicts(copied)["artefact.conventions"]
+    assert len(problems) == 2
+    assert "GPa" in problems[0]
+    assert "stress is not named" in problems[1]
+
+
+@pytest.mark.parametrize("field", ["sha256", "convention"])
+def test_another_source(field, copied, verdicts):
+    beside = json.loads(copied.with_suffix(".json").read_text())
+    edit(copied, source={**beside["source"], field: "tf"})
+    (problem,) = verdicts(copied)["artefact.conventions"]
+    assert problem.startswith(f"source.{field} is tf, the reference's is")
+
+
+def scatter(reduction: str, where: str) -> onnx.NodeProto:
+    return helper.make_node(
+        "ScatterND", ["x", "i", "u"], [f"{where}_out"], name=where, reduction=reduction
+    )
+
+
+@pytest.mark.parametrize(("reduction", "n_problems"), [("add", 1), ("max", 1), ("none", 0)])
+def test_a_scatter_that_reduces(reduction, n_problems, copied, make_gate, run_check):
+    model = onnx.load(copied)
+    model.graph.node.append(scatter(reduction, "added"))
+    rewrite(copied, model)
+    _, found = run_check(CHECKS, "artefact.no-scatter", make_gate(exported(copied)), None)
+    assert found.value == n_problems
+    assert found.evidence["problems"] == [f"ScatterND added ({reduction})"] * n_problems
+
+
+def test_a_scatter_in_a_branch_is_found(copied, make_gate, run_check):
+    model = onnx.load(copied)
+    value = helper.make_tensor_value_info("inner_out", TensorProto.FLOAT, None)
+    branch = helper.make_graph([scatter("add", "inner")], "branch", [], [value])
+    model.graph.node.append(
+        helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    )
+    rewrite(copied, model)
+    _, found = run_check(CHECKS, "artefact.no-scatter", make_gate(exported(copied)), None)
+    assert found.value == 2
+
+
+def test_a_file_without_a_manifest_inside(copied, verdicts):
+    model = onnx.load(copied)
+    del model.metadata_props[:]
+    rewrite(copied, model)
+    failed = verdicts(copied)
+    assert failed["artefact.metadata"] == [f"{copied.name} holds no manifest"]
+
+
+def test_an_element_that_does_not_compute(make_gate, run_check, silica_artefact, changed):
+    spec = exported(silica_artefact, threads=1)
+    broken = changed(
+        lambda atoms, result: {"forces": result.forces * np.nan} if "Si" in atoms.symbols else {}
+    )
+    gate = make_gate(replace(broken.spec, kind="artefact", path=spec.path))
+    verdict, found = run_check(CHECKS, "artefact.elements", gate, None)
+    assert verdict is Verdict.FAIL
+    # Oxygen is bonded to silicon as its next element, so both fail.
+    assert [problem.split(":")[0] for problem in found.evidence["problems"]] == ["O", "Si"]

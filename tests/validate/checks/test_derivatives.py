@@ -1,0 +1,106 @@
+"""Forces and virial against scipy, and what is no derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from m3compress.validate.checks.derivatives import CHECKS, crosses_no_cutoff, derivative
+from m3compress.validate.limits import read_limits
+from m3compress.validate.result import Tier, Verdict
+
+
+def test_every_limit_has_its_check():
+    ids = sorted(check.id for check in CHECKS)
+    assert ids == sorted(n for n in read_limits("ci") if n.startswith(("grad.", "smooth.")))
+    assert {check.tier for check in CHECKS} == {Tier.DERIVATIVES}
+
+
+def test_the_stencil_is_exact_for_polynomials_of_fourth_degree():
+    polynomial = np.polynomial.Polynomial([3.0, -2.0, 5.0, 7.0, 11.0])
+    assert derivative(polynomial, 0.3) == pytest.approx(-2.0, abs=1e-12)
+
+
+def test_the_error_of_the_stencil_is_of_fourth_order():
+    errors = [abs(derivative(np.exp, step) - 1.0) for step in (0.2, 0.1)]
+    assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["grad.forces", "grad.stress"])
+def test_a_right_model_passes(name, pair_subject, fake_gate, run_check):
+    verdict, found = run_check(CHECKS, name, fake_gate(pair_subject), pair_subject)
+    assert verdict is Verdict.PASS
+    assert found.value < 1e-5
+    assert len(found.evidence["values"]) >= 2
+
+
+def softened(atoms, result):
+    return {"forces": 0.95 * result.forces}
+
+
+def one_atom_wrong(atoms, result):
+    forces = result.forces.copy()
+    forces[-1] *= 1.1
+    return {"forces": forces}
+
+
+def with_wrong_sign(atoms, result):
+    return {"virial": -result.virial}
+
+
+def without_shear(atoms, result):
+    return {"virial": np.diag(np.diag(result.virial))}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "kept"),
+    [
+        ("grad.forces", softened, "grad.stress"),
+        ("grad.forces", one_atom_wrong, "grad.stress"),
+        ("grad.stress", with_wrong_sign, "grad.forces"),
+        ("grad.stress", without_shear, "grad.forces"),
+    ],
+)
+def test_what_is_no_derivative_fails(name, change, kept, changed, fake_gate, run_check):
+    broken = changed(change)
+    gate = fake_gate(broken)
+    assert run_check(CHECKS, name, gate, broken)[0] is Verdict.FAIL
+    assert run_check(CHECKS, kept, gate, broken)[0] is Verdict.PASS
+
+
+def test_a_factor_is_measured_as_it_is(changed, fake_gate, run_check):
+    broken = changed(softened)
+    _, found = run_check(CHECKS, "grad.forces", fake_gate(broken), broken)
+    # (1 − 0.95) / 0.95 along all forces: the error is relative to what the model gives.
+    assert found.value == pytest.approx(0.05 / 0.95, rel=0.01)
+
+
+def test_a_kink_at_the_cutoff_is_no_wrong_force(with_phi, fake_gate, run_check):
+    def kinked(r):
+        return 3.0 * (1 - r / 5.0), np.full_like(r, -3.0 / 5.0)
+
+    subject = with_phi(kinked)
+    for name in ("grad.forces", "grad.stress"):
+        verdict, found = run_check(CHECKS, name, fake_gate(subject), subject)
+        assert verdict is Verdict.PASS
+        assert found.value < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("distance", "clear"), [(4.5, True), (4.99, False), (4.01, False), (5.05, True)]
+)
+def test_crossing_a_cutoff(distance, clear, pair_subject):
+    def path(s):
+        return Atoms("Si2", positions=[[0, 0, 0], [0, 0, distance + s]])
+
+    assert crosses_no_cutoff(pair_subject, path, 0.02) is clear
+
+
+@pytest.mark.parametrize("name", ["grad.forces", "grad.stress"])
+def test_the_exported_file_passes(name, artefact_spec, make_gate, run_check):
+    gate = make_gate(artefact_spec)
+    verdict, found = run_check(CHECKS, name, gate, gate.candidate_subject)
+    assert verdict is Verdict.PASS
+    # Rounding of float32 leaves room: the limit is not met by luck.
+    assert found.value < 2.5e-3

@@ -1,0 +1,370 @@
+"""The parity tier: candidate and reference on the same structures, forces against DFT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import units
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from m3compress.errors import StructureError
+from m3compress.validate.check import Named
+from m3compress.validate.checks.parity import CHECKS
+from m3compress.validate.checks.predictions import predictions, visited
+from m3compress.validate.profiles import CI
+from m3compress.validate.result import Verdict
+from m3compress.validate.subject import SubjectSpec
+
+COMPRESSION = (
+    *("parity.energy", "parity.force-mae", "parity.force-rmse", "parity.force-max"),
+    *("parity.force-cosine", "parity.force-scale", "parity.stress"),
+)
+VISITED = ("Si-diamond-rattled", "SiO2-quartz-rattled", "expanded-0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedSpec(SubjectSpec):
+    """The spec of a subject that is there already."""
+
+    subject: Any = None
+
+    def open(self) -> Any:
+        return self.subject
+
+
+def opened(subject, name):
+    return OpenedSpec(kind="model", path=name, name=name, subject=subject)
+
+
+def scaled(factor):
+    return lambda atoms, result: {
+        "forces": factor * result.forces,
+        "virial": factor * result.virial,
+    }
+
+
+def noisy(width):
+    def change(atoms, result):
+        rng = np.random.default_rng(len(atoms))
+        return {"forces": result.forces + rng.normal(0, width, result.forces.shape)}
+
+    return change
+
+
+def turned(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    return lambda atoms, result: {"forces": result.forces @ rotation.T}
+
+
+@pytest.mark.parametrize("name", COMPRESSION)
+def test_a_perfect_copy_passes(name, fake_gate, changed, run_check):
+    candidate = changed()
+    verdict, found = run_check(CHECKS, name, fake_gate(candidate), candidate)
+    assert verdict is Verdict.PASS
+    assert found.value == pytest.approx(0.0, abs=1e-12)
+    assert found.evidence["n_structures"] == len(VISITED)
+
+
+def test_only_what_molecular_dynamics_visits_counts(fake_gate, pair_subject):
+    gate = fake_gate(pair_subject)
+    assert [named.name for named in visited(gate)] == list(VISITED)
+
+
+def test_made_up_crystals_count_where_nothing_is_known(fake_gate, pair_subject):
+    gate = fake_gate(pair_subject)
+    made_up = replace(gate, zoo=tuple(n for n in gate.zoo if n.name.startswith("made-up")))
+    assert [named.name for named in visited(made_up)] == ["made-up-fcc"]
+
+
+def test_samples_are_looked_at_with_displaced_atoms(fake_gate, pair_subject):
+    sample = Named("sample", visited(fake_gate(pair_subject))[0].atoms)
+    gate = replace(fake_gate(pair_subject), samples=(sample,))
+    moved = visited(gate)[-1]
+    assert moved.name == "sample-moved"
+    assert np.abs(moved.atoms.positions - sample.atoms.positions).max() > 0.01
+
+
+def test_weak_forces_are_seen_by_slope_and_errors_but_not_by_their_direction(
+    fake_gate, changed, run_check
+):
+    candidate = changed(scaled(0.95))
+    gate = fake_gate(candidate)
+    verdicts = {name: run_check(CHECKS, name, gate, candidate) for name in COMPRESSION}
+    failed = {name for name, (verdict, _) in verdicts.items() if verdict is Verdict.FAIL}
+    assert failed == {
+        "parity.force-mae",
+        "parity.force-rmse",
+        "parity.force-scale",
+        "parity.stress",
+    }
+    assert verdicts["parity.force-scale"][1].value == pytest.approx(0.05)
+    assert verdicts["parity.force-scale"][1].evidence["slope"] == pytest.approx(0.95)
+    assert verdicts["parity.force-rmse"][1].value == pytest.approx(5.0)
+
+
+def test_numbers_are_those_of_the_textbook(fake_gate, changed, run_check, pair_subject):
+    candidate = changed(noisy(0.01))
+    gate = fake_gate(candidate)
+    frames = [named.atoms for named in visited(gate)]
+    ours = np.concatenate([candidate.evaluate(atoms).forces for atoms in frames])
+    theirs = np.concatenate([pair_subject.evaluate(atoms).forces for atoms in frames])
+    value = {name: run_check(CHECKS, name, gate, candidate)[1].value for name in COMPRESSION}
+    assert value["parity.force-mae"] == pytest.approx(np.abs(ours - theirs).mean())
+    rmse = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+    assert value["parity.force-rmse"] == pytest.approx(100 * rmse)
+    assert value["parity.force-max"] == pytest.approx(np.abs(ours - theirs).max())
+    slope = np.linalg.lstsq(theirs.reshape(-1, 1), ours.ravel(), rcond=None)[0][0]
+    assert value["parity.force-scale"] == pytest.approx(abs(slope - 1))
+
+
+def test_turned_forces_are_seen_by_their_cosine(fake_gate, changed, run_check):
+    candidate = changed(turned(0.2))
+    gate = fake_gate(candidate)
+    verdict, found = run_check(CHECKS, "parity.force-cosine", gate, candidate)
+    assert verdict is Verdict.FAIL
+    assert 0 < found.value < 1 - np.cos(0.2) + 1e-9
+
+
+def test_shifted_energies_are_seen_by_the_energy_alone(fake_gate, changed, run_check):
+    candidate = changed(lambda atoms, result: {"energy": result.energy + 0.002 * len(atoms)})
+    gate = fake_gate(candidate)
+    verdicts = {name: run_check(CHECKS, name, gate, candidate) for name in COMPRESSION}
+    assert [name for name, (v, _) in verdicts.items() if v is Verdict.FAIL] == ["parity.energy"]
+    assert verdicts["parity.energy"][1].value == pytest.approx(0.002)
+
+
+def test_a_wrong_virial_is_seen_by_the_stress_alone(fake_gate, changed, run_check):
+    candidate = changed(
+        lambda atoms, result: {"virial": result.virial + 0.1 * len(atoms) * np.eye(3)}
+    )
+    gate = fake_gate(candidate)
+    verdicts = {name: run_check(CHECKS, name, gate, candidate) for name in COMPRESSION}
+    assert [name for name, (v, _) in verdicts.items() if v is Verdict.FAIL] == ["parity.stress"]
+
+
+def test_evidence_and_curves_tell_elements_apart(fake_gate, changed, run_check):
+    def change(atoms, result):
+        wrong = (atoms.symbols == "O")[:, None] * 0.1
+        return {"forces": result.forces + wrong}
+
+    candidate = changed(change)
+    _, found = run_check(CHECKS, "parity.force-mae", fake_gate(candidate), candidate)
+    table = found.evidence["by_element"]
+    assert table["O"]["mae"] == pytest.approx(0.1)
+    assert table["Si"]["mae"] == pytest.approx(0.0, abs=1e-12)
+    clouds = {curve.label: curve for curve in found.curves}
+    assert set(clouds) == {"O", "Si"}
+    assert np.allclose(np.subtract(clouds["O"].y, clouds["O"].x), 0.1)
+    assert {curve.style for curve in found.curves} == {"scatter"}
+
+
+def test_curves_are_thinned(fake_gate, pair_subject, run_check):
+    gate = fake_gate(pair_subject)
+    large = Named("big-rattled", gate.zoo[1].atoms.repeat((6, 6, 4)))
+    gate = replace(gate, zoo=(*gate.zoo, large))
+    _, found = run_check(CHECKS, "parity.force-mae", gate, pair_subject)
+    assert 500 < sum(len(curve.x) for curve in found.curves) <= 2000
+
+
+def test_a_structure_that_cannot_be_treated_is_an_error_beside_the_others(
+    fake_gate, changed, run_check
+):
+    def change(atoms, result):
+        if "O" in atoms.symbols:
+            raise StructureError("no oxygen today")
+        return {}
+
+    candidate = changed(change)
+    gate = fake_gate(candidate)
+    (check,) = (check for check in CHECKS if check.id == "parity.force-mae")
+    broken, rest = check.run(gate, candidate)
+    assert (broken.structure, rest.error) == ("SiO2-quartz-rattled", None)
+    assert "no oxygen today" in broken.error
+    assert rest.value == 0.0
+
+
+def test_forces_that_are_no_numbers_fail(fake_gate, changed, run_check):
+    candidate = changed(lambda atoms, result: {"forces": np.full_like(result.forces, np.nan)})
+    gate = fake_gate(candidate)
+    for name in ("parity.force-mae", "parity.force-rmse", "parity.force-cosine"):
+        assert run_check(CHECKS, name, gate, candidate)[0] is Verdict.FAIL
+
+
+def test_every_structure_is_evaluated_once(fake_gate, changed, run_check):
+    seen = []
+    candidate = changed(lambda atoms, result: seen.append(atoms) or {})
+    gate = fake_gate(candidate)
+    for name in COMPRESSION:
+        run_check(CHECKS, name, gate, candidate)
+    assert len(seen) == len(gate.zoo)
+
+
+def test_a_control_has_no_export_error(fake_gate, changed, run_check):
+    candidate = changed()
+    for name in ("parity.export-force", "parity.export-energy"):
+        verdict, found = run_check(CHECKS, name, fake_gate(candidate), candidate)
+        assert verdict is Verdict.SKIPPED
+        assert "control" in found.skipped
+
+
+@pytest.mark.parametrize(
+    ("change", "failing"),
+    [
+        (None, set()),
+        (noisy(2e-4), {"parity.export-force"}),
+        (
+            lambda atoms, result: {"energy": result.energy + 1e-5 * len(atoms)},
+            {"parity.export-energy"},
+        ),
+    ],
+)
+def test_the_export_error_is_that_against_the_twin(
+    change, failing, make_gate, changed, small_zoo, run_check
+):
+    # The twin is far from the reference, as a model without its three-body block is.
+    twin, candidate = changed(scaled(0.5)), changed(scaled(0.5))
+    if change is not None:
+        half = candidate.change
+        candidate.change = lambda atoms, result: {
+            **half(atoms, result),
+            **change(atoms, twin.evaluate(atoms)),
+        }
+    gate = make_gate(
+        opened(candidate, "candidate"),
+        opened(changed(), "reference"),
+        twin=opened(twin, "twin"),
+        zoo=small_zoo,
+    )
+    found = {
+        name: run_check(CHECKS, name, gate, candidate)
+        for name in ("parity.export-force", "parity.export-energy")
+    }
+    assert {name for name, (verdict, _) in found.items() if verdict is Verdict.FAIL} == failing
+    if not failing:
+        assert {verdict for verdict, _ in found.values()} == {Verdict.PASS}
+        assert len(found["parity.export-force"][1].evidence["values"]) == len(small_zoo)
+
+
+def test_a_twin_like_the_reference_is_not_evaluated_again(make_gate, changed, small_zoo, run_check):
+    seen = []
+    reference = opened(changed(lambda atoms, result: seen.append(atoms) or {}), "reference")
+    gate = make_gate(
+        opened(changed(), "candidate"),
+        reference,
+        twin=replace(reference, name="twin"),
+        zoo=small_zoo,
+    )
+    for name in ("parity.export-force", "parity.force-mae"):
+        assert run_check(CHECKS, name, gate, gate.candidate_subject)[0] is Verdict.PASS
+    assert len(seen) == len(small_zoo)
+
+
+def test_the_exported_file_of_the_built_in_model_passes(
+    make_gate, artefact_spec, builtin_spec, small_zoo, run_check
+):
+    gate = make_gate(artefact_spec, twin=replace(builtin_spec, name="twin"), zoo=small_zoo)
+    for check in CHECKS:
+        if check.id != "parity.labels":
+            verdict, found = run_check(CHECKS, check.id, gate, gate.candidate_subject)
+            assert verdict is Verdict.PASS, found
+
+
+def test_the_built_in_model_without_its_three_body_block_fails(
+    make_gate, builtin_spec, small_zoo, run_check
+):
+    removed = replace(builtin_spec, name="removed", form="removed", precision="float32")
+    gate = make_gate(removed, zoo=small_zoo)
+    for name in ("parity.energy", "parity.force-rmse", "parity.force-cosine", "parity.stress"):
+        assert run_check(CHECKS, name, gate, gate.candidate_subject)[0] is Verdict.FAIL
+
+
+def labelled(gate, subject, n_frames=12, width=0.1):
+    """Frames with forces that the subject misses by normal noise."""
+    rng = np.random.default_rng(3)
+    frames = []
+    for number in range(n_frames):
+        atoms = visited(gate)[number % 3].atoms.copy()
+        atoms.rattle(0.05, seed=number)
+        result = subject.evaluate(atoms)
+        forces = result.forces + rng.normal(0, width, result.forces.shape)
+        atoms.calc = SinglePointCalculator(
+            atoms, forces=forces, energy=result.energy + 0.01 * len(atoms)
+        )
+        frames.append(Named(f"frame-{number}", atoms))
+    return tuple(frames)
+
+
+def test_labels_are_skipped_where_there_are_none(fake_gate, changed, run_check):
+    candidate = changed()
+    verdict, found = run_check(CHECKS, "parity.labels", fake_gate(candidate), candidate)
+    assert verdict is Verdict.SKIPPED
+    assert found.skipped == "no labelled file was given"
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, Verdict.PASS), (0.7, Verdict.FAIL)])
+def test_errors_against_labels_are_those_of_the_reference_or_worse(
+    factor, expected, fake_gate, changed, pair_subject, run_check
+):
+    candidate = changed(scaled(factor))
+    gate = fake_gate(candidate)
+    gate = replace(gate, labels=labelled(gate, pair_subject))
+    verdict, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    assert verdict is expected
+    low, high = found.interval
+    assert low <= found.value <= high
+    assert found.evidence["n_frames"] == 12
+    assert found.evidence["reference_force_mae"] == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.1)
+    assert found.evidence["reference_energy_mae"] == pytest.approx(0.01)
+
+
+def test_few_frames_are_inconclusive(fake_gate, changed, pair_subject, run_check):
+    candidate = changed(noisy(0.03))
+    gate = fake_gate(candidate)
+    gate = replace(gate, labels=labelled(gate, pair_subject, n_frames=3))
+    verdict, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert found.needs == "more labelled frames"
+
+
+def test_labels_made_with_the_reference_are_no_labels(fake_gate, changed, pair_subject, run_check):
+    candidate = changed(scaled(0.7))
+    gate = fake_gate(candidate)
+    gate = replace(gate, labels=labelled(gate, pair_subject, width=0.0))
+    verdict, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    assert verdict is Verdict.ERROR
+    assert "own forces" in found.error
+
+
+def test_the_stress_error_against_labels_is_in_gpa(fake_gate, changed, pair_subject, run_check):
+    candidate = changed()
+    gate = fake_gate(candidate)
+    frames = labelled(gate, pair_subject)
+    for named in frames:
+        stress = pair_subject.evaluate(named.atoms).stress(named.atoms) + units.GPa
+        named.atoms.calc.results["stress"] = stress
+    gate = replace(gate, labels=frames)
+    _, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    assert found.evidence["stress_mae"] == pytest.approx(1.0)
+
+
+def test_short_profiles_look_at_some_frames_only(fake_gate, changed, pair_subject, run_check):
+    candidate = changed()
+    gate = fake_gate(candidate)
+    gate = replace(gate, labels=labelled(gate, pair_subject, n_frames=30))
+    _, smoke = run_check(CHECKS, "parity.labels", gate, candidate)
+    _, ci = run_check(CHECKS, "parity.labels", replace(gate, profile=CI), candidate)
+    assert (smoke.evidence["n_frames"], ci.evidence["n_frames"]) == (20, 30)
+
+
+def test_predictions_keep_the_reason_of_a_failure(fake_gate, changed):
+    def change(atoms, result):
+        raise ZeroDivisionError("by zero")
+
+    candidate = changed(change)
+    found = predictions(fake_gate(candidate), candidate)
+    with pytest.raises(Exception, match="ZeroDivisionError: by zero"):
+        found.of("slab")

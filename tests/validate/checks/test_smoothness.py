@@ -1,0 +1,92 @@
+"""Jumps at the cutoffs: none in a smooth model, and of the right size where there are some."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from m3compress.models.neighbors import find_edges
+from m3compress.validate.checks.smoothness import CHECKS, _find_crossing
+from m3compress.validate.result import Verdict
+
+IDS = [check.id for check in CHECKS]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_right_model_passes(name, pair_subject, fake_gate, run_check):
+    verdict, found = run_check(CHECKS, name, fake_gate(pair_subject), pair_subject)
+    assert verdict is Verdict.PASS
+    assert found.value < 1e-4
+    crossed = found.evidence["values"]
+    assert any(place.endswith("(edges)") for place in crossed)
+    assert any(place.endswith("(three-body)") for place in crossed)
+
+
+def truncated(r):
+    """A potential that is cut off at −0.02 eV, as a pair list without a shift does."""
+    return np.full_like(r, -0.02), np.zeros_like(r)
+
+
+def kinked(r):
+    """Zero at the cutoff with a slope, as a Bessel function without an envelope is."""
+    return 0.5 * (1 - r / 5.0), np.full_like(r, -0.1)
+
+
+def stepped(r):
+    """A step at the three-body cutoff."""
+    return np.where(r < 4.0, 0.01, 0.0), np.zeros_like(r)
+
+
+@pytest.mark.parametrize(
+    ("phi", "energy_jump", "force_jump", "place"),
+    [
+        (truncated, 0.02, 0.0, "(edges)"),
+        (kinked, 0.0, 0.1, "(edges)"),
+        (stepped, 0.01, 0.0, "(three-body)"),
+    ],
+)
+def test_jumps_have_the_right_size(
+    phi, energy_jump, force_jump, place, with_phi, fake_gate, run_check
+):
+    subject = with_phi(phi)
+    gate = fake_gate(subject)
+    # All pairs of atoms i-j give φ once: half of it to each of the two.
+    for name, jump in zip(IDS, (energy_jump, force_jump), strict=True):
+        verdict, found = run_check(CHECKS, name, gate, subject)
+        assert verdict is (Verdict.FAIL if jump else Verdict.PASS)
+        # A random direction shares a jump among its components.
+        least = jump / np.sqrt(3) if name == "smooth.cutoff-force" else jump
+        assert least - 1e-6 <= found.value <= jump + 1e-6
+        if jump:
+            assert found.structure.endswith(place)
+
+
+@pytest.mark.parametrize("cutoff", [4.0, 5.0])
+def test_exactly_one_pair_is_at_the_cutoff(cutoff, small_zoo):
+    atoms = next(entry.atoms for entry in small_zoo if entry.name == "SiO2-quartz-rattled")
+    crossing = _find_crossing(atoms, cutoff, np.random.default_rng(0))
+    _, vectors = find_edges(crossing.atoms, cutoff + 0.1)
+    lengths = np.sort(np.abs(np.linalg.norm(vectors, axis=1) - cutoff))
+    assert lengths[:2] == pytest.approx([0, 0], abs=1e-9)
+    assert lengths[2] > 4e-3
+    outside = crossing.atoms.copy()
+    outside.positions[crossing.mover] += 1e-3 * crossing.direction
+    counts = [len(find_edges(a, cutoff + 1e-6)[0].centers) for a in (crossing.atoms, outside)]
+    assert counts[0] - counts[1] == 2
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_exported_file_passes(name, artefact_spec, make_gate, run_check):
+    gate = make_gate(artefact_spec)
+    assert run_check(CHECKS, name, gate, gate.candidate_subject)[0] is Verdict.PASS
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_misrouted_triplets_jump(name, builtin_spec, make_gate, run_check):
+    spec = replace(builtin_spec, form="misrouted")
+    gate = make_gate(spec)
+    verdict, found = run_check(CHECKS, name, gate, gate.candidate_subject)
+    assert verdict is Verdict.FAIL
+    assert found.value > 0.1

@@ -1,0 +1,113 @@
+"""The built-in model as reference, its exported file as candidate, and gates made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3compress.api import load_potential, resolve_source
+from m3compress.export.onnx_export import build_onnx, describe, serialize
+from m3compress.models.potential import Potential
+from m3compress.models.three_body import FACTORIZED, ThreeBodyForm
+from m3compress.models.zoo import build_zoo
+from m3compress.validate.check import Gate, Named
+from m3compress.validate.profiles import SMOKE
+from m3compress.validate.subject import SubjectSpec, exported, trained
+
+#: ``write(folder, form)``: the built-in model in a three-body form, as a file.
+ArtefactWriter = Callable[[Path, ThreeBodyForm], Path]
+#: ``make_gate(candidate, reference, zoo=..., ...)``.
+GateMaker = Callable[..., Gate]
+
+
+@pytest.fixture(scope="session")
+def builtin_spec() -> SubjectSpec:
+    """The built-in silica model as the reference, on one thread."""
+    return trained(str(resolve_source("builtin"))).with_threads(1)
+
+
+@pytest.fixture(scope="session")
+def builtin_potential() -> Potential:
+    """The same, as what PyTorch evaluates; not to be changed."""
+    return load_potential("builtin")
+
+
+@pytest.fixture(scope="session")
+def write_artefact(builtin_potential: Potential) -> ArtefactWriter:
+    """Export the built-in model, with the manifest beside the file (some 10 s each)."""
+
+    def write(folder: Path, form: ThreeBodyForm) -> Path:
+        potential = builtin_potential.with_form(form)
+        manifest = describe(potential, reason="a test")
+        content = serialize(build_onnx(potential), manifest)
+        digest = hashlib.sha256(content).hexdigest()
+        beside = manifest.model_copy(update={"artefact_sha256": digest})
+        path = folder / "silica.m3c.onnx"
+        path.write_bytes(content)
+        path.with_suffix(".json").write_text(beside.model_dump_json(indent=1), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def silica_artefact(
+    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter
+) -> Path:
+    """The ``.m3c.onnx`` of the built-in model, factorised; not to be changed."""
+    return write_artefact(tmp_path_factory.mktemp("silica"), FACTORIZED)
+
+
+@pytest.fixture(scope="session")
+def artefact_spec(silica_artefact: Path) -> SubjectSpec:
+    """The candidate: the factorised file on one thread."""
+    return exported(silica_artefact, threads=1)
+
+
+@pytest.fixture(scope="session")
+def silica_zoo(builtin_potential: Potential) -> tuple[Named, ...]:
+    """The zoo of the built-in model, up to the size of the smoke profile."""
+    config = builtin_potential.config
+    entries = build_zoo(
+        config.elements,
+        cutoff=config.cutoff,
+        three_body_cutoff=config.three_body_cutoff,
+        large=False,
+    )
+    return tuple(
+        Named(entry.name, entry.atoms)
+        for entry in entries
+        if len(entry.atoms) <= SMOKE.max_zoo_atoms
+    )
+
+
+@pytest.fixture
+def make_gate(
+    builtin_spec: SubjectSpec, silica_zoo: tuple[Named, ...], tmp_path: Path
+) -> GateMaker:
+    """Make a gate: ``make_gate(candidate)``; every other field may be given by name."""
+
+    def make(
+        candidate: SubjectSpec,
+        reference: SubjectSpec | None = None,
+        *,
+        zoo: Iterable[Named] | None = None,
+        **fields: Any,
+    ) -> Gate:
+        given: dict[str, Any] = {
+            "twin": None,
+            "profile": SMOKE,
+            "zoo": silica_zoo if zoo is None else tuple(zoo),
+            "crystals": (),
+            "samples": (),
+            "workplace": tmp_path,
+            "trajectories": tmp_path / "trajectories",
+            **fields,
+        }
+        return Gate(candidate=candidate, reference=reference or builtin_spec, **given)
+
+    return make

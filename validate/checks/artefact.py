@@ -1,0 +1,275 @@
+"""Is the exported file whole, is it what its manifest says, and is it safe to run?
+
+These checks read the file themselves, and take what an engine would refuse for a finding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.engines.artefact import read_manifest
+from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.export.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
+from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
+from m3compress.validate.check import Check, Gate
+from m3compress.validate.checks.selection import bond_length
+from m3compress.validate.result import Measurement, Tier
+from m3compress.validate.subject import Subject, TrainedModel
+
+_UNITS: Final = {
+    "energy": ENERGY_UNIT,
+    "length": LENGTH_UNIT,
+    "force": FORCE_UNIT,
+    "stress": STRESS_UNIT,
+}
+_CONVENTIONS: Final = ("stress", "cell", "energy", "edges")
+_FURTHEST_BOND: Final = 0.9  # of the cutoff
+_NO_GRAPH: Final = "a TensorRT plan holds no graph that can be read"
+
+Problems = list[str]
+
+
+def _count(problems: Problems, **evidence: Any) -> Measurement:
+    return Measurement(value=float(len(problems)), evidence={"problems": problems, **evidence})
+
+
+def _of_file(find: Callable[[Gate, Path], Measurement]) -> Callable[..., Iterable[Measurement]]:
+    """A check of a file: skipped for other candidates, and what cannot be read is one problem."""
+
+    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+        del subject
+        if gate.candidate.kind != "artefact":
+            yield Measurement(skipped="the candidate is not a file")
+            return
+        try:
+            yield find(gate, Path(gate.candidate.path))
+        except (M3CompressError, OSError) as error:
+            yield _count([str(error)])
+
+    return run
+
+
+def _read_beside(path: Path) -> Manifest:
+    beside = manifest_path(path)
+    return read_manifest(beside.read_bytes(), beside.name)
+
+
+def _read_graph(path: Path) -> Any:
+    """The ONNX model.
+
+    Raises:
+        ArtefactError: If the file holds none.
+    """
+    import onnx
+
+    try:
+        return onnx.load(path)
+    except OSError:
+        raise
+    except Exception as error:  # protobuf has its own exceptions, which differ between versions
+        raise ArtefactError(f"{path.name} is not an ONNX graph: {error}") from error
+
+
+def check_schema(gate: Gate, path: Path) -> Measurement:
+    """The manifest is one that this version reads, and declares the tensors that the graph has."""
+    del gate
+    manifest = _read_beside(path)
+    if manifest.backend != "onnx":
+        return _count([], backend=manifest.backend)
+    return _count(_differing_tensors(manifest, _read_graph(path).graph))
+
+
+def _differing_tensors(manifest: Manifest, graph: Any) -> Problems:
+    problems = []
+    for kind, declared, found in (
+        ("input", manifest.inputs, graph.input),
+        ("output", manifest.outputs, graph.output),
+    ):
+        actual = {tensor.name: _signature(tensor) for tensor in found}
+        expected = {tensor.name: _declared(tensor) for tensor in declared}
+        # A graph without three-body block reads fewer inputs than the manifest offers.
+        absent = set(expected) - set(actual) if kind == "output" else set()
+        problems += [f"{kind} {name} is not in the graph" for name in sorted(absent)]
+        problems += [
+            f"{kind} {name} is {signature}, declared is {expected.get(name, 'nothing')}"
+            for name, signature in actual.items()
+            if expected.get(name) != signature
+        ]
+    return problems
+
+
+def _declared(tensor: Tensor) -> str:
+    sizes = ", ".join(str(size) if isinstance(size, int) else "?" for size in tensor.shape)
+    return f"{tensor.dtype}({sizes})"
+
+
+def _signature(tensor: Any) -> str:
+    """Type and shape of an ONNX value, with a question mark for what is dynamic."""
+    import onnx
+
+    kind = tensor.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    sizes = [str(d.dim_value) if d.HasField("dim_value") else "?" for d in kind.shape.dim]
+    return f"{dtype}({', '.join(sizes)})"
+
+
+def check_hash(gate: Gate, path: Path) -> Measurement:
+    """The file is the one of its manifest, to the last bit."""
+    del gate
+    expected = _read_beside(path).artefact_sha256
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    problems = [] if digest == expected else [f"sha256 is {digest}, the manifest says {expected}"]
+    return _count(problems, sha256=digest)
+
+
+def check_metadata(gate: Gate, path: Path) -> Measurement:
+    """The manifest inside the file is the one beside it."""
+    del gate
+    beside = _read_beside(path)
+    if beside.backend != "onnx":
+        return Measurement(skipped=_NO_GRAPH)
+    entries = {entry.key: entry.value for entry in _read_graph(path).metadata_props}
+    if METADATA_KEY not in entries:
+        return _count([f"{path.name} holds no manifest"])
+    inside = read_manifest(entries[METADATA_KEY], f"the manifest in {path.name}")
+    outer, inner = (m.model_dump(exclude=set(BESIDE_ONLY)) for m in (beside, inside))
+    return _count(
+        [
+            f"{field}: {_short(inner[field])} inside, {_short(outer[field])} beside"
+            for field in outer
+            if outer[field] != inner[field]
+        ]
+    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_elements(gate: Gate, path: Path) -> Measurement:
+    """Every declared element computes: alone, and bonded to itself and to the next one."""
+    elements = _read_beside(path).elements
+    subject = gate.candidate_subject
+    problems = []
+    for position, symbol in enumerate(elements):
+        other = elements[(position + 1) % len(elements)]
+        distances = {s: _bond(symbol, s, subject.cutoff) for s in (symbol, other)}
+        structures = [
+            Atoms(symbol),
+            *(Atoms([symbol, s], positions=[[0, 0, 0], [0, 0, d]]) for s, d in distances.items()),
+        ]
+        failure = _first_failure(subject, structures)
+        if failure is not None:
+            problems.append(f"{symbol}: {failure}")
+    return _count(problems, n_elements=len(elements))
+
+
+def _bond(a: str, b: str, cutoff: float) -> float:
+    return min(bond_length(a, b), _FURTHEST_BOND * cutoff)
+
+
+def _first_failure(subject: Subject, structures: Iterable[Atoms]) -> str | None:
+    for atoms in structures:
+        try:
+            result = subject.evaluate(atoms)
+        except Exception as error:  # whatever it is, this element does not compute
+            return f"{atoms.symbols}: {error}"
+        if not (math.isfinite(result.energy) and np.isfinite(result.forces).all()):
+            return f"{atoms.symbols}: energy {result.energy}, forces {result.forces.tolist()}"
+    return None
+
+
+def check_conventions(gate: Gate, path: Path) -> Measurement:
+    """Units and signs are named and ours, and the source is the reference."""
+    manifest = _read_beside(path)
+    problems = [
+        f"the unit of {quantity} is {manifest.units.get(quantity)!r}, expected {unit!r}"
+        for quantity, unit in _UNITS.items()
+        if manifest.units.get(quantity) != unit
+    ]
+    problems += [
+        f"the convention of {name} is not named"
+        for name in _CONVENTIONS
+        if not manifest.conventions.get(name)
+    ]
+    return _count(
+        [*problems, *_differs_from_reference(manifest, gate)], source=manifest.source.name
+    )
+
+
+def _differs_from_reference(manifest: Manifest, gate: Gate) -> Problems:
+    reference = gate.reference_subject
+    if not isinstance(reference, TrainedModel):
+        return ["the reference is not a trained model"]
+    potential = reference.potential
+    said = {
+        "source.sha256": (manifest.source.sha256, potential.provenance.sha256),
+        "source.convention": (manifest.source.convention, potential.config.convention.name),
+    }
+    return [
+        f"{field} is {claimed}, the reference's is {actual}"
+        for field, (claimed, actual) in said.items()
+        if claimed != actual
+    ]
+
+
+def check_scatters(gate: Gate, path: Path) -> Measurement:
+    """No node adds into shared memory from several threads."""
+    del gate
+    if _read_beside(path).backend != "onnx":
+        return Measurement(skipped=_NO_GRAPH)
+    model = _read_graph(path)
+    nodes = [*_nodes(model.graph), *(n for f in model.functions for n in _nodes(f))]
+    problems = [
+        f"{node.op_type} {node.name} ({reduction})"
+        for node in nodes
+        if "Scatter" in node.op_type and (reduction := _reduction(node)) != "none"
+    ]
+    return _count(problems, n_nodes=len(nodes))
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """All nodes of a graph or function, those of branches and loops included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _reduction(node: Any) -> str:
+    for attribute in node.attribute:
+        if attribute.name == "reduction":
+            return str(attribute.s.decode())
+    return "none"
+
+
+def _check(name: str, measures: str, find: Callable[[Gate, Path], Measurement]) -> Check:
+    return Check(id=name, tier=Tier.ARTEFACT, measures=measures, run=_of_file(find))
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    _check("artefact.schema", "faults of the manifest, or of the graph against it", check_schema),
+    _check("artefact.hash", "whether the file is the one of its manifest", check_hash),
+    _check(
+        "artefact.metadata",
+        "fields in which the manifests inside and beside differ",
+        check_metadata,
+    ),
+    _check("artefact.elements", "declared elements that do not compute", check_elements),
+    _check(
+        "artefact.conventions",
+        "units, signs and source that are not those of the reference",
+        check_conventions,
+    ),
+    _check("artefact.no-scatter", "nodes that add into shared memory", check_scatters),
+)

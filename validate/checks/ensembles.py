@@ -1,0 +1,144 @@
+"""Temperature, kinetic energies and volume: is it the ensemble that was asked for?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from m3compress.validate.check import Check, Gate
+from m3compress.validate.checks.nve import per_sample
+from m3compress.validate.checks.runs import Runs, broken, temperatures
+from m3compress.validate.result import Curve, Measurement, Tier
+from m3compress.validate.statistics.arms import compare_means, mean_with_interval
+
+_KB_EV = 8.617333262e-5
+
+
+def _temperature(gate: Gate, runs: Runs) -> Measurement:
+    name = runs.sample.name
+    if (reason := broken(runs.nvt["candidate"])) is not None:
+        return Measurement(structure=name, error=f"a run broke: {reason}")
+    target = gate.profile.temperature
+    mean, low, high = mean_with_interval([temperatures(run) for run in runs.nvt["candidate"]])
+    off, reach = 100 * abs(mean / target - 1), 100 * (high - low) / 2 / target
+    return Measurement(
+        structure=name,
+        value=off,
+        interval=(max(0.0, off - reach), off + reach),
+        power=2 * reach,
+        evidence={"mean_K": mean, "target_K": target, "interval_K": [low, high]},
+        needs="longer runs or more replicas" if reach > off else None,
+    )
+
+
+def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
+    """Whether mean and width of the kinetic energy are those of the target temperature."""
+    name = runs.sample.name
+    if (reason := broken(runs.nvt["candidate"])) is not None:
+        return Measurement(structure=name, error=f"a run broke: {reason}")
+    import physical_validation as pv
+
+    structure = runs.sample.atoms
+    kinetic = np.concatenate(
+        [[f.info["kinetic_energy"] for f in run.frames] for run in runs.nvt["candidate"]]
+    )
+    data = pv.data.SimulationData(
+        units=pv.data.UnitData(
+            kb=_KB_EV,
+            energy_str="eV",
+            energy_conversion=96.48533,
+            length_str="A",
+            length_conversion=0.1,
+            volume_str="A^3",
+            volume_conversion=1e-3,
+            temperature_str="K",
+            temperature_conversion=1,
+            pressure_str="eV/A^3",
+            pressure_conversion=1.602177e6,
+            time_str="ps",
+            time_conversion=1,
+        ),
+        ensemble=pv.data.EnsembleData(
+            "NVT",
+            natoms=len(structure),
+            volume=structure.get_volume(),
+            temperature=gate.profile.temperature,
+        ),
+        # The thermostat moves the centre of mass, too: no degree of freedom is missing.
+        system=pv.data.SystemData(
+            natoms=len(structure),
+            nconstraints=0,
+            ndof_reduction_tra=0,
+            ndof_reduction_rot=0,
+            mass=structure.get_masses(),
+        ),
+        observables=pv.data.ObservableData(kinetic_energy=kinetic),
+    )
+    off = pv.kinetic_energy.distribution(
+        data, strict=False, verbosity=0, bs_repetitions=200, bs_seed=gate.seed
+    )
+    return Measurement(
+        structure=name,
+        value=float(max(abs(value) for value in off)),
+        evidence={"mean_off_by_sigma": float(off[0]), "width_off_by_sigma": float(off[1])},
+    )
+
+
+def _volume(gate: Gate, runs: Runs) -> Measurement:
+    name = runs.sample.name
+    if not gate.profile.npt_duration:
+        return Measurement(structure=name, skipped=f"profile {gate.profile.name} has no NPT run")
+    for arm in runs.npt.values():
+        if (reason := broken(arm)) is not None:
+            return Measurement(structure=name, error=f"a run broke: {reason}")
+    volumes = {
+        arm: [np.array([frame.get_volume() for frame in run.frames]) for run in of_arm]
+        for arm, of_arm in runs.npt.items()
+    }
+    # The barostat starts from the given cell: the first third is on the way to the right one.
+    sampled = {arm: [v[len(v) // 3 :] for v in values] for arm, values in volumes.items()}
+    scale = float(np.mean([v.mean() for v in sampled["reference"]])) / 100
+    found = compare_means(sampled["candidate"], sampled["reference"], scale)
+    return Measurement(
+        structure=name,
+        value=found.value,
+        interval=found.interval,
+        floor=found.floor,
+        power=found.power,
+        evidence={
+            "candidate_A3": [float(v.mean()) for v in sampled["candidate"]],
+            "reference_A3": [float(v.mean()) for v in sampled["reference"]],
+        },
+        curves=tuple(
+            Curve(
+                figure="npt:volume",
+                label="artefact" if arm == "candidate" else "reference",
+                structure=name,
+                x_label="time (ps)",
+                y_label="volume (Å³)",
+                x=tuple(f.info["time_fs"] * 1e-3 for f in runs.npt[arm][0].frames),
+                y=tuple(volumes[arm][0].tolist()),
+            )
+            for arm in runs.npt
+        ),
+        needs="longer NPT runs",
+    )
+
+
+TEMPERATURE = Check(
+    id="md.temperature",
+    tier=Tier.DYNAMICS,
+    measures="mean temperature of the thermostatted runs against the one asked for",
+    run=per_sample(_temperature),
+)
+KINETIC = Check(
+    id="md.kinetic-energy",
+    tier=Tier.DYNAMICS,
+    measures="mean and width of the kinetic energy against those of the ensemble",
+    run=per_sample(_kinetic_energy),
+)
+VOLUME = Check(
+    id="md.npt-volume",
+    tier=Tier.DYNAMICS,
+    measures="mean volume at constant pressure, artefact against reference",
+    run=per_sample(_volume),
+)

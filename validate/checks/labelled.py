@@ -1,0 +1,119 @@
+"""Errors against DFT: those of the candidate over those of the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from ase import units
+
+from m3compress.errors import M3CompressError
+from m3compress.models.neighbors import FloatArray
+from m3compress.validate.check import Gate, Named
+from m3compress.validate.result import Interval, Measurement
+from m3compress.validate.subject import Subject
+
+#: Frames that short profiles look at, evenly spread over the file.
+_MOST_FRAMES: Final = {"smoke": 20, "ci": 200}
+_N_RESAMPLES: Final = 2000
+#: Forces (eV/Å) that agree to this with the model were computed with it.
+_COPIED: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """Absolute errors of one subject on one frame.
+
+    Attributes:
+        force: Sum over force components in eV/Å.
+        energy: eV/atom, NaN without a label.
+        stress: Mean over components in GPa, NaN without a label.
+    """
+
+    force: float
+    energy: float
+    stress: float
+
+
+def measure_labels(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+    """Mean error of forces against DFT over that of the reference, with a bootstrap over frames."""
+    if not gate.labels:
+        yield Measurement(skipped="no labelled file was given")
+        return
+    frames = _chosen(gate)
+    ours: list[_Errors] = []
+    theirs: list[_Errors] = []
+    n_components = 0
+    for named in frames:
+        try:
+            pair = _errors(subject, named), _errors(gate.reference_subject, named)
+        except Exception as error:  # a broken model may fail in any way; the others still count
+            reason = error if isinstance(error, M3CompressError) else repr(error)
+            yield Measurement(structure=named.name, error=str(reason))
+            continue
+        ours.append(pair[0])
+        theirs.append(pair[1])
+        n_components += 3 * len(named.atoms)
+    if ours:
+        yield _judge(gate, ours, theirs, n_components)
+
+
+def _chosen(gate: Gate) -> tuple[Named, ...]:
+    most = min(_MOST_FRAMES.get(gate.profile.name, len(gate.labels)), len(gate.labels))
+    rows = np.linspace(0, len(gate.labels) - 1, most).round().astype(int)
+    return tuple(gate.labels[row] for row in rows)
+
+
+def _errors(subject: Subject, named: Named) -> _Errors:
+    atoms = named.atoms
+    labels = atoms.calc.results
+    result = subject.evaluate(atoms)
+    energy = labels.get("energy", np.nan)
+    stress = np.nan
+    if "stress" in labels and atoms.pbc.all():
+        stress = float(np.abs(result.stress(atoms) - labels["stress"]).mean() / units.GPa)
+    return _Errors(
+        force=float(np.abs(result.forces - labels["forces"]).sum()),
+        energy=abs(result.energy - float(energy)) / len(atoms),
+        stress=stress,
+    )
+
+
+def _judge(
+    gate: Gate, ours: Sequence[_Errors], theirs: Sequence[_Errors], n_components: int
+) -> Measurement:
+    mine = np.array([errors.force for errors in ours])
+    its = np.array([errors.force for errors in theirs])
+    evidence: dict[str, Any] = {
+        "n_frames": len(ours),
+        "n_given": len(gate.labels),
+        "force_mae": float(mine.sum()) / n_components,
+        "reference_force_mae": float(its.sum()) / n_components,
+    }
+    for name in ("energy", "stress"):
+        for prefix, side in (("", ours), ("reference_", theirs)):
+            values = np.array([getattr(errors, name) for errors in side])
+            if np.isfinite(values).any():
+                evidence[f"{prefix}{name}_mae"] = float(np.nanmean(values))
+    if its.sum() < _COPIED * n_components:
+        reason = "the labels are the reference's own forces: there is no error to compare with"
+        return Measurement(error=reason, evidence=evidence)
+    return Measurement(
+        value=float(mine.sum() / its.sum()),
+        interval=_interval(mine, its, gate.seed),
+        evidence=evidence,
+        needs="more labelled frames",
+    )
+
+
+def _interval(ours: FloatArray, theirs: FloatArray, seed: int) -> Interval | None:
+    """95 % interval of the ratio of sums, frames resampled with replacement."""
+    n_frames = len(ours)
+    if n_frames < 2:
+        return None
+    rows = np.random.default_rng(seed).integers(0, n_frames, (_N_RESAMPLES, n_frames))
+    ratios = ours[rows].sum(axis=1) / theirs[rows].sum(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(low), float(high)

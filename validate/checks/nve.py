@@ -1,0 +1,155 @@
+"""Energy conservation of the exported file: drift, momentum, and the law of the time step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+from ase import units
+
+from m3compress.units import MEV_PER_EV
+from m3compress.validate.check import Check, Gate
+from m3compress.validate.checks.runs import Runs, broken, runs_of, times, total_energies
+from m3compress.validate.result import Curve, Measurement, Tier
+from m3compress.validate.simulation.pool import Run
+from m3compress.validate.statistics.slopes import fit_slope
+from m3compress.validate.subject import Subject
+
+#: Below this the fluctuation of the energy is that of float32 sums, in meV/atom.
+_ROUNDING = 2e-3
+
+
+def per_sample(
+    measure: Callable[[Gate, Runs], Measurement | Iterator[Measurement]],
+) -> Callable[[Gate, Subject], Iterator[Measurement]]:
+    """A check that measures every sample by itself; what fails on one is its error alone."""
+
+    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+        del subject
+        for runs in runs_of(gate):
+            try:
+                found = measure(gate, runs)
+                yield from [found] if isinstance(found, Measurement) else found
+            except Exception as error:  # one broken structure must not stop the others
+                yield Measurement(
+                    structure=runs.sample.name, error=f"{type(error).__name__}: {error}"
+                )
+
+    return run
+
+
+def _drift(gate: Gate, runs: Runs) -> Measurement:
+    del gate
+    run, name = runs.nve, runs.sample.name
+    if run.broken:
+        return Measurement(
+            structure=name, error=f"the run broke: {run.broken}", command=run.command
+        )
+    t, energy = times(run), total_energies(run) / len(run.job.structure) * MEV_PER_EV
+    fit = fit_slope(t, energy)
+    ends = (abs(fit.interval[0]), abs(fit.interval[1]))
+    straddles = fit.interval[0] < 0 < fit.interval[1]
+    return Measurement(
+        structure=name,
+        value=abs(fit.slope),
+        interval=(0.0 if straddles else min(ends), max(ends)),
+        floor=fit.residual,
+        evidence={
+            "slope": fit.slope,
+            "duration_ps": float(t[-1]),
+            "timestep_fs": run.job.timestep,
+            "fluctuation_meV_per_atom": fit.residual,
+            "largest_excursion_meV_per_atom": fit.excursion,
+            "discarded_frames": fit.discarded,
+            "drift_over_fluctuation": abs(fit.slope) * float(t[-1]) / max(fit.residual, 1e-12),
+        },
+        needs=None if max(ends) < 2 * abs(fit.slope) else "a longer run narrows the interval",
+        curves=(
+            Curve(
+                figure="nve:total energy",
+                label="artefact",
+                structure=name,
+                x_label="time (ps)",
+                y_label="E − ⟨E⟩ (meV/atom)",
+                x=tuple(t.tolist()),
+                y=tuple((energy - energy.mean()).tolist()),
+            ),
+        ),
+        command=run.command,
+    )
+
+
+def _momentum(gate: Gate, runs: Runs) -> Measurement:
+    run = runs.nve
+    if run.broken:
+        return Measurement(structure=runs.sample.name, error=f"the run broke: {run.broken}")
+    masses = run.job.structure.get_masses()
+    net = np.array([np.linalg.norm(f.get_momenta().sum(axis=0)) for f in run.frames])
+    thermal = float(np.sqrt(3 * masses.sum() * units.kB * gate.profile.temperature))
+    return Measurement(
+        structure=runs.sample.name,
+        value=float(net.max()) / thermal,
+        evidence={"at_the_end": float(net[-1]) / thermal},
+        command=run.command,
+    )
+
+
+def _law(gate: Gate, runs: Runs) -> Measurement:
+    del gate
+    name = runs.sample.name
+    if (reason := broken(runs.law)) is not None:
+        return Measurement(structure=name, error=f"a run broke: {reason}")
+    fluctuations = [_fluctuation(run) for run in runs.law]
+    steps = [run.job.timestep for run in runs.law]
+    usable = [i for i, value in enumerate(fluctuations) if value > _ROUNDING]
+    ratios = {
+        f"{steps[i]:g} → {steps[j]:g} fs": (fluctuations[i] / fluctuations[j])
+        / (steps[i] / steps[j]) ** 2
+        for i, j in pairwise(usable)
+    }
+    evidence = {
+        "fluctuation_meV_per_atom": dict(zip(map(str, steps), fluctuations, strict=True)),
+        "ratio_over_dt2": ratios,
+    }
+    if not ratios:
+        return Measurement(
+            structure=name,
+            skipped="the fluctuation is that of float32 rounding at all time steps",
+            evidence=evidence,
+        )
+    return Measurement(
+        structure=name,
+        value=max(abs(1 - ratio) for ratio in ratios.values()),
+        floor=_ROUNDING,
+        evidence=evidence,
+    )
+
+
+def _fluctuation(run: Run) -> float:
+    """Root mean square of the total energy about a line, in meV/atom."""
+    t, energy = times(run), total_energies(run)
+    line = np.polynomial.Polynomial.fit(t, energy, 1)
+    rest = energy - line(t)
+    n_atoms = len(run.job.structure)
+    return float(np.sqrt((rest**2).mean())) / n_atoms * MEV_PER_EV
+
+
+DRIFT = Check(
+    id="md.nve-drift",
+    tier=Tier.DYNAMICS,
+    measures="slope of the total energy at constant volume and energy, after equilibration",
+    run=per_sample(_drift),
+)
+MOMENTUM = Check(
+    id="md.momentum",
+    tier=Tier.DYNAMICS,
+    measures="largest net momentum in a run that began with none, over the thermal one",
+    run=per_sample(_momentum),
+)
+TIMESTEP_LAW = Check(
+    id="md.nve-dt2",
+    tier=Tier.DYNAMICS,
+    measures="departure of the energy fluctuation from the square of the time step",
+    run=per_sample(_law),
+)

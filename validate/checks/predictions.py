@@ -1,0 +1,166 @@
+"""What candidate, twin and reference say of the same structures, each evaluated once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.errors import M3CompressError
+from m3compress.models.evaluation import Evaluation
+from m3compress.models.neighbors import FloatArray
+from m3compress.models.zoo import rattled
+from m3compress.validate.check import Gate, Named
+from m3compress.validate.recall import recall
+from m3compress.validate.subject import Subject
+
+#: Zoo structures that molecular dynamics of a solid or liquid does not visit; they test the
+#: export, and what a model says of them is no measure of how well it was compressed.
+_NOT_VISITED: Final = re.compile(
+    r"one-atom|slab|wire|cluster|molecule|dimer|isolated|far-apart|one-neighbor|collinear"
+    r"|between-cutoffs|high-coordination|alloy|triclinic"
+)
+_MADE_UP: Final = "made-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Evaluations of one subject by name of the structure.
+
+    Attributes:
+        found: What it said.
+        errors: Why it said nothing.
+    """
+
+    found: Mapping[str, Evaluation]
+    errors: Mapping[str, str]
+
+    def of(self, name: str) -> Evaluation:
+        """What it said of a structure.
+
+        Raises:
+            M3CompressError: Why it said nothing.
+        """
+        if name in self.errors:
+            raise M3CompressError(self.errors[name])
+        return self.found[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two subjects on the same structures; forces of all atoms in one array.
+
+    Attributes:
+        names: Names of the structures.
+        n_atoms: Their numbers of atoms, shape (n_structures,).
+        energies: Of the candidate in eV/atom, shape (n_structures,).
+        expected_energies: The same of the reference.
+        owners: Row of the structure of every atom, shape (n_atoms,).
+        symbols: Element of every atom, shape (n_atoms,).
+        forces: Of the candidate in eV/Å, shape (n_atoms, 3).
+        expected_forces: The same of the reference.
+        stresses: Of the candidate in eV/Å³, shape (n_periodic, 6).
+        expected_stresses: The same of the reference.
+        errors: Structures that one of the two could not treat, and why.
+    """
+
+    names: tuple[str, ...]
+    n_atoms: FloatArray
+    energies: FloatArray
+    expected_energies: FloatArray
+    owners: np.ndarray
+    symbols: np.ndarray
+    forces: FloatArray
+    expected_forces: FloatArray
+    stresses: FloatArray
+    expected_stresses: FloatArray
+    errors: Mapping[str, str]
+
+
+def structures_of(gate: Gate) -> tuple[Named, ...]:
+    """The zoo, and the cells of molecular dynamics with displaced atoms."""
+    moved = tuple(
+        Named(f"{named.name}-moved", rattled(named.atoms, gate.seed + row))
+        for row, named in enumerate(gate.samples)
+    )
+    return (*gate.zoo, *moved)
+
+
+def visited(gate: Gate) -> tuple[Named, ...]:
+    """Those of :func:`structures_of` that molecular dynamics might visit.
+
+    Periodic crystals at rest, rattled and strained. Made-up crystals are among them only where no
+    crystal is known.
+    """
+    suited = [
+        named
+        for named in structures_of(gate)
+        if named.atoms.pbc.all() and not _NOT_VISITED.match(named.name)
+    ]
+    known = [named for named in suited if not named.name.startswith(_MADE_UP)]
+    has_crystals = any(named.name.endswith(("-rattled", "-moved")) for named in known)
+    return tuple(known if has_crystals else suited)
+
+
+def predictions(gate: Gate, subject: Subject) -> Predictions:
+    """What a subject says of :func:`structures_of`, evaluated when first asked for."""
+    return recall(gate, subject, ("predictions",), lambda: _predict(subject, structures_of(gate)))
+
+
+def compared(gate: Gate, subject: Subject) -> Compared:
+    """Candidate and reference on the structures that molecular dynamics might visit."""
+    return recall(gate, subject, ("compared",), lambda: _compare(gate, subject))
+
+
+def _predict(subject: Subject, structures: tuple[Named, ...]) -> Predictions:
+    found: dict[str, Evaluation] = {}
+    errors: dict[str, str] = {}
+    for named in structures:
+        try:
+            found[named.name] = subject.evaluate(named.atoms)
+        except Exception as error:  # a broken model may fail in any way; the others still count
+            ours = isinstance(error, M3CompressError)
+            errors[named.name] = str(error) if ours else f"{type(error).__name__}: {error}"
+    return Predictions(found, errors)
+
+
+def _compare(gate: Gate, subject: Subject) -> Compared:
+    ours, theirs = predictions(gate, subject), predictions(gate, gate.reference_subject)
+    chosen = visited(gate)
+    errors = {
+        named.name: f"{who}: {side.errors[named.name]}"
+        for who, side in (("reference", theirs), ("candidate", ours))
+        for named in chosen
+        if named.name in side.errors
+    }
+    pairs = [
+        (named, ours.of(named.name), theirs.of(named.name))
+        for named in chosen
+        if named.name not in errors
+    ]
+    sizes = np.array([len(named.atoms) for named, _, _ in pairs], dtype=float)
+    return Compared(
+        names=tuple(named.name for named, _, _ in pairs),
+        n_atoms=sizes,
+        energies=np.array([mine.energy for _, mine, _ in pairs]) / sizes,
+        expected_energies=np.array([its.energy for _, _, its in pairs]) / sizes,
+        owners=np.repeat(np.arange(len(pairs)), sizes.astype(int)),
+        symbols=np.array([symbol for named, _, _ in pairs for symbol in named.atoms.symbols]),
+        forces=_stacked([mine.forces for _, mine, _ in pairs], 3),
+        expected_forces=_stacked([its.forces for _, _, its in pairs], 3),
+        stresses=_stacked([_stress(mine, named.atoms) for named, mine, _ in pairs], 6),
+        expected_stresses=_stacked([_stress(its, named.atoms) for named, _, its in pairs], 6),
+        errors=errors,
+    )
+
+
+def _stress(result: Evaluation, atoms: Atoms) -> FloatArray:
+    return result.stress(atoms)[None, :]
+
+
+def _stacked(parts: list[FloatArray], width: int) -> FloatArray:
+    return np.concatenate(parts) if parts else np.zeros((0, width))

@@ -1,0 +1,300 @@
+"""Static properties of crystals, each subject relaxed with its own forces.
+
+A candidate with the right forces everywhere has the right properties; these checks see errors that
+are small everywhere and add up, and say in the words of materials science what they amount to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.errors import M3CompressError
+from m3compress.models.neighbors import FloatArray
+from m3compress.validate.check import Check, Gate, Named
+from m3compress.validate.observables.solids import (
+    EquationOfState,
+    elastic_constants,
+    equation_of_state,
+    phonon_frequencies,
+    relax,
+    repeats_for_phonons,
+)
+from m3compress.validate.recall import recall
+from m3compress.validate.result import Curve, Measurement, Tier
+from m3compress.validate.subject import Subject
+
+#: Crystals that a profile looks at; others look at all of them.
+_N_CRYSTALS: Final = {"smoke": 1, "ci": 2}
+#: A frequency (THz) above the negative of this is zero but for the tolerance of relaxation, and a
+#: change of less is no new instability (float32 rounding moves frequencies by less than 0.001).
+_IMAGINARY: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A property of one crystal by both subjects; ``base`` is what was given, unrelaxed."""
+
+    name: str
+    base: Atoms
+    ours: Any
+    theirs: Any
+
+
+_Judge = Callable[[_Pair], Measurement]
+_Compute = Callable[[Gate, Subject, Named], Any]
+
+
+def relaxed(gate: Gate, subject: Subject, crystal: Named) -> Atoms:
+    """The crystal at rest under the forces of a subject, relaxed when first asked for."""
+    return recall(gate, subject, ("relaxed", crystal.name), lambda: relax(subject, crystal.atoms))
+
+
+def _equation_of_state(gate: Gate, subject: Subject, crystal: Named) -> EquationOfState:
+    return recall(
+        gate,
+        subject,
+        ("eos", crystal.name),
+        lambda: equation_of_state(subject, relaxed(gate, subject, crystal)),
+    )
+
+
+def _elastic_constants(gate: Gate, subject: Subject, crystal: Named) -> FloatArray:
+    return elastic_constants(subject, relaxed(gate, subject, crystal))
+
+
+def _phonons(gate: Gate, subject: Subject, crystal: Named) -> FloatArray:
+    # The supercell is that of the crystal as given, or two relaxed cells might get unlike ones.
+    repeats = repeats_for_phonons(crystal.atoms)
+    return recall(
+        gate,
+        subject,
+        ("phonons", crystal.name),
+        lambda: phonon_frequencies(subject, relaxed(gate, subject, crystal), repeats),
+    )
+
+
+def _as_check(name: str, group: str, measures: str, compute: _Compute, judge: _Judge) -> Check:
+    """A check with one measurement per crystal, made where the profile asks for its group."""
+
+    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+        if group not in gate.profile.properties:
+            yield Measurement(skipped=f"the profile {gate.profile.name} does without {group}")
+            return
+        crystals = gate.crystals[: _N_CRYSTALS.get(gate.profile.name)]
+        if not crystals:
+            yield Measurement(skipped="there is no crystal to compare on")
+        for crystal in crystals:
+            yield _compare(gate, subject, crystal, compute, judge)
+
+    return Check(id=name, tier=Tier.PROPERTIES, measures=measures, run=run)
+
+
+def _compare(
+    gate: Gate, subject: Subject, crystal: Named, compute: _Compute, judge: _Judge
+) -> Measurement:
+    ours, our_error = _attempt(gate, subject, crystal, compute)
+    theirs, their_error = _attempt(gate, gate.reference_subject, crystal, compute)
+    if our_error and their_error:
+        reason = f"neither candidate nor reference has it; the reference: {their_error}"
+        return Measurement(structure=crystal.name, skipped=reason)
+    if our_error or their_error:
+        reason = f"candidate: {our_error}" if our_error else f"reference: {their_error}"
+        return Measurement(structure=crystal.name, error=reason)
+    return judge(_Pair(crystal.name, crystal.atoms, ours, theirs))
+
+
+def _attempt(
+    gate: Gate, subject: Subject, crystal: Named, compute: _Compute
+) -> tuple[Any, str | None]:
+    """The property, or why there is none."""
+    try:
+        return compute(gate, subject, crystal), None
+    except Exception as error:  # a broken model may fail in any way; other crystals still count
+        ours = isinstance(error, M3CompressError)
+        return None, str(error) if ours else f"{type(error).__name__}: {error}"
+
+
+def _judge_cell(pair: _Pair) -> Measurement:
+    """Largest relative difference of a lattice length, in %."""
+    ours, theirs = (atoms.cell.cellpar() for atoms in (pair.ours, pair.theirs))
+    deviations = 100 * (ours[:3] / theirs[:3] - 1)
+    return Measurement(
+        structure=pair.name,
+        value=float(np.abs(deviations).max()),
+        evidence={
+            "cell": ours.tolist(),
+            "reference_cell": theirs.tolist(),
+            "start_cell": pair.base.cell.cellpar().tolist(),
+            "largest_change_of_angle": float(np.abs(ours[3:] - theirs[3:]).max()),
+            "largest_displacement": _largest_displacement(pair.ours, pair.theirs),
+        },
+    )
+
+
+def _largest_displacement(ours: Atoms, theirs: Atoms) -> float:
+    """Of an atom within the cell, in Å, but for a shift of all of them."""
+    fractions = ours.get_scaled_positions(wrap=False) - theirs.get_scaled_positions(wrap=False)
+    fractions -= np.round(fractions)
+    moved = (fractions - fractions.mean(axis=0)) @ theirs.cell.array
+    return float(np.linalg.norm(moved, axis=1).max())
+
+
+def _judge_volume(pair: _Pair) -> Measurement:
+    """Relative difference of the equilibrium volume in %, and both curves."""
+    ours, theirs = pair.ours.volume, pair.theirs.volume
+    lowest = float(pair.theirs.energies.min())
+    curves = tuple(
+        Curve(
+            figure=f"eos:{pair.name}",
+            label=label,
+            structure=pair.name,
+            x_label="volume (Å³/atom)",
+            y_label="energy above the reference's minimum (eV/atom)",
+            x=tuple(eos.volumes.tolist()),
+            y=tuple((eos.energies - lowest).tolist()),
+        )
+        for label, eos in (("artefact", pair.ours), ("reference", pair.theirs))
+    )
+    return Measurement(
+        structure=pair.name,
+        value=_percent(ours, theirs),
+        evidence={
+            "volume_per_atom": ours,
+            "reference_volume_per_atom": theirs,
+            "span": pair.ours.span,
+            "reference_span": pair.theirs.span,
+        },
+        curves=curves,
+    )
+
+
+def _judge_bulk_modulus(pair: _Pair) -> Measurement:
+    """Relative difference of the bulk modulus in %."""
+    ours, theirs = pair.ours.bulk_modulus, pair.theirs.bulk_modulus
+    return Measurement(
+        structure=pair.name,
+        value=_percent(ours, theirs),
+        evidence={"bulk_modulus": ours, "reference_bulk_modulus": theirs, "unit": "GPa"},
+    )
+
+
+def _judge_elastic(pair: _Pair) -> Measurement:
+    """Largest difference of a constant in % of the largest constant."""
+    difference = np.abs(pair.ours - pair.theirs)
+    row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), (6, 6))
+    return Measurement(
+        structure=pair.name,
+        value=float(100 * difference.max() / np.abs(pair.theirs).max()),
+        evidence={
+            "worst": f"C{row + 1}{column + 1}",
+            "constants": pair.ours.round(3).tolist(),
+            "reference_constants": pair.theirs.round(3).tolist(),
+            "stable": _is_stable(pair.ours),
+            "reference_stable": _is_stable(pair.theirs),
+            "unit": "GPa, xx yy zz yz xz xy",
+        },
+    )
+
+
+def _is_stable(constants: FloatArray) -> bool:
+    """Born's criterion: every strain costs energy."""
+    finite = bool(np.isfinite(constants).all())
+    return finite and bool(np.linalg.eigvalsh(constants).min() > 0)
+
+
+def _judge_phonon_maximum(pair: _Pair) -> Measurement:
+    """Relative difference of the highest frequency in %."""
+    ours, theirs = float(pair.ours.max()), float(pair.theirs.max())
+    difference = pair.ours - pair.theirs
+    curve = Curve(
+        figure=f"phonons:{pair.name}",
+        label="modes",
+        structure=pair.name,
+        x_label="frequency of the reference (THz)",
+        y_label="frequency of the artefact (THz)",
+        x=tuple(pair.theirs.ravel().tolist()),
+        y=tuple(pair.ours.ravel().tolist()),
+        style="scatter",
+    )
+    return Measurement(
+        structure=pair.name,
+        value=_percent(ours, theirs),
+        evidence={
+            "highest": ours,
+            "reference_highest": theirs,
+            "mean_difference": float(np.abs(difference).mean()),
+            "largest_difference": float(np.abs(difference).max()),
+            "n_q_points": len(pair.theirs),
+            "unit": "THz",
+        },
+        curves=(curve,),
+    )
+
+
+def _judge_phonon_imaginary(pair: _Pair) -> Measurement:
+    """Number of modes that are imaginary and were not, q-point by q-point in order of frequency."""
+    ours, theirs = pair.ours < -_IMAGINARY, pair.theirs < -_IMAGINARY
+    lowered = pair.theirs - pair.ours > _IMAGINARY
+    return Measurement(
+        structure=pair.name,
+        value=float((ours & ~theirs & lowered).sum()),
+        evidence={
+            "n_imaginary": int(ours.sum()),
+            "reference_n_imaginary": int(theirs.sum()),
+            "lowest": float(pair.ours.min()),
+            "reference_lowest": float(pair.theirs.min()),
+            "n_modes": int(pair.ours.size),
+            "unit": "THz",
+        },
+    )
+
+
+def _percent(ours: float, theirs: float) -> float:
+    return 100 * abs(ours - theirs) / abs(theirs) if theirs else float("inf")
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    _as_check(
+        "prop.relax", "relax", "lattice constants against the reference's", relaxed, _judge_cell
+    ),
+    _as_check(
+        "prop.eos-volume",
+        "eos",
+        "equilibrium volume of the equation of state",
+        _equation_of_state,
+        _judge_volume,
+    ),
+    _as_check(
+        "prop.eos-bulk-modulus",
+        "eos",
+        "bulk modulus of the equation of state",
+        _equation_of_state,
+        _judge_bulk_modulus,
+    ),
+    _as_check(
+        "prop.elastic",
+        "elastic",
+        "elastic constants with relaxed atoms",
+        _elastic_constants,
+        _judge_elastic,
+    ),
+    _as_check(
+        "prop.phonon-maximum",
+        "phonons",
+        "highest frequency of a phonon",
+        _phonons,
+        _judge_phonon_maximum,
+    ),
+    _as_check(
+        "prop.phonon-imaginary",
+        "phonons",
+        "unstable phonons that the reference does not have",
+        _phonons,
+        _judge_phonon_imaginary,
+    ),
+)

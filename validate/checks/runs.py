@@ -1,0 +1,171 @@
+"""The molecular dynamics of a gate: which runs there are, made once and read by every check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+from ase import units
+
+from m3compress.validate.check import Gate, Named
+from m3compress.validate.recall import recall
+from m3compress.validate.simulation.job import Ensemble, Job
+from m3compress.validate.simulation.pool import Run, run_jobs
+from m3compress.validate.subject import SubjectSpec
+
+Array = npt.NDArray[np.float64]
+Arm = Literal["candidate", "reference"]
+ARMS: Final[tuple[Arm, Arm]] = ("candidate", "reference")
+
+#: Frames are this far apart in fs: vibrations up to 50 THz are resolved.
+_FRAME_SPACING = 10.0
+_TIMESTEP, _TIMESTEP_WITH_HYDROGEN = 2.0, 0.5  # fs, of MLIP Arena
+#: Time steps of the dt² law, as multiples of that of NVT.
+LAW_FACTORS: Final = (1.0, 0.5, 0.25)
+_LAW_DURATION = 0.2  # ps
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of one structure.
+
+    Attributes:
+        sample: The structure.
+        nvt: Replicas of each arm.
+        npt: Of each arm; empty if the profile has none.
+        nve: Of the candidate.
+        law: Of the candidate with shorter and shorter time steps.
+    """
+
+    sample: Named
+    nvt: Mapping[Arm, tuple[Run, ...]]
+    npt: Mapping[Arm, tuple[Run, ...]]
+    nve: Run
+    law: tuple[Run, ...]
+
+    def all_of(self, arm: Arm) -> tuple[Run, ...]:
+        """Every run of an arm."""
+        alone = (self.nve, *self.law) if arm == "candidate" else ()
+        return (*self.nvt[arm], *self.npt[arm], *alone)
+
+
+def runs_of(gate: Gate) -> tuple[Runs, ...]:
+    """The runs of every sample, made or taken up again where they are not finished."""
+    return recall(gate, None, ("runs",), lambda: _run_all(gate))
+
+
+def _run_all(gate: Gate) -> tuple[Runs, ...]:
+    jobs = plan(gate)
+    done = run_jobs(list(jobs.values()), gate.trajectories, gate.n_workers, gate.progress)
+    return tuple(_collect(gate, dict(zip(jobs, done, strict=True))))
+
+
+def plan(gate: Gate) -> dict[str, Job]:
+    """All runs of a gate by name."""
+    return {job.name: job for sample in gate.samples for job in _jobs(gate, sample)}
+
+
+def _jobs(gate: Gate, sample: Named) -> Iterator[Job]:
+    profile = gate.profile
+    timestep = timestep_of(gate, sample)
+    for arm in ARMS:
+        for replica in range(profile.n_replicas):
+            yield _job(gate, sample, arm, "nvt", replica, timestep, profile.duration)
+        if profile.npt_duration:
+            for replica in range(2):
+                yield _job(gate, sample, arm, "npt", replica, timestep, profile.npt_duration)
+    yield _job(gate, sample, "candidate", "nve", 0, timestep / 2, profile.nve_duration)
+    for index, factor in enumerate(LAW_FACTORS):
+        # Without equilibration and with one seed, all three start from the same state.
+        yield replace(
+            _job(gate, sample, "candidate", "nve", 0, timestep * factor, _LAW_DURATION),
+            name=f"{sample.name}-candidate-law-{index}",
+            equilibration=0,
+            every=round(1 / factor),
+        )
+
+
+def _job(
+    gate: Gate,
+    sample: Named,
+    arm: Arm,
+    ensemble: Ensemble,
+    replica: int,
+    timestep: float,
+    duration: float,
+) -> Job:
+    profile = gate.profile
+    name = f"{sample.name}-{arm}-{ensemble}-{replica}"
+    every = max(1, round(_FRAME_SPACING / timestep))
+    steps = max(every, round(duration * 1e3 / timestep / every) * every)
+    return Job(
+        name=name,
+        subject=_spec(gate, arm),
+        structure=sample.atoms,
+        ensemble=ensemble,
+        temperature=profile.temperature,
+        pressure=profile.pressure,
+        timestep=timestep,
+        equilibration=round(profile.equilibration * 1e3 / timestep),
+        steps=steps,
+        every=every,
+        seed=crc32(f"{name}/{gate.seed}".encode()),
+        friction=profile.friction,
+    )
+
+
+def _spec(gate: Gate, arm: Arm) -> SubjectSpec:
+    """The subject of an arm; the reference in the precision in which it was trained."""
+    if arm == "candidate":
+        return gate.candidate
+    return replace(gate.reference, precision="float32")
+
+
+def timestep_of(gate: Gate, sample: Named) -> float:
+    """Time step of NVT and NPT in fs."""
+    if gate.profile.timestep is not None:
+        return gate.profile.timestep
+    return _TIMESTEP_WITH_HYDROGEN if 1 in sample.atoms.numbers else _TIMESTEP
+
+
+def _collect(gate: Gate, done: dict[str, Run]) -> Iterator[Runs]:
+    for sample in gate.samples:
+
+        def of(arm: Arm, ensemble: Ensemble, name: str = sample.name) -> tuple[Run, ...]:
+            start = f"{name}-{arm}-{ensemble}-"
+            return tuple(run for key, run in done.items() if key.startswith(start))
+
+        yield Runs(
+            sample=sample,
+            nvt={arm: of(arm, "nvt") for arm in ARMS},
+            npt={arm: of(arm, "npt") for arm in ARMS},
+            nve=done[f"{sample.name}-candidate-nve-0"],
+            law=tuple(
+                done[f"{sample.name}-candidate-law-{index}"] for index in range(len(LAW_FACTORS))
+            ),
+        )
+
+
+def times(run: Run) -> Array:
+    """Time of every frame in ps, shape (n_frames,)."""
+    return np.array([frame.info["time_fs"] for frame in run.frames]) * 1e-3
+
+
+def total_energies(run: Run) -> Array:
+    """Potential and kinetic energy in eV, shape (n_frames,)."""
+    return np.array([f.info["potential_energy"] + f.info["kinetic_energy"] for f in run.frames])
+
+
+def temperatures(run: Run) -> Array:
+    """In K, from all 3N momenta, shape (n_frames,)."""
+    n_atoms = len(run.job.structure)
+    return np.array([f.info["kinetic_energy"] for f in run.frames]) / (1.5 * units.kB * n_atoms)
+
+
+def broken(runs: tuple[Run, ...]) -> str | None:
+    """Why the first run that broke did so, if one did."""
+    return next((f"{run.job.name}: {run.broken}" for run in runs if run.broken), None)

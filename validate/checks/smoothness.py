@@ -1,0 +1,149 @@
+"""Jumps of energy and forces where an atom enters a neighbourhood.
+
+Both sides of a cutoff are extrapolated linearly to the cutoff itself. For a function with a
+continuous second derivative the two agree up to the third power of the step; what is left is a
+jump. Dense structures are used: in a dimer nothing else sees the atom that enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.models.evaluation import Evaluation
+from m3compress.models.neighbors import FloatArray, find_edges
+from m3compress.validate.check import Check, Gate, Named
+from m3compress.validate.checks.selection import Found, select, worst_of
+from m3compress.validate.result import Measurement, Tier
+from m3compress.validate.subject import Subject
+
+#: Distance of the points from the cutoff in Å. Smaller ones see more rounding in no jump, larger
+#: ones more curvature.
+_STEP: Final = 1e-3
+_STRUCTURES: Final = 8
+_WINDOW: Final = 0.4  # Å that an atom may be moved to bring it to a cutoff
+_TRIALS: Final = 20
+_CLEAR: Final = 5  # steps around a cutoff in which no second pair of atoms may cross it
+
+
+def measure_energy_jump(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+    """Largest jump of the total energy in eV at either cutoff."""
+
+    def size(left: Evaluation, right: Evaluation) -> float:
+        return abs(right.energy - left.energy)
+
+    return _measure(gate, subject, size)
+
+
+def measure_force_jump(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+    """Largest jump of a force component in eV/Å at either cutoff."""
+
+    def size(left: Evaluation, right: Evaluation) -> float:
+        return float(np.abs(right.forces - left.forces).max())
+
+    return _measure(gate, subject, size)
+
+
+def _measure(
+    gate: Gate, subject: Subject, size: Callable[[Evaluation, Evaluation], float]
+) -> Iterable[Measurement]:
+    # At least five atoms: others must be there to notice.
+    structures = select(gate, subject, most=_STRUCTURES, at_least=5, periodic=1)
+    cutoffs = {"edges": subject.cutoff, "three-body": subject.three_body_cutoff}
+    places = {
+        f"{entry.name} ({name})": (entry, cutoff)
+        for entry in structures
+        for name, cutoff in cutoffs.items()
+    }
+
+    def measure(place: Named, number: int) -> Found | None:
+        entry, cutoff = places[place.name]
+        crossing = _find_crossing(entry.atoms, cutoff, np.random.default_rng([gate.seed, number]))
+        if crossing is None:
+            return None
+        jump = size(*_both_sides(subject, crossing))
+        pair = f"{crossing.atoms.symbols[crossing.mover]} {crossing.mover}"
+        return Found(jump, {"cutoff": cutoff, "crossing_atom": pair})
+
+    named = [Named(name, entry.atoms) for name, (entry, _) in places.items()]
+    return worst_of(named, measure, absent="no pair of atoms is close to a cutoff")
+
+
+@dataclass(frozen=True, slots=True)
+class _Crossing:
+    """A structure with one pair of atoms exactly at a cutoff.
+
+    Attributes:
+        atoms: The structure.
+        mover: One of the two.
+        direction: Unit vector in which it leaves the other one, shape (3,).
+    """
+
+    atoms: Atoms
+    mover: int
+    direction: FloatArray
+
+
+def _find_crossing(atoms: Atoms, cutoff: float, rng: np.random.Generator) -> _Crossing | None:
+    """A random pair of atoms brought to the cutoff, and no other pair there; None if none can."""
+    edges, vectors = find_edges(atoms, cutoff + _WINDOW)
+    lengths = np.linalg.norm(vectors, axis=1)
+    near = np.flatnonzero((np.abs(lengths - cutoff) < _WINDOW) & (edges.centers != edges.neighbors))
+    for edge in rng.permutation(near)[:_TRIALS]:
+        mover, direction = int(edges.neighbors[edge]), vectors[edge] / lengths[edge]
+        placed = atoms.copy()
+        placed.positions[mover] += (cutoff - lengths[edge]) * direction
+        if _is_alone_at(placed, cutoff):
+            return _Crossing(placed, mover, direction)
+    return None
+
+
+def _is_alone_at(atoms: Atoms, cutoff: float) -> bool:
+    """Whether just one pair (an edge each way) is at the cutoff, so that one atom crosses it."""
+    margin = _CLEAR * _STEP
+    _, vectors = find_edges(atoms, cutoff + margin)
+    return int((np.linalg.norm(vectors, axis=1) > cutoff - margin).sum()) == 2
+
+
+def _both_sides(subject: Subject, crossing: _Crossing) -> tuple[Evaluation, Evaluation]:
+    """Energy and forces at the cutoff, extrapolated from inside and from outside."""
+
+    def at(distance: float) -> Evaluation:
+        moved = crossing.atoms.copy()
+        moved.positions[crossing.mover] += distance * crossing.direction
+        return subject.evaluate(moved)
+
+    inside = _extrapolate(at(-_STEP), at(-2 * _STEP))
+    outside = _extrapolate(at(_STEP), at(2 * _STEP))
+    return inside, outside
+
+
+def _extrapolate(near: Evaluation, far: Evaluation) -> Evaluation:
+    return Evaluation(
+        energy=2 * near.energy - far.energy,
+        energies=2 * near.energies - far.energies,
+        forces=2 * near.forces - far.forces,
+        virial=2 * near.virial - far.virial,
+    )
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        id="smooth.cutoff-energy",
+        tier=Tier.DERIVATIVES,
+        measures="jump of the energy where an atom crosses a cutoff",
+        run=measure_energy_jump,
+        on_reference=True,
+    ),
+    Check(
+        id="smooth.cutoff-force",
+        tier=Tier.DERIVATIVES,
+        measures="jump of forces where an atom crosses a cutoff",
+        run=measure_force_jump,
+        on_reference=True,
+    ),
+)

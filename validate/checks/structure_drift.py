@@ -1,0 +1,327 @@
+"""Structure and motion of the exported file against the reference's, above the common noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+
+from m3compress.validate.check import Check, Gate
+from m3compress.validate.checks.nve import per_sample
+from m3compress.validate.checks.runs import ARMS, Arm, Runs, broken, times
+from m3compress.validate.observables.angles import angle_distribution
+from m3compress.validate.observables.displacement import mean_squared_displacement
+from m3compress.validate.observables.distances import (
+    adf_error,
+    area_between,
+    rdf_error,
+    transport,
+    vdos_error,
+)
+from m3compress.validate.observables.pairs import (
+    TOTAL,
+    PairDistribution,
+    coordination_number,
+    first_minimum,
+    first_peak,
+    pair_distribution,
+)
+from m3compress.validate.observables.spectra import vibrational_spectrum
+from m3compress.validate.recall import recall
+from m3compress.validate.result import Curve, Measurement, Tier
+from m3compress.validate.simulation.pool import Run
+from m3compress.validate.statistics.arms import Comparison, compare_curves, compare_means
+
+Array = npt.NDArray[np.float64]
+Curves = dict[Arm, list[Array]]
+
+_LABEL: dict[Arm, str] = {"candidate": "artefact", "reference": "reference"}
+
+
+def _measured(found: Comparison, name: str, **evidence: object) -> Measurement:
+    return Measurement(
+        structure=name,
+        value=found.value,
+        interval=found.interval,
+        floor=found.floor,
+        power=found.power,
+        evidence={"observed_with_noise": found.observed, **evidence},
+        needs="longer runs or more replicas (the interval narrows as 1/√time)",
+    )
+
+
+def _broken(runs: Runs) -> Measurement | None:
+    for arm in ARMS:
+        if (reason := broken(runs.nvt[arm])) is not None:
+            return Measurement(structure=runs.sample.name, error=f"a run broke: {reason}")
+    return None
+
+
+def _pairs(gate: Gate, runs: Runs) -> dict[Arm, list[PairDistribution]]:
+    """g(r) of every frame of every replica."""
+    return recall(
+        gate,
+        None,
+        ("pairs", runs.sample.name),
+        lambda: {
+            arm: [pair_distribution(run.frames, gate.profile.r_max) for run in runs.nvt[arm]]
+            for arm in ARMS
+        },
+    )
+
+
+def _partials(found: dict[Arm, list[PairDistribution]]) -> list[str]:
+    return [pair for pair in found["reference"][0].g if pair != TOTAL]
+
+
+def _of_pair(found: dict[Arm, list[PairDistribution]], pair: str) -> Curves:
+    return {arm: [replica.g[pair] for replica in found[arm]] for arm in ARMS}
+
+
+def _rdf(gate: Gate, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(gate, runs)
+    r, curves = found["reference"][0].r, _of_pair(found, pair)
+    compared = compare_curves(
+        curves["candidate"],
+        curves["reference"],
+        lambda g, target: rdf_error(r, g, target),
+        gate.seed,
+    )
+    means = {arm: np.concatenate(curves[arm]).mean(axis=0) for arm in ARMS}
+    return _measured(
+        compared,
+        f"{runs.sample.name} {pair}",
+        L1_angstrom=float(area_between(r, means["candidate"], means["reference"])),
+        wasserstein_angstrom=_pair_transport(r, means["candidate"], means["reference"]),
+    ).model_copy(
+        update={"curves": _band(f"rdf:{pair}", runs.sample.name, r, curves, "r (Å)", "g(r)")}
+    )
+
+
+def _pair_transport(r: Array, g: Array, reference: Array) -> float:
+    """Wasserstein distance of the distributions of pair distances in Å."""
+    return transport(r, g * r**2, reference * r**2)
+
+
+def _band(
+    figure: str, name: str, x: Array, curves: Curves, x_label: str, y_label: str
+) -> tuple[Curve, ...]:
+    """Mean curves of both arms; about the reference, the 95 % band of its replicas' mean."""
+    lines = []
+    for arm in ARMS:
+        replicas = np.array([replica.mean(axis=0) for replica in curves[arm]])
+        mean = replicas.mean(axis=0)
+        low: tuple[float, ...] = ()
+        high: tuple[float, ...] = ()
+        if arm == "reference" and len(replicas) > 1:
+            reach = 1.96 * replicas.std(axis=0, ddof=1) * np.sqrt(2 / len(replicas))
+            low, high = tuple((mean - reach).tolist()), tuple((mean + reach).tolist())
+        lines.append(
+            Curve(
+                figure=figure,
+                label=_LABEL[arm],
+                structure=name,
+                x_label=x_label,
+                y_label=y_label,
+                x=tuple(x.tolist()),
+                y=tuple(mean.tolist()),
+                low=low,
+                high=high,
+            )
+        )
+    return tuple(lines)
+
+
+def _every_pair(
+    measure: Callable[[Gate, Runs, str], Measurement],
+) -> Callable[[Gate, Runs], Iterator[Measurement]]:
+    def run(gate: Gate, runs: Runs) -> Iterator[Measurement]:
+        stopped = _broken(runs)
+        if stopped is not None:
+            yield stopped
+            return
+        for pair in _partials(_pairs(gate, runs)):
+            yield measure(gate, runs, pair)
+
+    return run
+
+
+def _whole(measure: Callable[[Gate, Runs], Measurement]) -> Callable[[Gate, Runs], Measurement]:
+    def run(gate: Gate, runs: Runs) -> Measurement:
+        return _broken(runs) or measure(gate, runs)
+
+    return run
+
+
+def _area(gate: Gate, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(gate, runs)
+    r, curves = found["reference"][0].r, _of_pair(found, pair)
+    compared = compare_curves(
+        curves["candidate"], curves["reference"], lambda g, target: area_between(r, g, target)
+    )
+    return _measured(compared, f"{runs.sample.name} {pair}")
+
+
+def _moved(gate: Gate, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(gate, runs)
+    r, curves = found["reference"][0].r, _of_pair(found, pair)
+
+    def distance(g: Array, target: Array) -> Array:
+        rows = np.atleast_2d(g)
+        each = np.array([_pair_transport(r, row, target) for row in rows])
+        return each if g.ndim > 1 else each[0]
+
+    compared = compare_curves(curves["candidate"], curves["reference"], distance)
+    return _measured(compared, f"{runs.sample.name} {pair}")
+
+
+def _coordination(gate: Gate, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(gate, runs)
+    r, curves = found["reference"][0].r, _of_pair(found, pair)
+    reach = first_minimum(r, np.concatenate(curves["reference"]).mean(axis=0))
+    density = found["reference"][0].density[pair.split("-")[1]]
+    numbers = {
+        arm: [coordination_number(r, replica, density, reach) for replica in curves[arm]]
+        for arm in ARMS
+    }
+    mean = float(np.mean([n.mean() for n in numbers["reference"]]))
+    name = f"{runs.sample.name} {pair}"
+    if mean < 0.05:
+        return Measurement(structure=name, skipped=f"no {pair} neighbours within {reach:.1f} Å")
+    compared = compare_means(numbers["candidate"], numbers["reference"], mean / 100)
+    return _measured(compared, name, reference=mean, within_angstrom=reach)
+
+
+def _peak(gate: Gate, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(gate, runs)
+    r, curves = found["reference"][0].r, _of_pair(found, pair)
+    name = f"{runs.sample.name} {pair}"
+    places = {arm: [_peaks(r, replica) for replica in curves[arm]] for arm in ARMS}
+    if any(not np.isfinite(p).all() for arm in ARMS for p in places[arm]):
+        return Measurement(structure=name, skipped=f"no {pair} peak within r_max")
+    compared = compare_means(places["candidate"], places["reference"])
+    mean = float(np.mean([p.mean() for p in places["reference"]]))
+    return _measured(compared, name, reference_angstrom=mean)
+
+
+def _peaks(r: Array, g: Array) -> Array:
+    """Position of the first peak over four stretches of a replica; NaN where there is none."""
+    parts = [part.mean(axis=0) for part in np.array_split(g, min(4, len(g)))]
+    return np.array([np.nan if (p := first_peak(r, part)) is None else p for part in parts])
+
+
+def _angles(gate: Gate, runs: Runs) -> Measurement:
+    frames: dict[Arm, list[tuple[Array, Array]]] = {
+        arm: [angle_distribution(_thinned(run.frames)) for run in runs.nvt[arm]] for arm in ARMS
+    }
+    degrees = frames["reference"][0][0]
+    curves: Curves = {arm: [density for _, density in frames[arm]] for arm in ARMS}
+    name = runs.sample.name
+    if not np.concatenate(curves["reference"]).any():
+        return Measurement(structure=name, skipped="no atom has two bonds")
+
+    def distance(p: Array, target: Array) -> Array:
+        rows = np.atleast_2d(p)
+        each = np.array([adf_error(degrees, row, target) for row in rows])
+        return each if p.ndim > 1 else each[0]
+
+    compared = compare_curves(curves["candidate"], curves["reference"], distance, gate.seed)
+    return _measured(compared, name).model_copy(
+        update={"curves": _band("adf:all", name, degrees, curves, "angle (°)", "density (1/°)")}
+    )
+
+
+def _thinned(frames: Sequence[Atoms]) -> Sequence[Atoms]:
+    """At most 200 frames: neighbouring ones tell the same."""
+    return frames[:: max(1, len(frames) // 200)]
+
+
+def _spectrum(gate: Gate, runs: Runs) -> Measurement:
+    spectra: Curves = {arm: [_spectra(run) for run in runs.nvt[arm]] for arm in ARMS}
+    first = runs.nvt["reference"][0]
+    frequencies = _stretch_spectrum(first, first.frames[: _stretch(first)])[0]
+    name = runs.sample.name
+
+    def distance(p: Array, target: Array) -> Array:
+        rows = np.atleast_2d(p)
+        each = np.array([vdos_error(frequencies, row, target) for row in rows])
+        return each if p.ndim > 1 else each[0]
+
+    compared = compare_curves(spectra["candidate"], spectra["reference"], distance, gate.seed)
+    return _measured(compared, name).model_copy(
+        update={
+            "curves": _band(
+                "vdos:all", name, frequencies, spectra, "frequency (THz)", "density (1/THz)"
+            )
+        }
+    )
+
+
+def _stretch(run: Run) -> int:
+    """Frames of one of the four stretches of a replica whose spectra are averaged."""
+    return max(8, len(run.frames) // 4)
+
+
+def _spectra(run: Run) -> Array:
+    n = _stretch(run)
+    starts = range(0, max(1, len(run.frames) - n + 1), n)
+    return np.array([_stretch_spectrum(run, run.frames[s : s + n])[1] for s in starts])
+
+
+def _stretch_spectrum(run: Run, frames: Sequence[Atoms]) -> tuple[Array, Array]:
+    velocities = np.array([frame.get_velocities() for frame in frames])
+    spacing = run.job.timestep * run.job.every
+    return vibrational_spectrum(velocities, run.job.structure.get_masses(), spacing)
+
+
+def _displacement(gate: Gate, runs: Runs) -> Measurement:
+    del gate
+    lags: Curves = {arm: [_msd(run)[None] for run in runs.nvt[arm]] for arm in ARMS}
+    ends = {arm: [lag[0, -1:] for lag in lags[arm]] for arm in ARMS}
+    scale = max(float(np.mean(ends["reference"])), 1e-12) / 100
+    compared = compare_means(ends["candidate"], ends["reference"], scale)
+    x = times(runs.nvt["reference"][0])[: lags["reference"][0].shape[1]]
+    name = runs.sample.name
+    return _measured(compared, name, reference_A2=scale * 100).model_copy(
+        update={"curves": _band("msd:all", name, x - x[0], lags, "time (ps)", "MSD (Å²)")}
+    )
+
+
+def _msd(run: Run) -> Array:
+    """Up to half of the run: longer lags are averages over next to nothing."""
+    positions = np.array([frame.positions for frame in run.frames])
+    whole = mean_squared_displacement(positions, run.job.structure.get_masses())
+    return whole[: max(2, len(whole) // 2)]
+
+
+def _check(
+    name: str, measures: str, run: Callable[[Gate, Runs], Measurement | Iterator[Measurement]]
+) -> Check:
+    return Check(id=f"md.{name}", tier=Tier.DYNAMICS, measures=measures, run=per_sample(run))
+
+
+STRUCTURE_CHECKS: tuple[Check, ...] = (
+    _check(
+        "rdf",
+        "drift of each partial radial distribution function beyond the noise",
+        _every_pair(_rdf),
+    ),
+    _check(
+        "rdf-total",
+        "drift of the radial distribution function of all pairs beyond the noise",
+        _whole(lambda gate, runs: _rdf(gate, runs, TOTAL)),
+    ),
+    _check("rdf-l1", "area between the partial distribution functions", _every_pair(_area)),
+    _check(
+        "rdf-wasserstein",
+        "how far pairs would have to be moved to turn one distribution into the other",
+        _every_pair(_moved),
+    ),
+    _check("coordination", "change of the coordination numbers", _every_pair(_coordination)),
+    _check("first-peak", "shift of the first peak of each pair", _every_pair(_peak)),
+    _check("adf", "drift of the bond-angle distribution beyond the noise", _whole(_angles)),
+    _check("vdos", "drift of the vibrational spectrum beyond the noise", _whole(_spectrum)),
+    _check("msd", "change of the mean squared displacement", _whole(_displacement)),
+)

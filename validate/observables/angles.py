@@ -1,0 +1,52 @@
+"""Bond-angle distributions: what a three-body block shapes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.data import covalent_radii
+
+from m3compress.models.neighbors import find_edges
+
+Array = npt.NDArray[np.float64]
+
+N_BINS = 180
+#: Bonded if no further apart than this times the sum of covalent radii (Matbench Discovery).
+_BONDED = 1.25
+
+
+def angle_distribution(frames: Sequence[Atoms]) -> tuple[Array, Array]:
+    """Distribution of the angles j-i-k over all pairs of bonds of an atom.
+
+    Args:
+        frames: Structures of the same atoms.
+
+    Returns:
+        Angles in degrees (n_bins,), and the density per degree of every frame
+        (n_frames, n_bins); zero where a frame has no angle.
+    """
+    centres = (np.arange(N_BINS) + 0.5) * 180 / N_BINS
+    return centres, np.array([_angles(frame) for frame in frames])
+
+
+def _angles(frame: Atoms) -> Array:
+    radii = covalent_radii[frame.numbers]
+    edges, vectors = find_edges(frame, 2 * _BONDED * float(radii.max()))
+    lengths = np.linalg.norm(vectors, axis=1)
+    bonded = lengths <= _BONDED * (radii[edges.centers] + radii[edges.neighbors])
+    centers, units = edges.centers[bonded], vectors[bonded] / lengths[bonded, None]
+    counts = np.zeros(N_BINS)
+    starts = np.searchsorted(centers, np.arange(len(frame) + 1))
+    for first, last in pairwise(starts):
+        if last - first < 2:
+            continue
+        cosines = units[first:last] @ units[first:last].T
+        upper = cosines[np.triu_indices(last - first, k=1)]
+        degrees = np.degrees(np.arccos(np.clip(upper, -1.0, 1.0)))
+        counts += np.histogram(degrees, bins=N_BINS, range=(0.0, 180.0))[0]
+    total = counts.sum()
+    return counts / (total * 180 / N_BINS) if total else counts

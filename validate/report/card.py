@@ -1,0 +1,108 @@
+"""The model card of a released model: ``README.md`` with the front matter of Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from m3compress.export.manifest import Manifest
+from m3compress.validate.report.document import Report
+from m3compress.validate.report.words import number, value_of
+from m3compress.validate.result import CheckResult, Verdict
+
+#: What a reader of a card wants to know first.
+_HEADLINES = (
+    "parity.export-force",
+    "parity.force-mae",
+    "parity.energy",
+    "grad.forces",
+    "md.nve-drift",
+    "md.rdf-total",
+    "md.adf",
+    "md.npt-volume",
+)
+
+
+def model_card(report: Report, manifest: Manifest, report_sha256: str) -> str:
+    """The card.
+
+    Args:
+        report: The report that passed.
+        manifest: Of the released artefact.
+        report_sha256: Hash of ``report.json``.
+    """
+    own = [r for r in report.results if r.subject == "artefact" and r.verdict is Verdict.PASS]
+    chosen = [r for name in _HEADLINES for r in own if r.id == name]
+    artefact = report.artefact.name if report.artefact else ""
+    source, body = manifest.source, manifest.three_body.method
+    return f"""\
+{_front_matter(manifest, chosen)}
+# {artefact}
+
+An M3GNet interatomic potential for {", ".join(manifest.elements)}, exported by
+{manifest.created_by} from `{source.name}` ({source.format}, convention {source.convention}).
+Three-body block: {body}. Precision: {manifest.precision}.
+
+```python
+from m3compress import Calculator
+
+atoms.calc = Calculator("{artefact}")
+```
+
+Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g} Å, receptive field
+{manifest.receptive_field:g} Å.
+
+## What was checked
+
+The release gate passed this file with profile `{report.profile.name}` on {report.created}
+({len(own)} checks). All numbers are in `report.json` and `report.html`.
+
+| check | what | value | limit | unit |
+|---|---|--:|--:|---|
+{_lines(_row(result) for result in chosen)}
+
+## What was not checked
+
+{_lines(f"- {line}" for line in (*report.not_checked, *report.notes))}
+
+## Identity
+
+- artefact sha256 `{manifest.artefact_sha256}`
+- report sha256 `{report_sha256}`
+- source sha256 `{source.sha256}`
+
+`m3compress verify` on this folder checks both. The licence of the weights is that of the source
+model.
+"""
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def _front_matter(manifest: Manifest, results: list[CheckResult]) -> str:
+    metrics = "\n".join(
+        f"          - type: {result.id}\n            value: {number(result.measurement.value)}\n"
+        f"            name: {_quoted(f'{result.measures} ({result.limit.unit})')}"
+        for result in results
+    )
+    name = _quoted(f"{manifest.source.name} ({manifest.three_body.method})")
+    return (
+        "---\nlicense: other\nlicense_name: that-of-the-source-model\nlibrary_name: m3compress\n"
+        "tags:\n  - interatomic-potential\n  - m3gnet\n  - molecular-dynamics\n  - onnx\n"
+        f"model-index:\n  - name: {name}\n    results:\n"
+        "      - task:\n          type: molecular-dynamics\n"
+        "        dataset:\n          name: release gate of m3compress\n"
+        f"          type: m3compress-gate\n        metrics:\n{metrics}\n---\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _row(result: CheckResult) -> str:
+    where = f" ({result.measurement.structure})" if result.measurement.structure else ""
+    return (
+        f"| {result.id}{where} | {result.measures} | {value_of(result)} | "
+        f"{number(result.limit.value)} | {result.limit.unit} |"
+    )

@@ -1,0 +1,131 @@
+"""The one document of a finished run, from which every report is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from m3compress.errors import M3CompressError
+from m3compress.validate.profiles import Profile
+from m3compress.validate.result import CheckResult, Verdict
+
+#: Raised with every change that an older reader would misread.
+SCHEMA_VERSION: Final = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ArtefactInfo(_Strict):
+    """The exported file that was measured."""
+
+    name: str
+    sha256: str
+    elements: tuple[str, ...]
+    three_body: str
+    precision: str
+
+
+class ReferenceInfo(_Strict):
+    """The trained model that it was compared with."""
+
+    name: str
+    sha256: str
+    convention: str
+    format: str
+
+
+class Report(_Strict):
+    """Everything that a run found; numbers that are not finite are written as null.
+
+    Attributes:
+        schema_version: Of this document.
+        created: When the run ended, ISO 8601.
+        tools: Versions of the packages that the numbers depend on.
+        machine: What it ran on.
+        artefact: What was measured; None where a control stood in for a file.
+        reference: What it was compared with.
+        profile: How much was measured.
+        seed: Of everything random.
+        command: The command line.
+        results: Every check, in the order in which they ran.
+        not_checked: What was not measured, and why.
+        notes: What a reader must know before believing the result.
+        seconds: How long it took.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    created: str
+    tools: dict[str, str]
+    machine: dict[str, str]
+    artefact: ArtefactInfo | None
+    reference: ReferenceInfo
+    profile: Profile
+    seed: int
+    command: str
+    results: tuple[CheckResult, ...]
+    not_checked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """See :func:`verdict_of`."""
+        return verdict_of(self.results)
+
+
+def verdict_of(results: Sequence[CheckResult]) -> Verdict:
+    """The verdict of all mandatory checks of the candidate together.
+
+    One that failed or had an error fails all, and so does having measured none; else one that is
+    inconclusive leaves all inconclusive.
+    """
+    deciding = [result.verdict for result in results if result.decides]
+    if Verdict.FAIL in deciding or Verdict.ERROR in deciding:
+        return Verdict.FAIL
+    if Verdict.INCONCLUSIVE in deciding:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS if Verdict.PASS in deciding else Verdict.FAIL
+
+
+def exit_code(verdict: Verdict, *, strict: bool) -> int:
+    """0 passed, 1 failed, 3 inconclusive (1 if ``strict``)."""
+    if verdict is Verdict.PASS:
+        return 0
+    return 3 if verdict is Verdict.INCONCLUSIVE and not strict else 1
+
+
+def read_json(path: Path) -> Report:
+    """Read a ``report.json``.
+
+    Raises:
+        M3CompressError: If it cannot be read, is no report, or has another schema version.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise M3CompressError(
+            f"{path} cannot be read as a report: {error}", hint="give a report.json of the gate"
+        ) from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version != SCHEMA_VERSION:
+        raise M3CompressError(
+            f"{path} has schema version {version}, this m3compress reads {SCHEMA_VERSION}",
+            hint="give a report.json of the gate of this version",
+        )
+    try:
+        return Report.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise M3CompressError(f"{path} is no report: {place}: {first['msg']}") from error
+
+
+def schema() -> str:
+    """The JSON Schema of ``report.json``, as it is committed beside this module."""
+    return json.dumps(Report.model_json_schema(), indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,71 @@
+"""JUnit XML: one suite per tier, one case per check and structure."""
+
+from __future__ import annotations
+
+from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
+
+from m3compress.validate.report.document import Report
+from m3compress.validate.report.words import number, remark, value_of
+from m3compress.validate.result import CheckResult, Tier, Verdict
+
+
+def junit_xml(report: Report, *, strict: bool = False) -> bytes:
+    """The document.
+
+    Args:
+        report: A finished run.
+        strict: Write what is inconclusive as a failure rather than as skipped.
+    """
+    document = JUnitXml("m3compress validate")
+    for tier in Tier:
+        results = [result for result in report.results if result.tier is tier]
+        if not results:
+            continue
+        suite = TestSuite(str(tier))
+        for result in results:
+            suite.add_testcase(_case(result, strict=strict))
+        document.add_testsuite(suite)
+    text: bytes = document.tostring()
+    return text
+
+
+def _case(result: CheckResult, *, strict: bool) -> TestCase:
+    name = (
+        f"{result.id}[{result.measurement.structure}]"
+        if result.measurement.structure
+        else result.id
+    )
+    case = TestCase(name, f"m3compress.{result.tier}.{result.subject}", round(result.seconds, 3))
+    outcome = _outcome(result, strict=strict)
+    if outcome is not None:
+        case.result = [outcome]
+    properties = Properties()
+    for key, value in (
+        ("value", value_of(result)),
+        ("limit", number(result.limit.value)),
+        ("unit", result.limit.unit),
+        ("floor", number(result.measurement.floor)),
+        ("mandatory", str(result.decides).lower()),
+    ):
+        properties.add_property(Property(key, value))
+    case.append(properties)
+    return case
+
+
+def _outcome(result: CheckResult, *, strict: bool) -> Error | Failure | Skipped | None:
+    said = (
+        f"{value_of(result)} {result.limit.unit}, limit {number(result.limit.value)}; "
+        f"{remark(result)}"
+    )
+    if result.verdict is Verdict.PASS:
+        return None
+    if result.verdict is Verdict.SKIPPED:
+        return Skipped(remark(result))
+    if not result.decides:
+        # What only informs must not turn a build red.
+        return Skipped(f"informs only: {result.verdict}: {said}")
+    if result.verdict is Verdict.ERROR:
+        return Error(remark(result))
+    if result.verdict is Verdict.INCONCLUSIVE and not strict:
+        return Skipped(f"inconclusive: {said}")
+    return Failure(f"{result.measures}: {said}")

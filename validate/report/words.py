@@ -1,0 +1,88 @@
+"""How numbers and verdicts are said, the same in every report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from m3compress.validate.report.document import Report
+from m3compress.validate.result import CheckResult, Verdict, upper_end
+
+#: Worst first.
+ORDER = (
+    Verdict.ERROR,
+    Verdict.FAIL,
+    Verdict.INCONCLUSIVE,
+    Verdict.PASS,
+    Verdict.SKIPPED,
+)
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; a dash for nothing."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def value_of(result: CheckResult) -> str:
+    """``1.2 [0.9, 1.6]``, or what there is instead of a number."""
+    measured = result.measurement
+    if measured.error is not None:
+        return "error"
+    if measured.skipped is not None:
+        return "skipped"
+    if measured.interval is None:
+        return number(measured.value)
+    low, high = measured.interval
+    return f"{number(measured.value)} [{number(low)}, {number(high)}]"
+
+
+def worst_first(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """Errors and failures first, and of each the worst; what decides before what informs."""
+    return sorted(results, key=lambda r: (not r.decides, ORDER.index(r.verdict), -r.severity, r.id))
+
+
+def remark(result: CheckResult) -> str:
+    """Why, and what would help."""
+    measured = result.measurement
+    if measured.error is not None:
+        return measured.error
+    if measured.skipped is not None:
+        return measured.skipped
+    if result.verdict is Verdict.FAIL:
+        needed = upper_end(measured)
+        return "" if needed is None else f"would pass at --limit {result.id}={rounded_up(needed)}"
+    if result.verdict is Verdict.INCONCLUSIVE:
+        return measured.needs or "needs more sampling"
+    return "" if measured.power is None else f"sees drifts from {number(measured.power)}"
+
+
+def rounded_up(value: float) -> str:
+    """Two significant digits, never below the value."""
+    text = f"{value:.1e}"
+    return f"{float(text):g}" if float(text) >= value else f"{value * 1.05:.2g}"
+
+
+def headline(report: Report) -> str:
+    """One sentence: what was compared with what, and the outcome."""
+    what = report.artefact.name if report.artefact else "a control"
+    counts = dict.fromkeys(ORDER, 0)
+    for result in report.results:
+        if result.decides:
+            counts[result.verdict] += 1
+    told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    return f"{what} against {report.reference.name}, profile {report.profile.name}: {told}"
+
+
+def verdict_word(verdict: Verdict) -> str:
+    """The verdict as a past participle, for headlines."""
+    return {
+        Verdict.PASS: "PASSED",
+        Verdict.FAIL: "FAILED",
+        Verdict.INCONCLUSIVE: "INCONCLUSIVE",
+    }.get(verdict, str(verdict).upper())
+
+
+def title(result: CheckResult) -> str:
+    """Id, structure and, where it is not the artefact, the subject."""
+    place = f" · {result.measurement.structure}" if result.measurement.structure else ""
+    of = "" if result.subject == "artefact" else f" ({result.subject})"
+    return f"{result.id}{place}{of}"

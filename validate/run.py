@@ -1,0 +1,181 @@
+"""Run all checks of a gate, one after the other, keeping what is done.
+
+Every finished check is written into the workplace before the next one starts, and trajectories keep
+themselves (:mod:`m3compress.validate.sampling`): a run that was killed goes on where it stopped and
+finds the same values.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from m3compress.errors import M3CompressError
+from m3compress.validate.check import Check, Gate
+from m3compress.validate.checks import (
+    artefact,
+    derivatives,
+    dynamics,
+    invariants,
+    parity,
+    performance,
+    properties,
+)
+from m3compress.validate.files import write_atomically
+from m3compress.validate.result import CheckResult, Limit, Measurement, judge
+from m3compress.validate.subject import Subject
+
+#: All checks in the order in which they run: the cheap and the fatal first.
+CHECKS: tuple[Check, ...] = (
+    *artefact.CHECKS,
+    *invariants.CHECKS,
+    *derivatives.CHECKS,
+    *parity.CHECKS,
+    *properties.CHECKS,
+    *dynamics.CHECKS,
+    *performance.CHECKS,
+)
+
+logger = logging.getLogger(__name__)
+
+_RESULTS = TypeAdapter(tuple[CheckResult, ...])
+
+
+def run_checks(
+    gate: Gate,
+    limits: dict[str, Limit],
+    *,
+    checks: Sequence[Check] = CHECKS,
+) -> tuple[CheckResult, ...]:
+    """Results of all checks on the candidate, and of some on the reference.
+
+    Args:
+        gate: Whom and how to measure.
+        limits: Limits of all checks by id.
+        checks: Which checks.
+    """
+    turns = [(check, on) for check in checks for on in _subjects(check)]
+    found: list[CheckResult] = []
+    for i, (check, on) in enumerate(turns):
+        gate.progress(check.id, i / len(turns))
+        found += _run_or_recall(gate, check, on, limits[check.id])
+    gate.progress("done", 1.0)
+    return tuple(found)
+
+
+def _subjects(check: Check) -> tuple[str, ...]:
+    return ("artefact", "reference") if check.on_reference else ("artefact",)
+
+
+def _run_or_recall(gate: Gate, check: Check, on: str, limit: Limit) -> Iterable[CheckResult]:
+    """What an earlier run of the same workplace measured, judged again, or a new measurement."""
+    path = gate.workplace / "results" / f"{check.id}.{on}.json"
+    recalled = _recall(path)
+    if recalled is None:
+        recalled = _run(gate, check, on, limit)
+        write_atomically(path, _RESULTS.dump_json(recalled, indent=1))
+        # What a resumed run reads is what this one goes on with, to the last digit.
+        recalled = _RESULTS.validate_json(path.read_bytes())
+    return [
+        result.model_copy(update={"limit": limit, "verdict": judge(result.measurement, limit)})
+        for result in recalled
+    ]
+
+
+def _recall(path: Path) -> tuple[CheckResult, ...] | None:
+    try:
+        return _RESULTS.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, ValueError, OSError) as error:
+        raise M3CompressError(
+            f"{path} is not a result of this version: {error}",
+            hint="start again in another --report-dir, or with --force",
+        ) from error
+
+
+def _run(gate: Gate, check: Check, on: str, limit: Limit) -> tuple[CheckResult, ...]:
+    start = time.perf_counter()
+    measured = _measure(gate, check, on)
+    seconds = (time.perf_counter() - start) / len(measured)
+    return tuple(
+        CheckResult(
+            id=check.id,
+            tier=check.tier,
+            subject=on,
+            measures=check.measures,
+            limit=limit,
+            verdict=judge(measurement, limit),
+            measurement=measurement,
+            seconds=seconds,
+        )
+        for measurement in measured
+    )
+
+
+def _measure(gate: Gate, check: Check, on: str) -> list[Measurement]:
+    """Measurements of a check; an exception becomes one, and stops nothing but this check."""
+    measured: list[Measurement] = []
+    try:
+        subject: Subject = gate.candidate_subject if on == "artefact" else gate.reference_subject
+        measured.extend(check.run(gate, subject))
+    except M3CompressError as error:
+        measured.append(Measurement(error=str(error)))
+    except Exception as error:  # a broken model may fail in any way, and the others must still run
+        logger.debug("%s on the %s failed", check.id, on, exc_info=True)
+        measured.append(Measurement(error=f"{type(error).__name__}: {error}"))
+    return measured or [Measurement(error="the check measured nothing")]
+
+
+def claim_workplace(folder: Path, fingerprint: dict[str, object], *, resume: bool) -> None:
+    """Make a folder this run's own, or refuse another run's.
+
+    Args:
+        folder: Where the run keeps what it has done.
+        fingerprint: What decides the run's values.
+        resume: Go on with what is there.
+
+    Raises:
+        M3CompressError: If the folder holds another run, or one that was not to be resumed, or is
+            not writable.
+    """
+    note = folder / "run.json"
+    text = json.dumps(fingerprint, indent=1, sort_keys=True)
+    if note.is_file():
+        _require_same_run(note, fingerprint, resume=resume)
+        return
+    if resume:
+        raise M3CompressError(
+            f"there is no run to resume in {folder}",
+            hint="leave --resume out, or give the --report-dir of the run",
+        )
+    write_atomically(note, text.encode())
+
+
+def _require_same_run(note: Path, fingerprint: dict[str, object], *, resume: bool) -> None:
+    try:
+        earlier = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise M3CompressError(
+            f"{note} cannot be read: {error}", hint="give another --report-dir, or --force"
+        ) from error
+    changed = sorted(
+        name
+        for name in {*earlier, *fingerprint}
+        if earlier.get(name) != json.loads(json.dumps(fingerprint.get(name)))
+    )
+    if changed:
+        raise M3CompressError(
+            f"{note.parent} holds another run: it differs in {', '.join(changed)}",
+            hint="give another --report-dir, or --force to start again there",
+        )
+    if not resume:
+        raise M3CompressError(
+            f"{note.parent} holds an earlier run of the same",
+            hint="--resume goes on with it, --force starts again",
+        )

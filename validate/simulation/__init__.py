@@ -1,0 +1,1 @@
+"""Molecular dynamics of the gate: runs that stop, resume and repeat exactly."""
