@@ -78,8 +78,8 @@ POSITIVE: Final = (
     ),
     Control(
         name="pruned",
-        description="half of the triplets dropped at random",
-        form="pruned=0.5",
+        description="half of the triplets dropped, drawn anew whenever one comes or goes",
+        form="redrawn=0.5",
         seen_by=("smooth.cutoff-energy",),
     ),
     Control(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import all_changes
@@ -41,7 +42,8 @@ class SubjectSpec:
         name: What reports call it.
         convention: Convention of the model's file, where the file does not say it.
         form: Three-body form of a model: ``native`` (as trained), ``triplets``, ``misrouted``,
-            ``factorized``, ``removed``, or ``pruned=P``. An exported file has its own.
+            ``factorized``, ``removed``, ``pruned=P``, or ``redrawn=P``: pruned by place in the list
+            of triplets, so that all change when one comes or goes. An exported file has its own.
         precision: Of a model in PyTorch.
         force_scale: Factor on forces and virial, for the gate's own controls.
         heat: Factor on the temperature of its thermostats, for the same.
@@ -151,7 +153,9 @@ class TrainedModel:
     def evaluate(self, atoms: Atoms) -> Evaluation:
         from m3compress.models.potential import evaluate
 
-        return _scaled(evaluate(self.potential, atoms), self.spec.force_scale)
+        edges, vectors = find_edges(atoms, self.cutoff)
+        result = evaluate(self._redrawn(edges, vectors), atoms, edges=(edges, vectors))
+        return _scaled(result, self.spec.force_scale)
 
     def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
         from m3compress.models.potential import evaluate
@@ -162,8 +166,18 @@ class TrainedModel:
         shuffled = Edges(
             edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
         )
-        result = evaluate(self.potential, atoms, edges=(shuffled, vectors[order]))
+        redrawn = self._redrawn(shuffled, vectors[order])
+        result = evaluate(redrawn, atoms, edges=(shuffled, vectors[order]))
         return _scaled(result, self.spec.force_scale)
+
+    def _redrawn(self, edges: Edges, vectors: npt.NDArray[np.float64]) -> Potential:
+        """The potential; for ``redrawn=P`` with triplets drawn anew for each length of their list."""
+        if not self.spec.form.startswith("redrawn"):
+            return self.potential
+        near = np.einsum("ij,ij->i", vectors, vectors) < self.three_body_cutoff**2
+        partners = np.bincount(edges.centers[near], minlength=edges.n_atoms)
+        n_triplets = int((partners * (partners - 1)).sum())
+        return self.potential.with_form(replace(self.potential.form, seed=n_triplets))
 
 
 def _in_form(potential: Potential, form: str) -> Potential:
@@ -184,7 +198,7 @@ def _in_form(potential: Potential, form: str) -> Potential:
         "removed": REMOVED,
     }
     name, _, fraction = form.partition("=")
-    if name == "pruned":
+    if name in ("pruned", "redrawn"):
         return potential.with_form(ThreeBodyForm(name="pruned", fraction=float(fraction)))
     if form not in known:
         raise ArtefactError(

@@ -9,6 +9,7 @@ from m3compress.validate.checks.nve import per_sample
 from m3compress.validate.checks.runs import Runs, broken, temperatures
 from m3compress.validate.result import Curve, Measurement, Tier
 from m3compress.validate.statistics.arms import compare_means, mean_with_interval
+from m3compress.validate.statistics.slopes import quiet_pymbar
 
 _KB_EV = 8.617333262e-5
 
@@ -35,6 +36,7 @@ def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
     name = runs.sample.name
     if (reason := broken(runs.nvt["candidate"])) is not None:
         return Measurement(structure=name, error=f"a run broke: {reason}")
+    quiet_pymbar()
     import physical_validation as pv
 
     structure = runs.sample.atoms
@@ -74,7 +76,7 @@ def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
         observables=pv.data.ObservableData(kinetic_energy=kinetic),
     )
     off = pv.kinetic_energy.distribution(
-        data, strict=False, verbosity=0, bs_repetitions=200, bs_seed=gate.seed
+        data, strict=False, verbosity=0, bs_repetitions=200, bootstrap_seed=gate.seed
     )
     return Measurement(
         structure=name,

@@ -24,8 +24,7 @@ _SECTIONS = (
     (
         "rdf",
         "Radial distribution functions",
-        "Mean of all replicas. The band is what 95 % of repeated references would stay in; below, "
-        "the difference with the same band about zero.",
+        "Means of all replicas; in the band 95 % of repeated references. Below: the difference.",
     ),
     ("adf", "Bond angles", "What a three-body block shapes first."),
     ("vdos", "Vibrations", "Power spectrum of the velocities."),

@@ -21,6 +21,8 @@ from m3compress.validate.report.words import (
 )
 from m3compress.validate.result import CheckResult, Tier, Verdict
 
+#: Columns of a file or a log, which have no width of their own.
+_WIDTH = 160
 _COLORS = {
     Verdict.PASS: "green",
     Verdict.FAIL: "bold red",
@@ -32,13 +34,16 @@ _COLORS = {
 
 def print_report(report: Report, *, strict: bool = False) -> None:
     """Write the report to stdout."""
-    Console(highlight=False, soft_wrap=True).print(_render(report, strict=strict))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(_render(report, strict=strict))
 
 
 def render_report(report: Report) -> str:
     """The same as text without colours."""
     stream = io.StringIO()
-    Console(file=stream, width=160, highlight=False).print(_render(report, strict=False))
+    Console(file=stream, width=_WIDTH, highlight=False).print(_render(report, strict=False))
     return stream.getvalue()
 
 
@@ -60,13 +65,15 @@ def _is_told(result: CheckResult) -> bool:
     """Whether a line is worth reading: what is not right, and what dynamics measured."""
     if result.verdict is Verdict.SKIPPED or result.subject != "artefact":
         return False
-    return result.verdict is not Verdict.PASS or result.measurement.interval is not None
+    interesting = result.decides and result.measurement.interval is not None
+    return result.verdict is not Verdict.PASS or interesting
 
 
 def _table(results: list[CheckResult]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("verdict", "check", "value", "limit", "floor", "unit", ""):
+    for column in ("verdict", "check", "value", "limit", "floor", "unit"):
         table.add_column(column, overflow="fold")
+    table.add_column("", overflow="fold", min_width=30)
     for result in results:
         table.add_row(
             Text(str(result.verdict), style=_COLORS[result.verdict]),

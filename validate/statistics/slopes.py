@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,13 @@ def fit_slope(time: Array, values: Array) -> Slope:
     )
 
 
+def quiet_pymbar() -> None:
+    """Keep pymbar from advertising an accelerator each time it is imported."""
+    logging.getLogger("pymbar").setLevel(logging.ERROR)
+
+
 def _equilibration(values: Array) -> int:
+    quiet_pymbar()
     from pymbar import timeseries
 
     if np.ptp(values) == 0:
