@@ -17,7 +17,12 @@ from m3compress import __version__
 from m3compress.engines.artefact import load_artefact
 from m3compress.validate.check import Gate, Progress, silent
 from m3compress.validate.estimate import estimate_seconds
-from m3compress.validate.report.document import ArtefactInfo, ReferenceInfo, Report
+from m3compress.validate.report.document import (
+    ArtefactInfo,
+    ReferenceInfo,
+    Report,
+    manifest_sha256,
+)
 from m3compress.validate.report.write import require_writable, write_reports
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, run_checks
@@ -119,6 +124,7 @@ def _artefact_info(settings: Settings) -> ArtefactInfo | None:
     return ArtefactInfo(
         name=artefact.path.name,
         sha256=str(manifest.artefact_sha256),
+        manifest_sha256=manifest_sha256(manifest),
         elements=manifest.elements,
         three_body=manifest.three_body.method,
         precision=manifest.precision,

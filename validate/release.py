@@ -20,7 +20,7 @@ from m3compress.errors import M3CompressError, OutputExistsError
 from m3compress.export.manifest import Gate as GateStatus
 from m3compress.export.manifest import manifest_path
 from m3compress.validate.report.card import model_card
-from m3compress.validate.report.document import Report, read_json
+from m3compress.validate.report.document import Report, manifest_sha256, read_json
 from m3compress.validate.result import Verdict
 
 REPORT = "report.json"
@@ -83,8 +83,11 @@ def write_bundle(artefact: Path, reports: Path, output: Path, *, force: bool) ->
 def _require_passed(artefact: Artefact, report: Report) -> None:
     if report.verdict is not Verdict.PASS:
         raise M3CompressError(f"the report says {report.verdict}, and only what passed is released")
-    if report.artefact is None or report.artefact.sha256 != artefact.manifest.artefact_sha256:
+    about = report.artefact
+    if about is None or about.sha256 != artefact.manifest.artefact_sha256:
         raise M3CompressError(f"the report is not about {artefact.path.name}")
+    if about.manifest_sha256 != manifest_sha256(artefact.manifest):
+        raise M3CompressError(f"the manifest of {artefact.path.name} was changed since it passed")
 
 
 def _fill(folder: Path, artefact: Artefact, report: Report, reports: Path) -> None:

@@ -171,7 +171,7 @@ class TrainedModel:
         return _scaled(result, self.spec.force_scale)
 
     def _redrawn(self, edges: Edges, vectors: npt.NDArray[np.float64]) -> Potential:
-        """The potential; for ``redrawn=P`` with triplets drawn anew for each length of their list."""
+        """The potential; for ``redrawn=P`` with triplets drawn anew for every number of them."""
         if not self.spec.form.startswith("redrawn"):
             return self.potential
         near = np.einsum("ij,ij->i", vectors, vectors) < self.three_body_cutoff**2

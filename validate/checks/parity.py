@@ -74,8 +74,9 @@ def measure_export_energy(gate: Gate, subject: Subject) -> Iterable[Measurement]
 
 
 def _precision_of(subject: Subject) -> str:
-    is_file = isinstance(subject, ExportedFile)
-    return subject.calculator.manifest.precision if is_file else "float32"
+    if isinstance(subject, ExportedFile):
+        return subject.calculator.manifest.precision
+    return "float32"
 
 
 #: What is measured of the compression error: value (None if there is no such thing), evidence,

@@ -163,7 +163,8 @@ def total_energies(run: Run) -> Array:
 def temperatures(run: Run) -> Array:
     """In K, from all 3N momenta, shape (n_frames,)."""
     n_atoms = len(run.job.structure)
-    return np.array([f.info["kinetic_energy"] for f in run.frames]) / (1.5 * units.kB * n_atoms)
+    kinetic = np.array([f.info["kinetic_energy"] for f in run.frames])
+    return np.asarray(kinetic / (1.5 * units.kB * n_atoms))
 
 
 def broken(runs: tuple[Run, ...]) -> str | None:

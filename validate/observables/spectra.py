@@ -28,4 +28,4 @@ def vibrational_spectrum(velocities: Array, masses: Array, spacing: float) -> tu
     power = (np.abs(np.fft.rfft(weighted * window, axis=0)) ** 2).sum(axis=(1, 2))
     frequencies = np.fft.rfftfreq(len(weighted), d=spacing * 1e-3)
     area = power.sum() * (frequencies[1] - frequencies[0]) if len(frequencies) > 1 else 1.0
-    return frequencies, power / area if area > 0 else power
+    return np.asarray(frequencies, np.float64), np.asarray(power / area if area > 0 else power)

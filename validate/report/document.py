@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from m3compress.errors import M3CompressError
+from m3compress.export.manifest import Manifest
 from m3compress.validate.profiles import Profile
 from m3compress.validate.result import CheckResult, Verdict
 
@@ -22,13 +24,29 @@ class _Strict(BaseModel):
 
 
 class ArtefactInfo(_Strict):
-    """The exported file that was measured."""
+    """The exported file that was measured.
+
+    Attributes:
+        name: Of the file.
+        sha256: Hash of the file.
+        manifest_sha256: Hash of what its manifest says, apart from the gate's own stamp.
+        elements: Chemical symbols.
+        three_body: What was done to the three-body block.
+        precision: Arithmetic of the network.
+    """
 
     name: str
     sha256: str
+    manifest_sha256: str
     elements: tuple[str, ...]
     three_body: str
     precision: str
+
+
+def manifest_sha256(manifest: Manifest) -> str:
+    """Hash of a manifest without the stamp of the gate."""
+    content = manifest.model_dump_json(exclude={"gate"})
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 class ReferenceInfo(_Strict):

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -193,16 +194,15 @@ def _append(folder: Path, size: int, frames: list[Atoms]) -> int:
 
 def _save(folder: Path, state: State, size: int) -> None:
     content = io.BytesIO()
-    extended = {f"extended:{name}": value for name, value in state.extended.items()}
-    np.savez(
-        content,
-        step=state.step,
-        size=size,
-        positions=state.positions,
-        momenta=state.momenta,
-        cell=state.cell,
-        **extended,
-    )
+    arrays: dict[str, Any] = {
+        "step": state.step,
+        "size": size,
+        "positions": state.positions,
+        "momenta": state.momenta,
+        "cell": state.cell,
+        **{f"extended:{name}": value for name, value in state.extended.items()},
+    }
+    np.savez(content, **arrays)
     write_atomically(folder / STATE, content.getvalue())
 
 

@@ -141,7 +141,7 @@ def _mean_and_noise(arm: Sequence[Array], rng: np.random.Generator) -> tuple[Arr
     """Mean curve (n_bins,), and draws of the noise of this mean (n_draws, n_bins)."""
     blocks, owner = _blocks(arm)
     weights = rng.standard_normal((_N_DRAWS, len(blocks)))
-    return blocks.mean(axis=0), weights @ _residuals(blocks, owner)
+    return np.asarray(blocks.mean(axis=0)), np.asarray(weights @ _residuals(blocks, owner))
 
 
 def _blocks(arm: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -160,7 +160,7 @@ def _residuals(blocks: Array, owner: npt.NDArray[np.int64]) -> Array:
     if n < 2:
         return np.zeros_like(blocks)
     residuals = (blocks - blocks.mean(axis=0)) / math.sqrt(n * (n - 1))
-    return residuals * _inflation(residuals, owner)
+    return np.asarray(residuals * _inflation(residuals, owner))
 
 
 def _inflation(residuals: Array, owner: npt.NDArray[np.int64]) -> float:

@@ -1,0 +1,177 @@
+"""A bundle holds what passed, and nothing else: every changed byte is found."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from m3compress.engines.artefact import load_artefact
+from m3compress.errors import M3CompressError, OutputExistsError
+from m3compress.validate.profiles import SMOKE
+from m3compress.validate.release import VerificationError, verify, write_bundle
+from m3compress.validate.report.document import (
+    ArtefactInfo,
+    ReferenceInfo,
+    Report,
+    manifest_sha256,
+)
+from m3compress.validate.report.write import write_reports
+from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, judge
+
+
+def make_report(artefact: Path, value: float) -> Report:
+    """A report of one mandatory check with limit 1."""
+    manifest = load_artefact(artefact).manifest
+    limit = Limit(value=1.0, unit="eV", source="a test")
+    measurement = Measurement(value=value)
+    return Report(
+        created="2026-01-01T00:00:00+00:00",
+        tools={},
+        machine={"system": "Linux", "architecture": "x86_64", "processors": "2"},
+        artefact=ArtefactInfo(
+            name=artefact.name,
+            sha256=str(manifest.artefact_sha256),
+            manifest_sha256=manifest_sha256(manifest),
+            elements=manifest.elements,
+            three_body="factorized",
+            precision="float32",
+        ),
+        reference=ReferenceInfo(name="builtin", sha256="", convention="", format="matgl"),
+        profile=SMOKE,
+        seed=0,
+        command="m3compress validate",
+        results=(
+            CheckResult(
+                id="parity.energy",
+                tier=Tier.PARITY,
+                subject="artefact",
+                measures="something",
+                limit=limit,
+                verdict=judge(measurement, limit),
+                measurement=measurement,
+            ),
+        ),
+        seconds=1.0,
+    )
+
+
+@pytest.fixture
+def reports(silica_artefact: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "reports"
+    write_reports(make_report(silica_artefact, 0.5), folder, env={})
+    return folder
+
+
+@pytest.mark.parametrize("name", ["silica.m3c", "silica.zip"])
+def test_what_passed_is_bundled_stamped_and_verified(
+    name: str, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / name
+    bundle = write_bundle(silica_artefact, reports, output, force=False)
+    assert verify(output) == bundle
+    assert bundle.profile == "smoke"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert load_artefact(silica_artefact).manifest.gate.status == "unvalidated"
+    if output.suffix == ".zip":
+        with zipfile.ZipFile(output) as archive:
+            manifest = json.loads(archive.read("silica.m3c.json"))
+    else:
+        manifest = json.loads((output / "silica.m3c.json").read_text())
+        assert "silica.m3c.onnx" in (output / "README.md").read_text()
+    assert manifest["gate"] == {"status": "passed", "report_sha256": bundle.report_sha256}
+
+
+@pytest.mark.parametrize("name", ["silica.m3c.onnx", "silica.m3c.json", "report.json"])
+def test_one_changed_byte_is_found(
+    name: str, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "bundle"
+    write_bundle(silica_artefact, reports, output, force=False)
+    content = bytearray((output / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (output / name).write_bytes(bytes(content))
+    with pytest.raises(VerificationError) as caught:
+        verify(output)
+    assert caught.value.exit_code == 1
+
+
+def test_a_changed_zip_is_found(silica_artefact: Path, reports: Path, tmp_path: Path) -> None:
+    output = tmp_path / "bundle.zip"
+    write_bundle(silica_artefact, reports, output, force=False)
+    content = bytearray(output.read_bytes())
+    content[len(content) // 3] ^= 1
+    output.write_bytes(bytes(content))
+    with pytest.raises(VerificationError):
+        verify(output)
+
+
+def test_a_zip_that_writes_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../report.json", "{}")
+    with pytest.raises(VerificationError, match="holds"):
+        verify(path)
+
+
+def test_what_failed_is_not_released(silica_artefact: Path, tmp_path: Path) -> None:
+    write_reports(make_report(silica_artefact, 2.0), tmp_path / "reports", env={})
+    with pytest.raises(M3CompressError, match="only what passed"):
+        write_bundle(silica_artefact, tmp_path / "reports", tmp_path / "b", force=False)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_report_about_another_file_is_refused(silica_artefact: Path, tmp_path: Path) -> None:
+    report = make_report(silica_artefact, 0.5)
+    assert report.artefact is not None
+    other = report.artefact.model_copy(update={"sha256": "0" * 64})
+    write_reports(report.model_copy(update={"artefact": other}), tmp_path / "reports", env={})
+    with pytest.raises(M3CompressError, match="not about"):
+        write_bundle(silica_artefact, tmp_path / "reports", tmp_path / "b", force=False)
+
+
+def test_a_pass_cannot_be_stamped_by_hand(
+    silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    """A failed report with the right hash in the manifest is still a failed report."""
+    import hashlib
+
+    output = tmp_path / "bundle"
+    write_bundle(silica_artefact, reports, output, force=False)
+    failed = make_report(silica_artefact, 2.0).model_dump_json()
+    (output / "report.json").write_text(failed)
+    manifest = json.loads((output / "silica.m3c.json").read_text())
+    manifest["gate"]["report_sha256"] = hashlib.sha256(failed.encode()).hexdigest()
+    (output / "silica.m3c.json").write_text(json.dumps(manifest))
+    with pytest.raises(VerificationError, match="the report says fail"):
+        verify(output)
+
+
+def test_nothing_is_overwritten_without_force(
+    silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "bundle"
+    output.mkdir()
+    (output / "precious").write_text("")
+    with pytest.raises(OutputExistsError):
+        write_bundle(silica_artefact, reports, output, force=False)
+    assert (output / "precious").exists()
+    write_bundle(silica_artefact, reports, output, force=True)
+    assert not (output / "precious").exists()
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty folder", "two artefacts"])
+def test_what_is_no_bundle_cannot_be_verified(
+    what: str, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "bundle"
+    if what == "empty folder":
+        output.mkdir()
+    elif what == "two artefacts":
+        write_bundle(silica_artefact, reports, output, force=False)
+        (output / "other.m3c.onnx").write_bytes(b"")
+    with pytest.raises(M3CompressError) as caught:
+        verify(output)
+    assert caught.value.exit_code == 2
