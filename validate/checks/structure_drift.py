@@ -94,14 +94,14 @@ def _rdf(gate: Gate, runs: Runs, pair: str) -> Measurement:
         compared,
         f"{runs.sample.name} {pair}",
         L1_angstrom=float(area_between(r, means["candidate"], means["reference"])),
-        wasserstein_angstrom=_pair_transport(r, means["candidate"], means["reference"]),
+        wasserstein_angstrom=float(_pair_transport(r, means["candidate"], means["reference"])),
     ).model_copy(
         update={"curves": _band(f"rdf:{pair}", runs.sample.name, r, curves, "r (Å)", "g(r)")}
     )
 
 
-def _pair_transport(r: Array, g: Array, reference: Array) -> float:
-    """Wasserstein distance of the distributions of pair distances in Å."""
+def _pair_transport(r: Array, g: Array, reference: Array) -> Array:
+    """Wasserstein distance of the distributions of pair distances in Å, shapes (..., n) → (...)."""
     return transport(r, g * r**2, reference * r**2)
 
 
@@ -168,12 +168,9 @@ def _moved(gate: Gate, runs: Runs, pair: str) -> Measurement:
     found = _pairs(gate, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
 
-    def distance(g: Array, target: Array) -> Array:
-        rows = np.atleast_2d(g)
-        each = np.array([_pair_transport(r, row, target) for row in rows])
-        return each if g.ndim > 1 else each[0]
-
-    compared = compare_curves(curves["candidate"], curves["reference"], distance)
+    compared = compare_curves(
+        curves["candidate"], curves["reference"], lambda g, target: _pair_transport(r, g, target)
+    )
     return _measured(compared, f"{runs.sample.name} {pair}")
 
 
@@ -222,12 +219,12 @@ def _angles(gate: Gate, runs: Runs) -> Measurement:
     if not np.concatenate(curves["reference"]).any():
         return Measurement(structure=name, skipped="no atom has two bonds")
 
-    def distance(p: Array, target: Array) -> Array:
-        rows = np.atleast_2d(p)
-        each = np.array([adf_error(degrees, row, target) for row in rows])
-        return each if p.ndim > 1 else each[0]
-
-    compared = compare_curves(curves["candidate"], curves["reference"], distance, gate.seed)
+    compared = compare_curves(
+        curves["candidate"],
+        curves["reference"],
+        lambda p, target: adf_error(degrees, p, target),
+        gate.seed,
+    )
     return _measured(compared, name).model_copy(
         update={"curves": _band("adf:all", name, degrees, curves, "angle (°)", "density (1/°)")}
     )
@@ -244,12 +241,12 @@ def _spectrum(gate: Gate, runs: Runs) -> Measurement:
     frequencies = _stretch_spectrum(first, first.frames[: _stretch(first)])[0]
     name = runs.sample.name
 
-    def distance(p: Array, target: Array) -> Array:
-        rows = np.atleast_2d(p)
-        each = np.array([vdos_error(frequencies, row, target) for row in rows])
-        return each if p.ndim > 1 else each[0]
-
-    compared = compare_curves(spectra["candidate"], spectra["reference"], distance, gate.seed)
+    compared = compare_curves(
+        spectra["candidate"],
+        spectra["reference"],
+        lambda p, target: vdos_error(frequencies, p, target),
+        gate.seed,
+    )
     return _measured(compared, name).model_copy(
         update={
             "curves": _band(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -39,14 +40,20 @@ def _angles(frame: Atoms) -> Array:
     lengths = np.linalg.norm(vectors, axis=1)
     bonded = lengths <= _BONDED * (radii[edges.centers] + radii[edges.neighbors])
     centers, units = edges.centers[bonded], vectors[bonded] / lengths[bonded, None]
-    counts = np.zeros(N_BINS)
     starts = np.searchsorted(centers, np.arange(len(frame) + 1))
+    found = []
     for first, last in pairwise(starts):
-        if last - first < 2:
-            continue
         cosines = units[first:last] @ units[first:last].T
-        upper = cosines[np.triu_indices(last - first, k=1)]
-        degrees = np.degrees(np.arccos(np.clip(upper, -1.0, 1.0)))
-        counts += np.histogram(degrees, bins=N_BINS, range=(0.0, 180.0))[0]
+        found.append(cosines[_upper(int(last - first))])
+    cosines = np.concatenate(found)
+    degrees = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    counts = np.histogram(degrees, bins=N_BINS, range=(0.0, 180.0))[0].astype(np.float64)
     total = counts.sum()
     return counts / (total * 180 / N_BINS) if total else counts
+
+
+@cache
+def _upper(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Rows and columns of the pairs of n bonds."""
+    rows, columns = np.triu_indices(n, k=1)
+    return rows, columns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import wasserstein_distance
 
 Array = npt.NDArray[np.float64]
 
@@ -23,27 +22,39 @@ def rdf_error(r: Array, g: Array, reference: Array) -> Array:
     return np.asarray(100 * np.minimum(1.0, area_between(r, g, reference) / structure))
 
 
-def transport(x: Array, a: Array, b: Array) -> float:
-    """Wasserstein-1 distance of two densities in the unit of x; infinite if one is empty."""
+def transport(x: Array, a: Array, b: Array) -> Array:
+    """Wasserstein-1 distance of densities on equidistant x, in its unit; infinite if one is empty.
+
+    Of one dimension, hence the area between the cumulative distributions.
+    Shapes (n,), (..., n), (n,) → (...).
+    """
     a, b = np.clip(a, 0.0, None), np.clip(b, 0.0, None)
-    if not (a.sum() > 0 and b.sum() > 0):
-        return float("inf")
-    return float(wasserstein_distance(x, x, a, b))
+    empty = ~((a.sum(axis=-1) > 0) & (b.sum(axis=-1) > 0))
+    with np.errstate(invalid="ignore"):
+        cumulative = [np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True) for p in (a, b)]
+    area = np.abs(cumulative[0] - cumulative[1])[..., :-1].sum(axis=-1) * (x[1] - x[0])
+    return np.asarray(np.where(empty, np.inf, area))
 
 
-def adf_error(degrees: Array, p: Array, reference: Array) -> float:
-    """100 · min(1, W₁(p, ref) / W₁(ref, sin θ)) in % (Matbench Discovery)."""
+def adf_error(degrees: Array, p: Array, reference: Array) -> Array:
+    """100 · min(1, W₁(p, ref) / W₁(ref, sin θ)) in % (Matbench Discovery).
+
+    Shapes (n,), (..., n), (n,) → (...).
+    """
     isotropic = np.sin(np.radians(degrees))
-    scale = transport(degrees, reference, isotropic)
-    return 100 * min(1.0, transport(degrees, p, reference) / scale)
+    scale = max(float(transport(degrees, reference, isotropic)), 1e-12)
+    return np.asarray(100 * np.minimum(1.0, transport(degrees, p, reference) / scale))
 
 
-def vdos_error(frequencies: Array, p: Array, reference: Array) -> float:
-    """100 · min(1, W₁(p, ref) / σ_ref) in %, without the last 0.1 % of the reference's power."""
+def vdos_error(frequencies: Array, p: Array, reference: Array) -> Array:
+    """100 · min(1, W₁(p, ref) / σ_ref) in %, without the last 0.1 % of the reference's power.
+
+    Shapes (n,), (..., n), (n,) → (...).
+    """
     kept = np.cumsum(reference) <= 0.999 * reference.sum()
-    kept[0] = True
-    x, p, reference = frequencies[kept], p[kept], reference[kept]
+    kept[:2] = True
+    x, p, reference = frequencies[kept], p[..., kept], reference[kept]
     weights = reference / reference.sum()
     mean = float((weights * x).sum())
     sigma = float(np.sqrt((weights * (x - mean) ** 2).sum()))
-    return 100 * min(1.0, transport(x, p, reference) / max(sigma, 1e-12))
+    return np.asarray(100 * np.minimum(1.0, transport(x, p, reference) / max(sigma, 1e-12)))

@@ -1,16 +1,15 @@
 """Two arms of replicas: is there more between them than their own noise?
 
-A distance between two averaged curves is never zero: noise alone gives the *floor*. The floor is
-measured, not assumed. Curves are averaged over blocks of frames; how blocks and replicas scatter
-about the mean of their arm gives random curves with the size and the correlations of the noise of
-that mean (a wild bootstrap: blocks weighted by independent standard normal numbers). Then
+A distance D between two averaged curves is never zero: noise alone gives the *floor*. What noise
+adds to a true distance depends on the shape of the true difference: to a difference in one peak it
+adds its whole area elsewhere, to one that exceeds it everywhere it adds nothing. No formula in D
+and the floor F does for both: √(D² − F²) overstates a difference in one peak of twice the floor
+by a third. The interval is therefore found by inversion of a test (Neyman): a true distance is
+inside if a difference of this size, with noise drawn as measured, gives an observed distance like D
+in 95 % of cases. Two shapes of the difference are tried, and the wider interval is taken:
 
-    value  = √max(0, D² − F²)        observed distance without what noise adds
-    Dₖ     = distance with one more draw of noise; it carries the noise twice
-    Tₖ     = √max(0, Dₖ² − 2F²)      95 % of these are the confidence interval
-
-with F the root mean square of the distances that noise alone gives. Where replicas scatter more
-than their blocks say (slow motions), the noise is scaled up to what replicas show.
+    concentrated   the observed difference where it stands out of the noise
+    diffuse        the observed difference with one more draw of noise on it, another in each case
 """
 
 from __future__ import annotations
@@ -22,13 +21,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.ndimage import uniform_filter1d
+
+from m3compress.validate.statistics.noise import Noise, measure_noise
 
 Array = npt.NDArray[np.float64]
 #: Distances of curves (..., n_bins) from the reference curve (n_bins,), shape (...).
 Distance = Callable[[Array, Array], Array]
 
 _N_DRAWS = 400
-_BLOCKS = 4  # per replica: few and long, so that they are nearly independent
+_N_SIZES = 12
+_SMOOTHED = 7  # bins over which a difference is told from noise
+_QUANTILES = (0.025, 0.5, 0.975)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,28 @@ class Comparison:
         return f"about {factor:.1f} times as many ps or replicas"
 
 
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """Observed distances that true ones lead to.
+
+    Attributes:
+        true: Ascending, shape (n_sizes,).
+        seen: Lower end, median and upper end of the observed, shape (3, n_sizes).
+    """
+
+    true: Array
+    seen: Array
+
+    def invert(self, observed: float) -> Array:
+        """True distances whose lower end, median and upper end are as observed, shape (3,)."""
+        return np.array(
+            [
+                np.interp(observed, row, self.true, left=0.0, right=self.true[-1])
+                for row in self.seen
+            ]
+        )
+
+
 def compare_curves(
     candidate: Sequence[Array], reference: Sequence[Array], distance: Distance, seed: int = 0
 ) -> Comparison:
@@ -75,25 +101,70 @@ def compare_curves(
         seed: Of the random draws.
     """
     rng = np.random.default_rng(seed)
-    mean, noise = _mean_and_noise(candidate, rng)
-    target, target_noise = _mean_and_noise(reference, rng)
-    noise = noise + target_noise
+    arms = measure_noise(candidate), measure_noise(reference)
+    mean, target = arms[0].mean, arms[1].mean
+    noise = arms[0].draw(rng, _N_DRAWS) + arms[1].draw(rng, _N_DRAWS)
+    other = rng.permutation(noise)
     alone = distance(target + noise, target)
-    floor = _rms(alone)
+    floor = float(np.sqrt((alone**2).mean()))
     observed = float(distance(mean, target))
-    carried = distance(mean + noise, target)
-    draws = _without(carried, 2 * floor**2)
-    low, high = (float(q) for q in np.quantile(draws, (0.025, 0.975)))
-    value = float(_without(np.array([observed]), floor**2)[0])
-    # The same for two draws of noise and nothing else: what no drift at all may look like.
-    nothing = _without(distance(target + noise + rng.permutation(noise), target), 2 * floor**2)
+    if floor == 0:
+        return Comparison(observed, (observed, observed), 0.0, 0.0, observed)
+
+    def response(shapes: Array, reach: float) -> _Response:
+        return _respond(shapes, target, noise, distance, reach)
+
+    reach = observed + 4 * floor
+    found = [
+        response(shapes, reach).invert(observed)
+        for shapes in (_concentrated(mean - target, noise)[None], mean - target + other)
+    ]
+    value = float(np.mean([ends[1] for ends in found]))
+    low = min(float(ends[2]) for ends in found)
+    high = max(float(ends[0]) for ends in found)
+    seen = float(np.quantile(alone, _QUANTILES[2]))
     return Comparison(
         value=value,
         interval=(min(low, value), max(high, value)),
         floor=floor,
-        power=float(np.quantile(nothing, 0.975)),
+        # The true distance that is seen to be more than noise in 97.5 % of cases.
+        power=float(response(other, 4 * floor).invert(seen)[0]),
         observed=observed,
     )
+
+
+def _concentrated(difference: Array, noise: Array) -> Array:
+    """The difference where it stands out of the noise, shrunk towards zero elsewhere (Wiener)."""
+    variance = (noise**2).mean(axis=0)
+    signal = uniform_filter1d(difference**2 - variance, _SMOOTHED, mode="nearest")
+    signal = np.maximum(0.0, signal)
+    total = signal + variance
+    return np.asarray(
+        difference * np.divide(signal, total, out=np.ones_like(total), where=total > 0)
+    )
+
+
+def _respond(
+    shapes: Array, target: Array, noise: Array, distance: Distance, reach: float
+) -> _Response:
+    """Observed distances for true differences of given shapes and true distances up to ``reach``.
+
+    Args:
+        shapes: One shape for all draws (1, n_bins), or one for each (n_draws, n_bins).
+        target: Mean of the reference, shape (n_bins,).
+        noise: Draws of the noise, shape (n_draws, n_bins).
+        distance: Distance of curves from a reference curve.
+        reach: Largest true distance.
+    """
+    sizes = distance(target + shapes, target)
+    shapes = shapes / np.where(sizes > 0, sizes, np.inf)[:, None]
+    true, seen = [], []
+    for size in reach * np.linspace(0.0, 1.0, _N_SIZES) ** 1.5:
+        changed = target + size * shapes
+        # Distances need not grow in proportion to the size: of a few shapes, they are measured.
+        true.append(float(np.median(distance(changed[:25], target))))
+        seen.append(np.quantile(distance(changed + noise, target), _QUANTILES))
+    return _Response(np.maximum.accumulate(true), np.maximum.accumulate(np.transpose(seen), axis=1))
 
 
 def compare_means(
@@ -132,51 +203,5 @@ def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:
 
 def _mean_and_error(arm: Sequence[Array]) -> tuple[float, float, int]:
     """Mean, its standard error, and degrees of freedom."""
-    blocks, owner = _blocks([np.asarray(replica)[:, None] for replica in arm])
-    error = float(np.sqrt((_residuals(blocks, owner) ** 2).sum()))
-    return float(blocks.mean()), error, len(blocks) - 1
-
-
-def _mean_and_noise(arm: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Array]:
-    """Mean curve (n_bins,), and draws of the noise of this mean (n_draws, n_bins)."""
-    blocks, owner = _blocks(arm)
-    weights = rng.standard_normal((_N_DRAWS, len(blocks)))
-    return np.asarray(blocks.mean(axis=0)), np.asarray(weights @ _residuals(blocks, owner))
-
-
-def _blocks(arm: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Means over equal stretches of every replica, and which replica each is of."""
-    found, owner = [], []
-    for index, replica in enumerate(arm):
-        n_blocks = max(1, min(_BLOCKS, len(replica)))
-        found += [part.mean(axis=0) for part in np.array_split(replica, n_blocks)]
-        owner += [index] * n_blocks
-    return np.array(found), np.array(owner)
-
-
-def _residuals(blocks: Array, owner: npt.NDArray[np.int64]) -> Array:
-    """Contributions of the blocks to the error of the mean: Σ of squares is its variance."""
-    n = len(blocks)
-    if n < 2:
-        return np.zeros_like(blocks)
-    residuals = (blocks - blocks.mean(axis=0)) / math.sqrt(n * (n - 1))
-    return np.asarray(residuals * _inflation(residuals, owner))
-
-
-def _inflation(residuals: Array, owner: npt.NDArray[np.int64]) -> float:
-    """How much more replicas scatter than independent blocks would, at least 1."""
-    n_replicas = int(owner.max()) + 1
-    if n_replicas < 3:
-        return 1.0
-    sums = np.array([residuals[owner == replica].sum(axis=0) for replica in range(n_replicas)])
-    by_replicas = float((sums**2).sum()) * n_replicas / (n_replicas - 1)
-    by_blocks = float((residuals**2).sum())
-    return math.sqrt(max(1.0, by_replicas / by_blocks)) if by_blocks > 0 else 1.0
-
-
-def _rms(values: Array) -> float:
-    return float(np.sqrt((values**2).mean()))
-
-
-def _without(distances: Array, squared: float) -> Array:
-    return np.asarray(np.sqrt(np.maximum(0.0, distances**2 - squared)))
+    found: Noise = measure_noise([np.asarray(replica)[:, None] for replica in arm])
+    return float(found.mean[0]), float(np.sqrt((found.residuals**2).sum())), found.freedom

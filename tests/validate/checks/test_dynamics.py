@@ -1,0 +1,461 @@
+"""Every check of the dynamics, on trajectories made up to be right or wrong in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from scipy.signal import lfilter
+
+from m3compress.validate.check import Gate, Named
+from m3compress.validate.checks.dynamics import CHECKS
+from m3compress.validate.checks.runs import LAW_FACTORS, Runs, plan, runs_of, timestep_of
+from m3compress.validate.limits import read_limits
+from m3compress.validate.profiles import CI, SMOKE
+from m3compress.validate.recall import recall
+from m3compress.validate.result import Measurement, Verdict, judge
+from m3compress.validate.simulation.job import Job
+from m3compress.validate.simulation.pool import Run
+from m3compress.validate.subject import SubjectSpec
+
+KELVIN, SPACING, N_FRAMES, N_REPLICAS = 300.0, 10.0, 160, 4
+SPECS = {
+    arm: SubjectSpec(kind="model", path="nowhere", name=arm) for arm in ("candidate", "reference")
+}
+#: Those of CI, and numbers for what only informs.
+LIMITS = read_limits("ci", single=["md.rdf-l1=0.1", "md.rdf-wasserstein=0.01", "md.msd=20"])
+CARBIDE = bulk("SiC", "zincblende", a=4.36, cubic=True).repeat(2)
+
+Frames = list[Atoms]
+Change = Callable[[Frames], Frames]
+
+
+def oscillate(rng: np.random.Generator, n_frames: int, n_atoms: int, thz: float) -> np.ndarray:
+    """Stationary Gaussian noise of unit variance about a frequency, (n_frames, n_atoms, 3)."""
+    decay, angle = 0.85, 2 * np.pi * thz * SPACING * 1e-3
+    white = rng.normal(size=(n_frames + 100, n_atoms * 3))
+    noise = lfilter([1], [1, -2 * decay * np.cos(angle), decay**2], white, axis=0)[100:]
+    response = lfilter([1], [1, -2 * decay * np.cos(angle), decay**2], [1] + [0] * 400)
+    return noise.reshape(n_frames, n_atoms, 3) / np.sqrt((response**2).sum())
+
+
+def trajectory(structure: Atoms, seed: int, thz: float = 15.0, n_frames: int = N_FRAMES) -> Frames:
+    """A crystal of independent thermal oscillators, at rest."""
+    rng = np.random.default_rng(seed)
+    masses = structure.get_masses()
+    momenta = oscillate(rng, n_frames, len(structure), thz)
+    momenta *= np.sqrt(masses * units.kB * KELVIN)[None, :, None]
+    moved = 0.05 * oscillate(rng, n_frames, len(structure), thz)
+    frames = []
+    for i in range(n_frames):
+        frame = structure.copy()
+        frame.positions += moved[i]
+        frame.set_momenta(momenta[i])
+        frame.info = {
+            "time_fs": SPACING * (i + 1),
+            "potential_energy": -300.0,
+            "kinetic_energy": frame.get_kinetic_energy(),
+        }
+        frames.append(frame)
+    return frames
+
+
+def conserved(frames: Frames, seed: int) -> Frames:
+    """The same with a constant energy, to 0.05 meV/atom, and no net momentum."""
+    rng = np.random.default_rng([seed, 1])
+    for frame in frames:
+        momenta = frame.get_momenta()
+        frame.set_momenta(momenta - momenta.mean(axis=0))
+        total = -300.0 + rng.normal() * 5e-5 * len(frame)
+        frame.info["potential_energy"] = total - frame.info["kinetic_energy"]
+    return frames
+
+
+def breathing(frames: Frames, seed: int) -> Frames:
+    """The same with a volume that fluctuates by 0.5 %."""
+    swell = oscillate(np.random.default_rng([seed, 2]), len(frames), 1, 5.0)[:, 0, 0]
+    for frame, x in zip(frames, swell, strict=True):
+        frame.set_cell(frame.cell * (1 + 0.005 * x) ** (1 / 3), scale_atoms=True)
+    return frames
+
+
+def lawful(index: int, factor: float) -> Frames:
+    """Energy that fluctuates by 0.1 meV/atom at the longest time step."""
+    frames = trajectory(CARBIDE, index, n_frames=100)
+    for i, frame in enumerate(frames):
+        frame.info["time_fs"] = 2.0 * (i + 1)
+        wave = 1e-4 * len(frame) * factor**2 * np.sin(i)
+        frame.info["potential_energy"] = wave - frame.info["kinetic_energy"]
+    return frames
+
+
+@dataclass
+class Spoiled:
+    """What is wrong with the candidate, by kind of run."""
+
+    nvt: Change | None = None
+    npt: Change | None = None
+    nve: Change | None = None
+    law: Callable[[int, Frames], Frames] | None = None
+    thz: float = 15.0
+    structure: Atoms | None = None
+    broken: tuple[str, ...] = ()
+
+
+def job_of(name: str, arm: str, ensemble: Any, timestep: float = 2.0) -> Job:
+    return Job(
+        name=name,
+        subject=SPECS[arm],
+        structure=CARBIDE,
+        ensemble=ensemble,
+        temperature=KELVIN,
+        timestep=timestep,
+        equilibration=0,
+        steps=round(N_FRAMES * SPACING / timestep),
+        every=round(SPACING / timestep),
+        seed=0,
+    )
+
+
+def make_runs(spoiled: Spoiled) -> Runs:
+    def run(name: str, arm: str, ensemble: str, frames: Frames, timestep: float = 2.0) -> Run:
+        reason = "after step 7: it exploded: 99999 K" if name in spoiled.broken else None
+        job = job_of(name, arm, ensemble, timestep)
+        return Run(job, Path("md") / name, [] if reason else frames, reason)
+
+    def arm_of(arm: str, ensemble: str, n: int, seed: int) -> tuple[Run, ...]:
+        bad = arm == "candidate"
+        structure = (spoiled.structure if bad else None) or CARBIDE
+        change = getattr(spoiled, ensemble) if bad else None
+        found = []
+        for i in range(n):
+            frames = trajectory(structure, seed + i, spoiled.thz if bad else 15.0)
+            frames = breathing(frames, seed + i) if ensemble == "npt" else frames
+            frames = change(frames) if change else frames
+            found.append(run(f"{arm}-{ensemble}-{i}", arm, ensemble, frames))
+        return tuple(found)
+
+    nve = conserved(trajectory(CARBIDE, 900), 900)
+    law = [lawful(i, factor) for i, factor in enumerate(LAW_FACTORS)]
+    law = [spoiled.law(i, frames) if spoiled.law else frames for i, frames in enumerate(law)]
+    return Runs(
+        sample=Named("SiC", CARBIDE),
+        nvt={
+            "candidate": arm_of("candidate", "nvt", N_REPLICAS, 100),
+            "reference": arm_of("reference", "nvt", N_REPLICAS, 200),
+        },
+        npt={
+            "candidate": arm_of("candidate", "npt", 2, 300),
+            "reference": arm_of("reference", "npt", 2, 400),
+        },
+        nve=run("nve", "candidate", "nve", spoiled.nve(nve) if spoiled.nve else nve, 1.0),
+        law=tuple(
+            run(f"law-{i}", "candidate", "nve", frames, 2.0 * factor)
+            for i, (factor, frames) in enumerate(zip(LAW_FACTORS, law, strict=True))
+        ),
+    )
+
+
+def gate_with(spoiled: Spoiled | None = None, **fields: Any) -> Gate:
+    given: dict[str, Any] = {
+        "candidate": SPECS["candidate"],
+        "reference": SPECS["reference"],
+        "twin": None,
+        "profile": CI,
+        "zoo": (),
+        "crystals": (),
+        "samples": (Named("SiC", CARBIDE),),
+        "workplace": Path("nowhere"),
+        "trajectories": Path("nowhere"),
+        **fields,
+    }
+    gate = Gate(**given)
+    if spoiled is not None:
+        recall(gate, None, ("runs",), lambda: (make_runs(spoiled),))
+    return gate
+
+
+def measure(name: str, gate: Gate) -> list[Measurement]:
+    (check,) = (check for check in CHECKS if check.id == f"md.{name}")
+    return list(check.run(gate, None))  # type: ignore[arg-type]
+
+
+def verdicts(name: str, gate: Gate) -> set[Verdict]:
+    return {judge(one, LIMITS[f"md.{name}"]) for one in measure(name, gate)}
+
+
+NAMES = [check.id.removeprefix("md.") for check in CHECKS]
+
+
+@pytest.fixture(scope="module")
+def good() -> Callable[[str], list[Measurement]]:
+    """What a check measures on two arms of the same dynamics."""
+    gate = gate_with(Spoiled())
+    return cache(lambda name: measure(name, gate))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_dynamics_pass(good, name):
+    found = good(name)
+    assert {judge(one, LIMITS[f"md.{name}"]) for one in found} == {Verdict.PASS}, found
+    assert len(found) == (3 if name in PAIRWISE else 1)
+    for one in found:
+        assert one.interval is None or one.interval[0] <= (one.value or 0) <= one.interval[1]
+
+
+PAIRWISE = {"rdf", "rdf-l1", "rdf-wasserstein", "coordination", "first-peak"}
+
+
+def drifting(frames: Frames) -> Frames:
+    for frame in frames:
+        frame.info["potential_energy"] += 2e-3 * len(frame) * frame.info["time_fs"] * 1e-3
+    return frames
+
+
+def pushed(frames: Frames) -> Frames:
+    for frame in frames:
+        frame.set_momenta(frame.get_momenta() + 0.01)
+    return frames
+
+
+def hot(frames: Frames) -> Frames:
+    for frame in frames:
+        frame.info["kinetic_energy"] *= 1.15
+    return frames
+
+
+def narrow(frames: Frames) -> Frames:
+    mean = 1.5 * units.kB * KELVIN * len(frames[0])
+    for frame in frames:
+        frame.info["kinetic_energy"] = mean + 0.5 * (frame.info["kinetic_energy"] - mean)
+    return frames
+
+
+def swollen(frames: Frames) -> Frames:
+    for frame in frames:
+        frame.set_cell(frame.cell * 1.05 ** (1 / 3), scale_atoms=True)
+    return frames
+
+
+def flowing(frames: Frames) -> Frames:
+    for i, frame in enumerate(frames):
+        frame.positions[::2, 0] += 0.01 * i
+        frame.positions[1::2, 0] -= 0.01 * i
+    return frames
+
+
+def torn(frames: Frames) -> Frames:
+    for frame in frames:
+        frame.positions[1::16] += [1.1, 1.1, 1.1]  # every eighth of the carbon atoms
+    return frames
+
+
+def strained(strain: np.ndarray) -> Atoms:
+    atoms = CARBIDE.copy()
+    atoms.set_cell(atoms.cell @ (np.eye(3) + strain), scale_atoms=True)
+    return atoms
+
+
+def by_first_order(index: int, frames: Frames) -> Frames:
+    """Energy that fluctuates as dt."""
+    for frame in frames:
+        total = frame.info["potential_energy"] + frame.info["kinetic_energy"]
+        frame.info["potential_energy"] += total * (1 / LAW_FACTORS[index] - 1)
+    return frames
+
+
+LONGER = Spoiled(structure=strained(0.03 * np.eye(3)))
+BENT = Spoiled(structure=strained(np.array([[0, 0.08, 0], [0.08, 0, 0], [0, 0, 0]])))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoiled"),
+    [
+        ("nve-drift", Spoiled(nve=drifting)),
+        ("momentum", Spoiled(nve=pushed)),
+        ("nve-dt2", Spoiled(law=by_first_order)),
+        ("temperature", Spoiled(nvt=hot)),
+        ("kinetic-energy", Spoiled(nvt=hot)),
+        ("kinetic-energy", Spoiled(nvt=narrow)),
+        ("npt-volume", Spoiled(npt=swollen)),
+        ("rdf", LONGER),
+        ("rdf-total", LONGER),
+        ("rdf-l1", LONGER),
+        ("rdf-wasserstein", LONGER),
+        ("first-peak", LONGER),
+        ("coordination", Spoiled(nvt=torn)),
+        ("adf", BENT),
+        ("vdos", Spoiled(thz=20.0)),
+        ("msd", Spoiled(nvt=flowing)),
+        ("stability", Spoiled(broken=("candidate-nvt-1",))),
+    ],
+)
+def test_wrong_dynamics_fail(name, spoiled):
+    assert Verdict.FAIL in verdicts(name, gate_with(spoiled))
+
+
+def test_what_is_measured_is_the_size_of_what_is_wrong():
+    def value(name, spoiled):
+        return measure(name, gate_with(spoiled))[0].value
+
+    assert value("nve-drift", Spoiled(nve=drifting)) == pytest.approx(2.0, rel=0.05)
+    assert value("temperature", Spoiled(nvt=hot)) == pytest.approx(15, abs=1.5)
+    assert value("npt-volume", Spoiled(npt=swollen)) == pytest.approx(5, abs=0.3)
+    assert value("nve-dt2", Spoiled(law=by_first_order)) == pytest.approx(0.5, abs=0.01)
+    bond = 4.36 * np.sqrt(3) / 4
+    peaks = {one.structure: one for one in measure("first-peak", gate_with(LONGER))}
+    assert peaks["SiC C-Si"].value == pytest.approx(0.03 * bond, abs=0.005)
+    assert peaks["SiC C-Si"].evidence["reference_angstrom"] == pytest.approx(bond, abs=0.01)
+    moved = {one.structure: one for one in measure("rdf-wasserstein", gate_with(LONGER))}
+    assert moved["SiC C-Si"].value is not None
+    masses = CARBIDE.get_masses()
+    net = 0.01 * np.sqrt(3) * len(masses) / np.sqrt(3 * masses.sum() * units.kB * KELVIN)
+    assert value("momentum", Spoiled(nve=pushed)) == pytest.approx(net, rel=1e-6)
+
+
+def test_a_wrong_ensemble_is_told_from_a_wrong_structure():
+    # Narrow kinetic energies have the right mean; a bent crystal has the right temperature.
+    assert verdicts("temperature", gate_with(Spoiled(nvt=narrow))) == {Verdict.PASS}
+    assert verdicts("temperature", gate_with(BENT)) == {Verdict.PASS}
+    assert verdicts("rdf", gate_with(Spoiled(nvt=hot))) == {Verdict.PASS}
+    assert verdicts("nve-drift", gate_with(Spoiled(nve=pushed))) == {Verdict.PASS}
+
+
+@pytest.mark.parametrize("arm", ["candidate", "reference"])
+def test_a_broken_run_is_an_error_of_what_needs_it(arm):
+    gate = gate_with(Spoiled(broken=(f"{arm}-nvt-2",)))
+    needing = set(NAMES) - {"stability", "nve-drift", "momentum", "nve-dt2", "npt-volume"}
+    if arm == "reference":
+        needing -= {"temperature", "kinetic-energy"}
+    for name in NAMES:
+        if name in needing:
+            (found,) = measure(name, gate)
+            assert judge(found, LIMITS[f"md.{name}"]) is Verdict.ERROR
+            assert f"{arm}-nvt-2: after step 7: it exploded" in (found.error or "")
+        elif name != "stability":
+            assert verdicts(name, gate) == {Verdict.PASS}
+    (stability,) = measure("stability", gate)
+    if arm == "candidate":
+        assert stability.value == 1
+        assert "candidate-nvt-2" in stability.evidence["broken"]
+        assert "python -m m3compress.validate.simulation" in (stability.command or "")
+    else:
+        # The reference decides nothing, but it is told.
+        assert stability.value == 0
+        assert "reference-nvt-2" in stability.evidence["reference_broken"]
+
+
+@pytest.mark.parametrize(
+    ("run", "names"),
+    [
+        ("nve", ("nve-drift", "momentum")),
+        ("law-1", ("nve-dt2",)),
+        ("candidate-npt-0", ("npt-volume",)),
+        ("reference-npt-1", ("npt-volume",)),
+    ],
+)
+def test_other_broken_runs_are_errors_of_their_checks_alone(run, names):
+    gate = gate_with(Spoiled(broken=(run,)))
+    for name in names:
+        assert verdicts(name, gate) == {Verdict.ERROR}
+    assert verdicts("rdf", gate) == {Verdict.PASS}
+
+
+def test_what_does_not_exist_is_skipped():
+    without = gate_with(Spoiled(), profile=replace(CI, npt_duration=0.0))
+    assert verdicts("npt-volume", without) == {Verdict.SKIPPED}
+
+    def still(index: int, frames: Frames) -> Frames:
+        for frame in frames:
+            frame.info["potential_energy"] = -frame.info["kinetic_energy"]
+        return frames
+
+    assert verdicts("nve-dt2", gate_with(Spoiled(law=still))) == {Verdict.SKIPPED}
+
+
+def test_a_structure_that_cannot_be_measured_does_not_stop_the_next():
+    runs = make_runs(Spoiled())
+    empty = replace(runs, sample=Named("empty", CARBIDE), nve=replace(runs.nve, frames=[]))
+    gate = gate_with()
+    recall(gate, None, ("runs",), lambda: (empty, runs))
+    first, second = measure("nve-drift", gate)
+    assert (first.structure, second.structure) == ("empty", "SiC")
+    assert "20 finite points" in (first.error or "")
+    assert judge(second, LIMITS["md.nve-drift"]) is Verdict.PASS
+
+
+def test_curves_are_there_to_be_plotted(good):
+    figures = {
+        curve.figure: curve
+        for name in ("nve-drift", "npt-volume", "rdf", "rdf-total", "adf", "vdos", "msd")
+        for one in good(name)
+        for curve in one.curves
+    }
+    expected = {"nve:total energy", "npt:volume", "adf:all", "vdos:all", "msd:all"}
+    expected |= {"rdf:C-C", "rdf:C-Si", "rdf:Si-Si", "rdf:total"}
+    assert set(figures) == expected
+    for curve in figures.values():
+        assert len(curve.x) == len(curve.y) > 10
+        assert len(curve.low) in (0, len(curve.x))
+    # The spectrum has its peak where the oscillators have it.
+    spectrum = figures["vdos:all"]
+    assert spectrum.x[int(np.argmax(spectrum.y))] == pytest.approx(15, abs=3)
+    msd = figures["msd:all"]
+    assert msd.x[1] - msd.x[0] == pytest.approx(SPACING * 1e-3)
+
+
+def test_the_plan_holds_every_run_once_and_is_repeatable():
+    gate = gate_with(profile=CI, seed=5)
+    jobs = plan(gate)
+    assert len(jobs) == 2 * CI.n_replicas + 2 * 2 + 1 + len(LAW_FACTORS)
+    assert len({job.seed for job in jobs.values()}) == len(jobs) - len(LAW_FACTORS)
+    assert [job.seed for job in plan(gate).values()] == [job.seed for job in jobs.values()]
+    assert {job.seed for job in plan(replace(gate, seed=6)).values()}.isdisjoint(
+        job.seed for job in jobs.values()
+    )
+    for name, job in jobs.items():
+        assert job.name == name
+        assert job.steps % job.every == 0
+    law = [jobs[f"SiC-candidate-law-{i}"] for i in range(3)]
+    assert [job.timestep for job in law] == [2.0, 1.0, 0.5]
+    assert len({job.seed for job in law}) == 1
+    assert len({job.timestep * job.every for job in law}) == 1
+    assert jobs["SiC-reference-nvt-0"].subject.precision == "float32"
+    assert jobs["SiC-candidate-nve-0"].timestep == 1.0
+    assert not [job for job in plan(gate_with(profile=SMOKE)).values() if job.ensemble == "npt"]
+
+
+def test_hydrogen_has_a_short_time_step():
+    gate = gate_with()
+    assert timestep_of(gate, gate.samples[0]) == 2.0
+    assert timestep_of(gate, Named("water", Atoms("H2O"))) == 0.5
+    given = gate_with(profile=replace(CI, timestep=0.7))
+    assert timestep_of(given, Named("water", Atoms("H2O"))) == 0.7
+
+
+def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
+    names = {"SiC": Named("SiC", CARBIDE), "SiC-2": Named("SiC-2", CARBIDE)}
+    monkeypatch.setattr(
+        "m3compress.validate.checks.runs.run_jobs",
+        lambda jobs, root, n, progress: [Run(job, root, [], None) for job in jobs],
+    )
+    gate = gate_with(samples=tuple(names.values()))
+    for runs in runs_of(gate):
+        name = runs.sample.name
+        assert [run.job.name for run in runs.nvt["candidate"]] == [
+            f"{name}-candidate-nvt-{i}" for i in range(CI.n_replicas)
+        ]
+        assert [run.job.name for run in runs.npt["reference"]] == [
+            f"{name}-reference-npt-{i}" for i in range(2)
+        ]
+        assert runs.nve.job.name == f"{name}-candidate-nve-0"
+        assert len(runs.all_of("candidate")) == CI.n_replicas + 2 + 1 + len(LAW_FACTORS)
+        assert len(runs.all_of("reference")) == CI.n_replicas + 2
+    assert runs_of(gate) is runs_of(gate)

@@ -1,0 +1,126 @@
+"""Where a difference sits must not decide whether it passes: spread out, in one peak, shifted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import lfilter
+
+from m3compress.validate.observables.distances import rdf_error, transport
+from m3compress.validate.statistics.arms import compare_curves, compare_means
+
+R = np.linspace(0.015, 5.985, 200)
+TRUE = (
+    1
+    + 4 * np.exp(-(((R - 1.6) / 0.12) ** 2))
+    + 2 * np.exp(-(((R - 2.7) / 0.25) ** 2))
+    - np.exp(-((R / 1.2) ** 6))
+)
+#: Scatter of a bin of one frame: many pairs, few in narrow shells.
+SCATTER = 0.15 * np.sqrt(TRUE + 1e-9) / (R + 0.5)
+SHAPES = {
+    "spread out": np.sin(2 * np.pi * R) * SCATTER,
+    "in one peak": np.exp(-(((R - 1.6) / 0.06) ** 2)),
+    "shifted": np.gradient(TRUE, R),
+}
+N_TRIALS = 100
+
+
+def rdf(g, target):
+    return rdf_error(R, g, target)
+
+
+def moved(g, target):
+    return transport(R, g * R**2, target * R**2)
+
+
+def arm(seed, mean, n_replicas):
+    """Replicas of 100 frames, correlated over 3 frames and 5 bins."""
+    rng = np.random.default_rng(seed)
+    memory = np.exp(-1 / 3)
+    frames = []
+    for _ in range(n_replicas):
+        white = rng.normal(size=(100, len(R))) * np.sqrt(1 - memory**2)
+        white[0] /= np.sqrt(1 - memory**2)
+        smooth = uniform_filter1d(lfilter([1], [1, -memory], white, axis=0), 5, axis=1) * 5**0.5
+        frames.append(mean + smooth * SCATTER)
+    return frames
+
+
+def trials(distance, difference=0.0, n_replicas=4):
+    return [
+        compare_curves(
+            arm([k, 0], TRUE + difference, n_replicas), arm([k, 1], TRUE, n_replicas), distance, k
+        )
+        for k in range(N_TRIALS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def floor():
+    """Of rdf_error with 4 replicas, from what equal arms show."""
+    return float(np.sqrt(np.mean([one.observed**2 for one in trials(rdf)])))
+
+
+def of_size(shape, size, distance):
+    shape = SHAPES[shape]
+    return shape * size / (float(distance(TRUE + 1e-3 * shape, TRUE)) / 1e-3)
+
+
+def test_no_difference_passes_a_limit_of_twice_the_floor(floor):
+    passed = [one.interval[1] <= 2 * floor for one in trials(rdf)]
+    assert np.mean(passed) >= 0.95
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_six_times_the_floor_fails_a_limit_of_twice_the_floor(floor, shape):
+    failed = [one.interval[0] > 2 * floor for one in trials(rdf, of_size(shape, 6 * floor, rdf))]
+    assert np.mean(failed) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_the_interval_covers_a_difference_wherever_it_sits(floor, shape, factor):
+    size = factor * floor
+    found = trials(rdf, of_size(shape, size, rdf))
+    low, high = np.array([one.interval for one in found]).T
+    assert np.mean((low <= size) & (size <= high)) >= 0.88
+    # A difference at the limit is neither passed nor failed by chance more often than this.
+    assert np.mean(low > size) <= 0.1
+    assert np.mean(high < size) <= 0.1
+
+
+def test_a_difference_in_one_peak_is_not_overstated(floor):
+    # √(D² − F²) overstates it by a third, and calls it larger than it is every time.
+    size = 2 * floor
+    found = trials(rdf, of_size("in one peak", size, rdf))
+    assert np.mean([one.value for one in found]) == pytest.approx(size, rel=0.2)
+    assert np.mean([one.interval[0] > size for one in found]) <= 0.1
+
+
+def test_the_transport_of_a_shift_is_covered_with_two_replicas():
+    floor = np.sqrt(np.mean([one.observed**2 for one in trials(moved, n_replicas=2)]))
+    size = 3 * floor
+    found = trials(moved, of_size("shifted", size, moved), n_replicas=2)
+    assert np.mean([one.interval[0] <= size <= one.interval[1] for one in found]) >= 0.88
+
+
+def test_a_distance_that_saturates_is_reported_as_all_there_is():
+    found = compare_curves(arm(0, 40 * TRUE, 3), arm(1, TRUE, 3), rdf)
+    assert found.value == pytest.approx(100)
+    assert found.interval[1] == pytest.approx(100)
+    assert found.interval[0] > 50
+
+
+@pytest.mark.parametrize(("n_replicas", "least"), [(2, 0.75), (3, 0.85), (5, 0.88)])
+def test_means_of_replicas_that_are_stuck_are_covered(n_replicas, least):
+    # Half of the scatter is memory longer than a run; two replicas cannot tell its size well.
+    covered = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        a, b = ([rng.normal() + rng.normal(size=100) for _ in range(n_replicas)] for _ in range(2))
+        found = compare_means([x + 3 for x in a], b)
+        covered.append(found.interval[0] <= 3 <= found.interval[1])
+    assert np.mean(covered) >= least
