@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Interval = tuple[float, float]
+#: JSON knows no NaN and no infinity: they are written as null, and read as NaN.
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+Interval = tuple[Number, Number]
 
 
 class Verdict(StrEnum):
@@ -63,10 +65,10 @@ class Curve(_Strict):
     structure: str
     x_label: str
     y_label: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
+    x: tuple[Number, ...]
+    y: tuple[Number, ...]
+    low: tuple[Number, ...] = ()
+    high: tuple[Number, ...] = ()
     style: str = "line"
 
 

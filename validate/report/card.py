@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from m3compress.export.manifest import Manifest
@@ -80,9 +81,9 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _front_matter(manifest: Manifest, results: list[CheckResult]) -> str:
-    metrics = "\n".join(
-        f"          - type: {result.id}\n            value: {number(result.measurement.value)}\n"
-        f"            name: {_quoted(f'{result.measures} ({result.limit.unit})')}"
+    metrics = "".join(
+        f"\n          - type: {result.id}\n            value: {_scalar(result.measurement.value)}\n"
+        f"            name: {_quoted(_metric(result))}"
         for result in results
     )
     name = _quoted(f"{manifest.source.name} ({manifest.three_body.method})")
@@ -92,17 +93,34 @@ def _front_matter(manifest: Manifest, results: list[CheckResult]) -> str:
         f"model-index:\n  - name: {name}\n    results:\n"
         "      - task:\n          type: molecular-dynamics\n"
         "        dataset:\n          name: release gate of m3compress\n"
-        f"          type: m3compress-gate\n        metrics:\n{metrics}\n---\n"
+        f"          type: m3compress-gate\n        metrics:{metrics or ' []'}\n---\n"
     )
 
 
+def _metric(result: CheckResult) -> str:
+    where = f" of {result.measurement.structure}" if result.measurement.structure else ""
+    return f"{result.measures}{where} ({result.limit.unit})"
+
+
+def _scalar(value: float | None) -> str:
+    """A number that every YAML reader takes for one: YAML 1.1 wants a point in ``1.0e-05``."""
+    mantissa, e, exponent = number(value).partition("e")
+    return f"{mantissa}.0e{exponent}" if e and "." not in mantissa else number(value)
+
+
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # A JSON string is a YAML string.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _row(result: CheckResult) -> str:
     where = f" ({result.measurement.structure})" if result.measurement.structure else ""
     return (
-        f"| {result.id}{where} | {result.measures} | {value_of(result)} | "
-        f"{number(result.limit.value)} | {result.limit.unit} |"
+        f"| {result.id}{_cell(where)} | {_cell(result.measures)} | {value_of(result)} | "
+        f"{number(result.limit.value)} | {_cell(result.limit.unit)} |"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.words import number
@@ -46,10 +48,20 @@ class Change:
     @property
     def factor(self) -> float:
         """How many times larger the value is now."""
-        values = [None if r is None else r.measurement.value for r in (self.before, self.after)]
-        if None in values or not values[0]:
+        before, after = (None if r is None else r.measurement.value for r in self._both)
+        if before is None or after is None or before == after:
             return 1.0
-        return float(values[1]) / float(values[0])  # type: ignore[arg-type]
+        ratio = math.inf if before == 0 else after / before
+        return math.inf if math.isnan(ratio) else ratio
+
+    @property
+    def judged_anew(self) -> bool:
+        """Whether the verdict is another one, or there is none before or after."""
+        return len({None if r is None else r.verdict for r in self._both}) > 1
+
+    @property
+    def _both(self) -> tuple[CheckResult | None, CheckResult | None]:
+        return self.before, self.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +107,20 @@ def render_diff(found: Difference) -> Table:
     for column in ("check", "structure", "before", "after", "limit"):
         table.add_column(column)
     for change in found.changes:
-        if not (change.worse or abs(change.factor - 1) > 0.01 or _verdicts(change)):
+        if not (change.worse or abs(change.factor - 1) > 0.01 or change.judged_anew):
             continue
         now = change.after or change.before
         table.add_row(
-            f"{change.key[0]} ({change.key[1]})",
-            change.key[2],
-            _cell(change.before),
-            _cell(change.after),
-            number(now.limit.value if now else None),
+            Text(f"{change.key[0]} ({change.key[1]})"),
+            Text(change.key[2]),
+            Text(_cell(change.before)),
+            Text(_cell(change.after)),
+            Text(number(now.limit.value if now else None)),
             style="red" if change.worse else "",
         )
     if not table.row_count:
         table.add_row("no check changed", "", "", "", "")
     return table
-
-
-def _verdicts(change: Change) -> bool:
-    verdicts = {None if r is None else r.verdict for r in (change.before, change.after)}
-    return len(verdicts) > 1
 
 
 def _cell(result: CheckResult | None) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,6 +18,8 @@ from m3compress.validate.result import CheckResult, Verdict
 
 #: Raised with every change that an older reader would misread.
 SCHEMA_VERSION: Final = 1
+#: Arrays of numbers, in which one that is not finite is written as null.
+_NUMBERS: Final = frozenset({"interval", "x", "y", "low", "high"})
 
 
 class _Strict(BaseModel):
@@ -137,13 +140,43 @@ def read_json(path: Path) -> Report:
             hint="give a report.json of the gate of this version",
         )
     try:
-        return Report.model_validate(document)
+        return Report.model_validate(_with_nans(document))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise M3CompressError(f"{path} is no report: {place}: {first['msg']}") from error
 
 
+def _with_nans(node: Any) -> Any:
+    """JSON with the nulls inside of intervals and curves read as what they were: no numbers."""
+    if isinstance(node, list):
+        return [_with_nans(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: [math.nan if number is None else number for number in value]
+        if key in _NUMBERS and isinstance(value, list)
+        else value
+        if key == "evidence"
+        else _with_nans(value)
+        for key, value in node.items()
+    }
+
+
 def schema() -> str:
     """The JSON Schema of ``report.json``, as it is committed beside this module."""
-    return json.dumps(Report.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
+    document = Report.model_json_schema(mode="serialization")
+    for name, place in (("Curve", "items"), ("Measurement", "prefixItems")):
+        properties = document["$defs"][name]["properties"]
+        for key in _NUMBERS & properties.keys():
+            _allow_null(properties[key], place)
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _allow_null(node: dict[str, Any], place: str) -> None:
+    """Let the numbers of an array be null, which is how one that is not finite is written."""
+    for variant in (node, *node.get("anyOf", ())):
+        if place == "items" and "items" in variant:
+            variant["items"] = {"type": ["number", "null"]}
+        elif "prefixItems" in variant:
+            variant["prefixItems"] = [{"type": ["number", "null"]}] * 2

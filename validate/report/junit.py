@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.words import number, remark, value_of
 from m3compress.validate.result import CheckResult, Tier, Verdict
+
+_FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
 def junit_xml(report: Report, *, strict: bool = False) -> bytes:
@@ -29,13 +33,17 @@ def junit_xml(report: Report, *, strict: bool = False) -> bytes:
     return text
 
 
+def _clean(text: str) -> str:
+    """Text without the control characters that XML 1.0 cannot hold, escaped or not."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _case(result: CheckResult, *, strict: bool) -> TestCase:
-    name = (
-        f"{result.id}[{result.measurement.structure}]"
-        if result.measurement.structure
-        else result.id
+    structure = result.measurement.structure
+    name = f"{result.id}[{structure}]" if structure else result.id
+    case = TestCase(
+        _clean(name), f"m3compress.{result.tier}.{result.subject}", round(result.seconds, 3)
     )
-    case = TestCase(name, f"m3compress.{result.tier}.{result.subject}", round(result.seconds, 3))
     outcome = _outcome(result, strict=strict)
     if outcome is not None:
         case.result = [outcome]
@@ -47,25 +55,24 @@ def _case(result: CheckResult, *, strict: bool) -> TestCase:
         ("floor", number(result.measurement.floor)),
         ("mandatory", str(result.decides).lower()),
     ):
-        properties.add_property(Property(key, value))
+        properties.add_property(Property(key, _clean(value)))
     case.append(properties)
     return case
 
 
 def _outcome(result: CheckResult, *, strict: bool) -> Error | Failure | Skipped | None:
-    said = (
-        f"{value_of(result)} {result.limit.unit}, limit {number(result.limit.value)}; "
-        f"{remark(result)}"
-    )
+    why = _clean(remark(result))
+    said = _clean(f"{value_of(result)} {result.limit.unit}, limit {number(result.limit.value)}")
+    said = f"{said}; {why}" if why else said
     if result.verdict is Verdict.PASS:
         return None
     if result.verdict is Verdict.SKIPPED:
-        return Skipped(remark(result))
+        return Skipped(why)
     if not result.decides:
         # What only informs must not turn a build red.
         return Skipped(f"informs only: {result.verdict}: {said}")
     if result.verdict is Verdict.ERROR:
-        return Error(remark(result))
+        return Error(why)
     if result.verdict is Verdict.INCONCLUSIVE and not strict:
         return Skipped(f"inconclusive: {said}")
-    return Failure(f"{result.measures}: {said}")
+    return Failure(f"{_clean(result.measures)}: {said}")

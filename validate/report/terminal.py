@@ -52,7 +52,8 @@ def _render(report: Report, *, strict: bool) -> Group:
     parts: list[Table | Text] = [_table(told)] if told else []
     parts.append(_summary(report))
     parts += [Text(f"note: {note}", style="yellow") for note in report.notes]
-    parts.append(Text(f"not checked: {'; '.join(report.not_checked)}", style="dim"))
+    if report.not_checked:
+        parts.append(Text(f"not checked: {'; '.join(report.not_checked)}", style="dim"))
     verdict = report.verdict
     word = verdict_word(verdict)
     if verdict is Verdict.INCONCLUSIVE and strict:
@@ -78,10 +79,11 @@ def _table(results: list[CheckResult]) -> Table:
         table.add_row(
             Text(str(result.verdict), style=_COLORS[result.verdict]),
             Text(title(result)),
-            value_of(result),
-            number(result.limit.value) + ("*" if result.limit.overridden else ""),
-            number(result.measurement.floor),
-            result.limit.unit,
+            # As Text: in a plain string, rich takes what stands in brackets for a style.
+            Text(value_of(result)),
+            Text(number(result.limit.value) + ("*" if result.limit.overridden else "")),
+            Text(number(result.measurement.floor)),
+            Text(result.limit.unit),
             Text(remark(result), style="dim"),
         )
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from m3compress.validate.report.document import Report
@@ -37,7 +38,13 @@ def value_of(result: CheckResult) -> str:
 
 def worst_first(results: Iterable[CheckResult]) -> list[CheckResult]:
     """Errors and failures first, and of each the worst; what decides before what informs."""
-    return sorted(results, key=lambda r: (not r.decides, ORDER.index(r.verdict), -r.severity, r.id))
+
+    def rank(result: CheckResult) -> tuple[bool, int, float, str]:
+        # Nothing is worse than a number that is none, and nothing compares with it.
+        severity = math.inf if math.isnan(result.severity) else result.severity
+        return (not result.decides, ORDER.index(result.verdict), -severity, result.id)
+
+    return sorted(results, key=rank)
 
 
 def remark(result: CheckResult) -> str:
@@ -48,17 +55,29 @@ def remark(result: CheckResult) -> str:
     if measured.skipped is not None:
         return measured.skipped
     if result.verdict is Verdict.FAIL:
-        needed = upper_end(measured)
-        return "" if needed is None else f"would pass at --limit {result.id}={rounded_up(needed)}"
+        return _would_pass(result)
     if result.verdict is Verdict.INCONCLUSIVE:
         return measured.needs or "needs more sampling"
     return "" if measured.power is None else f"sees drifts from {number(measured.power)}"
 
 
+def _would_pass(result: CheckResult) -> str:
+    """The limit that what was measured would meet."""
+    needed = upper_end(result.measurement)
+    if needed is None or not math.isfinite(needed):
+        return "gave no finite number"
+    if result.subject != "artefact":
+        return ""
+    return f"would pass at --limit {result.id}={rounded_up(needed)}"
+
+
 def rounded_up(value: float) -> str:
     """Two significant digits, never below the value."""
-    text = f"{value:.1e}"
-    return f"{float(text):g}" if float(text) >= value else f"{value * 1.05:.2g}"
+    digits = f"{value:.1e}"
+    if float(digits) < value:
+        mantissa, _, exponent = digits.partition("e")
+        digits = f"{float(mantissa) + 0.1:.1f}e{exponent}"
+    return f"{float(digits):g}"
 
 
 def headline(report: Report) -> str:

@@ -62,5 +62,15 @@ def write_reports(
     if junit is not None:
         write_atomically(junit, xml)
     if env.get(_STEP_SUMMARY):
-        with Path(env[_STEP_SUMMARY]).open("a", encoding="utf-8") as stream:
-            stream.write(summary + "\n")
+        _append(Path(env[_STEP_SUMMARY]), summary + "\n")
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise M3CompressError(
+            f"cannot append the summary to {path}: {error.strerror}",
+            hint=f"unset {_STEP_SUMMARY}, or let it name a file",
+        ) from error

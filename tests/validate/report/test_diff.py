@@ -1,0 +1,69 @@
+"""Two reports are compared check by check."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+
+from rich.console import Console
+
+from m3compress.validate.report.diff import Difference, diff_reports, render_diff
+from m3compress.validate.report.document import Report
+from m3compress.validate.result import CheckResult
+
+Make = Callable[..., CheckResult]
+MakeReport = Callable[..., Report]
+
+
+def shown(found: Difference) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=160).print(render_diff(found))
+    return stream.getvalue()
+
+
+def test_regressions_improvements_and_what_vanished(
+    make_result: Make, make_report: MakeReport
+) -> None:
+    before = make_report(
+        make_result("a.worse", 0.5, structure="[red]x[/red]"),
+        make_result("a.better", 2.0),
+        make_result("a.gone", 0.5),
+        make_result("a.forgotten", 0.5, mandatory=False),
+        make_result("a.same", 0.5),
+    )
+    after = make_report(
+        make_result("a.worse", 1.5, structure="[red]x[/red]"),
+        make_result("a.better", 0.2),
+        make_result("a.same", 0.501),
+        make_result("a.new", 9.0),
+    )
+    found = diff_reports(before, after)
+    assert {change.key[0] for change in found.regressions} == {"a.worse", "a.gone"}
+    # The worse ones stand first.
+    assert [change.worse for change in found.changes] == [True, True, False, False, False, False]
+    text = shown(found)
+    for part in ("a.worse", "pass 0.5", "fail 1.5", "a.better", "a.gone", "a.new", "[red]x[/red]"):
+        assert part in text
+    assert "a.same" not in text
+    rows = json.loads(json.dumps(found.to_json()))
+    assert len(rows) == 6
+    assert rows[0]["worse"] is True
+
+
+def test_a_number_that_is_none_is_told(make_result: Make, make_report: MakeReport) -> None:
+    values = [0.0, 0.5, math.nan, None]
+    before = make_report(*[make_result(f"a.b{i}", 0.5) for i in range(4)])
+    after = make_report(*[make_result(f"a.b{i}", value) for i, value in enumerate(values)])
+    found = diff_reports(before, after)
+    assert {change.key[0] for change in found.regressions} == {"a.b2", "a.b3"}
+    assert "a.b0" in shown(found)
+    grown = diff_reports(make_report(make_result("a.b", 0.0)), make_report(make_result("a.b", 0.5)))
+    assert grown.changes[0].factor == math.inf
+
+
+def test_a_report_equals_itself(full_report: Report) -> None:
+    found = diff_reports(full_report, full_report)
+    assert not found.regressions
+    assert "no check changed" in shown(found)

@@ -1,0 +1,180 @@
+"""One rule makes a report's verdict, and what was written is what is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from m3compress.errors import M3CompressError
+from m3compress.validate.report.document import Report, exit_code, read_json, schema
+from m3compress.validate.report.words import remark, rounded_up, worst_first
+from m3compress.validate.result import CheckResult, Curve, Verdict
+
+Make = Callable[..., CheckResult]
+MakeReport = Callable[..., Report]
+
+
+def written(report: Report, folder: Path) -> Path:
+    path = folder / "report.json"
+    path.write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    return path
+
+
+def test_all_that_decides_must_pass(make_result: Make, make_report: MakeReport) -> None:
+    good = make_result("a.good", 0.5)
+    bad, wide = make_result("a.bad", 2.0), make_result("a.wide", 0.5, interval=(0.1, 2.0))
+    broken = make_result("a.broken", None, error="broke")
+    absent = make_result("a.absent", None, skipped="no cell")
+    assert make_report(good, absent).verdict is Verdict.PASS
+    assert make_report(good, bad, wide).verdict is Verdict.FAIL
+    assert make_report(good, broken).verdict is Verdict.FAIL
+    assert make_report(good, wide).verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_informs_and_the_reference_decide_nothing(
+    make_result: Make, make_report: MakeReport
+) -> None:
+    good = make_result("a.good", 0.5)
+    others = (
+        make_result("a.informs", 2.0, mandatory=False),
+        make_result("a.unlimited", math.nan, None),
+        make_result("a.reference", 2.0, subject="reference"),
+        make_result("a.reference", None, subject="reference", error="broke"),
+    )
+    assert make_report(good, *others).verdict is Verdict.PASS
+    passing = (make_result("a.good", 0.5, subject="reference"), make_result("a.free", 0.1, None))
+    assert make_report(*passing).verdict is Verdict.FAIL
+
+
+def test_nothing_measured_fails(make_result: Make, make_report: MakeReport) -> None:
+    assert make_report().verdict is Verdict.FAIL
+    assert make_report(make_result("a.absent", None, skipped="no")).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("verdict", "strict", "code"),
+    [
+        (Verdict.PASS, False, 0),
+        (Verdict.PASS, True, 0),
+        (Verdict.FAIL, False, 1),
+        (Verdict.FAIL, True, 1),
+        (Verdict.INCONCLUSIVE, False, 3),
+        (Verdict.INCONCLUSIVE, True, 1),
+        (Verdict.ERROR, False, 1),
+        (Verdict.SKIPPED, False, 1),
+    ],
+)
+def test_exit_codes(verdict: Verdict, *, strict: bool, code: int) -> None:
+    assert exit_code(verdict, strict=strict) == code
+
+
+def test_json_round_trip(full_report: Report, tmp_path: Path) -> None:
+    assert read_json(written(full_report, tmp_path)) == full_report
+
+
+def test_numbers_that_are_none_never_pass(
+    make_result: Make, make_report: MakeReport, tmp_path: Path
+) -> None:
+    curve = Curve(
+        figure="rdf:all", label="artefact", structure="", x_label="r", y_label="g",
+        x=(0.0, 1.0), y=(math.nan, 1.0),
+    )  # fmt: skip
+    results = [
+        make_result("a.nan", math.nan),
+        make_result("a.infinite", math.inf),
+        make_result("a.interval", 0.5, interval=(0.0, math.nan), curves=(curve,)),
+        make_result("a.endless", 0.5, interval=(-math.inf, 0.6)),
+        make_result("a.none", None),
+    ]
+    for result in results:
+        report = make_report(make_result("a.good", 0.5), result)
+        assert report.verdict is Verdict.FAIL
+        path = written(report, tmp_path)
+        jsonschema.validate(json.loads(path.read_text()), json.loads(schema()))
+        again = read_json(path)
+        assert again.verdict is Verdict.FAIL
+        assert again.results[1].verdict is Verdict.FAIL
+    again = read_json(written(make_report(results[2]), tmp_path))
+    assert math.isnan(again.results[0].measurement.curves[0].y[0])
+    assert math.isnan(again.results[0].measurement.interval[1])  # type: ignore[index]
+
+
+def test_null_in_evidence_stays_what_it_is(
+    make_result: Make, make_report: MakeReport, tmp_path: Path
+) -> None:
+    evidence = {"x": [None, 1], "interval": None, "deep": {"y": [None]}}
+    report = make_report(make_result("a.good", 0.5, evidence=evidence))
+    assert read_json(written(report, tmp_path)).results[0].measurement.evidence == evidence
+
+
+def test_what_is_no_report_is_refused(full_report: Report, tmp_path: Path) -> None:
+    document = json.loads(full_report.model_dump_json())
+    contents = {
+        "cannot be read": b"no json",
+        "cannot be read as": b"\xff\xfe{}",
+        "schema version None": b"[1, 2]",
+        "schema version 2": json.dumps(document | {"schema_version": 2}).encode(),
+        "is no report: seconds": json.dumps(document | {"seconds": "long"}).encode(),
+        "is no report: more": json.dumps(document | {"more": 1}).encode(),
+    }
+    for message, content in contents.items():
+        path = tmp_path / "report.json"
+        path.write_bytes(content)
+        with pytest.raises(M3CompressError, match=message):
+            read_json(path)
+    for path in (tmp_path / "absent.json", tmp_path):
+        with pytest.raises(M3CompressError, match="cannot be read"):
+            read_json(path)
+
+
+def test_schema_is_the_committed_one() -> None:
+    committed = files("m3compress.validate.report").joinpath("report.schema.json")
+    assert committed.read_text(encoding="utf-8") == schema(), (
+        'regenerate: python -c "from m3compress.validate.report.document import schema; '
+        "print(schema(), end='')\" > validate/report/report.schema.json"
+    )
+
+
+def test_schema_describes_a_report(full_report: Report) -> None:
+    document = json.loads(full_report.model_dump_json())
+    validator = jsonschema.Draft202012Validator(json.loads(schema()))
+    validator.check_schema(validator.schema)
+    validator.validate(document)
+    document["results"][0]["verdict"] = "perhaps"
+    assert not validator.is_valid(document)
+
+
+def test_worst_comes_first(make_result: Make) -> None:
+    results = [
+        make_result("a.pass", 0.1),
+        make_result("a.informs", 9.0, mandatory=False),
+        make_result("a.bad", 2.0),
+        make_result("a.nan", math.nan),
+        make_result("a.worse", 3.0),
+        make_result("a.error", None, error="broke"),
+    ]
+    order = ["a.error", "a.nan", "a.worse", "a.bad", "a.pass", "a.informs"]
+    for turned in (results, results[::-1]):
+        assert [result.id for result in worst_first(turned)] == order
+
+
+@pytest.mark.parametrize("value", [1.23, 0.00999, 9.91, 1.0, 3.14159e-9, 123456.0, 1e-300])
+def test_a_suggested_limit_is_met(value: float) -> None:
+    suggested = float(rounded_up(value))
+    assert value <= suggested <= 1.2 * value
+
+
+def test_remarks(make_result: Make) -> None:
+    assert remark(make_result("a.b", 1.23)) == "would pass at --limit a.b=1.3"
+    assert remark(make_result("a.b", 2.0, interval=(1.5, 2.61))).endswith("a.b=2.7")
+    assert remark(make_result("a.b", math.inf)) == "gave no finite number"
+    assert remark(make_result("a.b", None)) == "gave no finite number"
+    assert remark(make_result("a.b", 1.23, subject="reference")) == ""
+    assert remark(make_result("a.b", 0.5, power=0.25)) == "sees drifts from 0.25"
+    assert remark(make_result("a.b", 0.5, interval=(0, 2))) == "needs more sampling"
