@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from m3compress.errors import M3CompressError
@@ -24,7 +25,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        # Where the folder itself is missing or no folder, this fails like what came before.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise M3CompressError(
             f"cannot write {path}: {error.strerror}", hint="free some space, or write elsewhere"
         ) from error

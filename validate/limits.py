@@ -115,10 +115,13 @@ def _limit(name: str, fields: Mapping[str, Any], profile: str, overridden: bool)
         raise LimitError(f"the limit of {name} is {value!r}, expected a number or false")
     elif not math.isfinite(value) or value < 0:
         raise LimitError(f"the limit of {name} is {value}, expected a finite number, 0 or more")
+    mandatory = fields.get("mandatory", True)
+    if not isinstance(mandatory, bool):
+        raise LimitError(f"mandatory of {name} is {mandatory!r}, expected true or false")
     return Limit(
         value=None if value is None else float(value),
         unit=str(fields["unit"]),
         source=str(fields["source"]),
-        mandatory=bool(fields.get("mandatory", True)),
+        mandatory=mandatory,
         overridden=overridden,
     )

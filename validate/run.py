@@ -159,8 +159,8 @@ def claim_workplace(folder: Path, fingerprint: dict[str, object], *, resume: boo
 
 def _require_same_run(note: Path, fingerprint: dict[str, object], *, resume: bool) -> None:
     try:
-        earlier = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        earlier = dict(json.loads(note.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise M3CompressError(
             f"{note} cannot be read: {error}", hint="give another --report-dir, or --force"
         ) from error

@@ -10,9 +10,11 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from zipfile import BadZipFile
 
 import ase.io
 import numpy as np
@@ -30,6 +32,9 @@ STATE = "state.npz"
 
 #: A run this much hotter than its target has exploded (K; mlipaudit).
 _EXPLOSION = 10_000.0
+
+#: What a file that is not whole raises, whoever reads it.
+_DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error)
 
 #: Called after every step with the steps done so far.
 Tick = Callable[[int], None]
@@ -108,7 +113,7 @@ def steps_done(folder: Path) -> int:
     try:
         with np.load(folder / STATE) as saved:
             return int(saved["step"])
-    except (OSError, ValueError, KeyError):
+    except _DAMAGE:
         return 0
 
 
@@ -122,13 +127,22 @@ def read_frames(folder: Path) -> list[Atoms]:
     if not path.is_file():
         return []
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
+        content = path.read_bytes()
+        if outcome(folder) is None and (folder / STATE).is_file():
+            # What a killed process wrote after its last checkpoint may end anywhere.
+            content = content[: _sound_bytes(folder)]
+        with gzip.open(io.BytesIO(content), "rt", encoding="utf-8") as stream:
             frames: list[Atoms] = list(ase.io.read(stream, index=":", format="extxyz"))
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise M3CompressError(
             f"{path} is damaged: {error}", hint="remove its folder and run again with --resume"
         ) from error
     return frames
+
+
+def _sound_bytes(folder: Path) -> int:
+    with np.load(folder / STATE) as saved:
+        return int(saved["size"])
 
 
 def _is_broken(folder: Path) -> bool:
@@ -148,6 +162,8 @@ def _require_sane(job: Job, atoms: Atoms, cutoff: float, *, full: bool) -> None:
     temperature = atoms.get_kinetic_energy() / (1.5 * units.kB * len(atoms))
     if not np.isfinite(temperature):
         raise BrokenRunError("the temperature is not a number")
+    if not np.isfinite(atoms.calc.results["energy"]):
+        raise BrokenRunError("the energy is not a number")
     if temperature > job.temperature + _EXPLOSION:
         raise BrokenRunError(f"it exploded: {temperature:.0f} K")
     if full and len(atoms) > 1:
@@ -221,7 +237,7 @@ def _load(job: Job, folder: Path) -> tuple[State, int]:
                 int(saved["step"]), saved["positions"], saved["momenta"], saved["cell"], extended
             )
             return state, int(saved["size"])
-    except (OSError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise M3CompressError(
             f"{path} is damaged: {error}", hint="remove its folder and run again with --resume"
         ) from error
