@@ -128,6 +128,8 @@ def _stage_lines() -> Callable[[str, float], None]:
 
     def show(what: str, fraction: float) -> None:
         stage = what.partition(".")[0]
+        if fraction == 0.0:
+            shown.clear()  # a new run
         if stage not in shown:
             shown.append(stage)
             stderr().print(f"  {fraction:4.0%}  {stage}", markup=False)

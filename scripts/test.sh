@@ -20,6 +20,10 @@ SCRATCH=$(mktemp -d)
 "$VENV/bin/m3compress" doctor
 "$VENV/bin/m3compress" export builtin -o "$SCRATCH/silica.m3c.onnx"
 "$VENV/bin/m3compress" inspect "$SCRATCH/silica.m3c.onnx"
+
+section "the release gate on the exported file"
+"$VENV/bin/m3compress" validate "$SCRATCH/silica.m3c.onnx" --against builtin --profile smoke \
+  --report-dir "$SCRATCH/report" --junit "$SCRATCH/junit.xml" --strict
 rm -rf "$SCRATCH"
 
 finish "all checks passed"
