@@ -44,6 +44,7 @@ def validate(
     junit: Path | None = None,
     resume: bool = False,
     force: bool = False,
+    strict: bool = False,
     progress: Progress = silent,
     announce: Callable[[str], None] = quiet,
     trajectories: Path | None = None,
@@ -56,6 +57,7 @@ def validate(
         junit: A second place for ``junit.xml``.
         resume: Go on with the run in ``folder``.
         force: Start again in a folder that holds a run.
+        strict: Whether ``junit.xml`` counts inconclusive as failed.
         progress: Told how far it is.
         announce: Told what is about to happen.
         trajectories: Folder of the molecular dynamics, where several runs share it.
@@ -76,7 +78,7 @@ def validate(
     gate = replace(gate, progress=progress)
     results = run_checks(gate, limits)
     report = make_report(settings, gate, results, time.perf_counter() - start)
-    write_reports(report, folder, junit=junit, env=os.environ)
+    write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
     return report
 
 

@@ -82,7 +82,7 @@ class Measurement(_Strict):
         floor: What the reference shows against itself: nothing smaller can be seen.
         skipped: Why nothing was measured (no such thing in this system; not an omission).
         error: What went wrong, if something did.
-        needs: If the interval is too wide: what would decide (more time, more replicas).
+        needs: What more of would narrow the interval, for instance ``ps or replicas``.
         power: The smallest true value that this much sampling would have seen, where known.
         evidence: Numbers and words that explain the value, JSON only.
         curves: Lines for the report.
@@ -159,6 +159,21 @@ class CheckResult(_Strict):
         if limit == 0:
             return math.inf if value > 0 else 0.0
         return value / limit
+
+
+def more_sampling(measurement: Measurement, limit: Limit) -> float | None:
+    """How many times as much sampling would decide an inconclusive measurement.
+
+    The interval narrows as 1/√sampling about a value that stays where it is. None if it is decided,
+    infinite if the value is the limit itself.
+    """
+    if judge(measurement, limit) is not Verdict.INCONCLUSIVE:
+        return None
+    value, (low, high) = float(measurement.value or 0.0), measurement.interval or (0.0, 0.0)
+    margin = float(limit.value or 0.0)
+    side, gap = (high - value, margin - value) if value < margin else (value - low, value - margin)
+    # Never less than a fifth more: the width of the interval is itself an estimate.
+    return max(1.2, (side / gap) ** 2) if gap > 0 else math.inf
 
 
 def upper_end(measurement: Measurement) -> float | None:

@@ -77,10 +77,12 @@ def _run_or_recall(gate: Gate, check: Check, on: str, limit: Limit) -> Iterable[
     path = gate.workplace / "results" / f"{check.id}.{on}.json"
     recalled = _recall(path)
     if recalled is None:
-        recalled = _run(gate, check, on, limit)
-        write_atomically(path, _RESULTS.dump_json(recalled, indent=1))
+        content = _RESULTS.dump_json(_run(gate, check, on, limit), indent=1)
         # What a resumed run reads is what this one goes on with, to the last digit.
-        recalled = _RESULTS.validate_json(path.read_bytes())
+        recalled = _RESULTS.validate_json(content)
+        # An error may be one of the machine: a resumed run tries again.
+        if not any(result.measurement.error for result in recalled):
+            write_atomically(path, content)
     return [
         result.model_copy(update={"limit": limit, "verdict": judge(result.measurement, limit)})
         for result in recalled

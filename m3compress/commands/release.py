@@ -38,7 +38,13 @@ def run_release(
     settings = with_paths(replace(settings, artefact=artefact))
     with stage_bar() as progress:
         report = validate(
-            settings, folder, resume=resume, force=force, progress=progress, announce=announce
+            settings,
+            folder,
+            resume=resume,
+            force=force,
+            strict=strict,
+            progress=progress,
+            announce=announce,
         )
     finish(report, folder, strict=strict, as_json=as_json)
     if report.verdict is Verdict.PASS:

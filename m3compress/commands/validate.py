@@ -34,6 +34,7 @@ def run(
             junit=junit,
             resume=resume,
             force=force,
+            strict=strict,
             progress=progress,
             announce=announce,
         )

@@ -15,6 +15,7 @@ from m3compress.validate.result import (
     Tier,
     Verdict,
     judge,
+    more_sampling,
     upper_end,
 )
 
@@ -91,6 +92,14 @@ def test_severity_orders_the_worst_first():
     assert result(Measurement(skipped="no")).severity == 0.0
     assert upper_end(Measurement(value=2.0)) == 2.0
     assert upper_end(Measurement()) is None
+
+
+@pytest.mark.parametrize(
+    ("of", "factor"), [(2.0, None), (0.4, None), (1.5, 4.0), (0.75, 4.0), (1.99, 1.2), (1.0, INF)]
+)
+def test_how_much_more_sampling_would_decide(of, factor):
+    # At four times the sampling the interval is [0.75, 1.5], and its ends are at the limits.
+    assert more_sampling(Measurement(value=1.0, interval=(0.5, 2.0)), limit(of)) == factor
 
 
 def test_what_is_not_a_number_survives_json():

@@ -214,3 +214,18 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(M3CompressError, match="cannot write"):
         claim_workplace(tmp_path / "file" / "work", PRINT, resume=False)
+
+
+def test_an_error_is_tried_again_when_resumed(tmp_path):
+    failing = [True]
+
+    def run(gate, subject):
+        if failing:
+            raise OSError(failing.pop())
+        yield Measurement(value=0.5)
+
+    verdicts = [
+        run_checks(gate_in(tmp_path), limits_of(), checks=[check_of(run)])[0].verdict
+        for _ in range(2)
+    ]
+    assert verdicts == [Verdict.ERROR, Verdict.PASS]

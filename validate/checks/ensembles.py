@@ -27,7 +27,7 @@ def _temperature(gate: Gate, runs: Runs) -> Measurement:
         interval=(max(0.0, off - reach), off + reach),
         power=2 * reach,
         evidence={"mean_K": mean, "target_K": target, "interval_K": [low, high]},
-        needs="longer runs or more replicas" if reach > off else None,
+        needs="ps or replicas",
     )
 
 
@@ -122,7 +122,7 @@ def _volume(gate: Gate, runs: Runs) -> Measurement:
             )
             for arm in runs.npt
         ),
-        needs="longer NPT runs",
+        needs="ps of NPT",
     )
 
 

@@ -104,7 +104,7 @@ def _judge(
         value=float(mine.sum() / its.sum()),
         interval=_interval(mine, its, gate.seed),
         evidence=evidence,
-        needs="more labelled frames",
+        needs="labelled frames",
     )
 
 

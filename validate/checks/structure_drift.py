@@ -48,7 +48,7 @@ def _measured(found: Comparison, name: str, **evidence: object) -> Measurement:
         floor=found.floor,
         power=found.power,
         evidence={"observed_with_noise": found.observed, **evidence},
-        needs="longer runs or more replicas (the interval narrows as 1/√time)",
+        needs="ps or replicas",
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from m3compress.validate.report.document import Report
-from m3compress.validate.result import CheckResult, Verdict, upper_end
+from m3compress.validate.result import CheckResult, Verdict, more_sampling, upper_end
 
 #: Worst first.
 ORDER = (
@@ -57,7 +57,7 @@ def remark(result: CheckResult) -> str:
     if result.verdict is Verdict.FAIL:
         return _would_pass(result)
     if result.verdict is Verdict.INCONCLUSIVE:
-        return measured.needs or "needs more sampling"
+        return _would_decide(result)
     return "" if measured.power is None else f"sees drifts from {number(measured.power)}"
 
 
@@ -69,6 +69,14 @@ def _would_pass(result: CheckResult) -> str:
     if result.subject != "artefact":
         return ""
     return f"would pass at --limit {result.id}={rounded_up(needed)}"
+
+
+def _would_decide(result: CheckResult) -> str:
+    """How much more of what would make an inconclusive check pass or fail."""
+    factor = more_sampling(result.measurement, result.limit)
+    if factor is None or not math.isfinite(factor):
+        return "it is at the limit itself: no amount of sampling decides"
+    return f"about {rounded_up(factor)} times as many {result.measurement.needs or 'samples'}"
 
 
 def rounded_up(value: float) -> str:

@@ -53,19 +53,6 @@ class Comparison:
     power: float
     observed: float
 
-    def needs(self, margin: float | None) -> str | None:
-        """How much more sampling would decide between below and above a margin."""
-        if margin is None or not self.interval[0] <= margin < self.interval[1]:
-            return None
-        gap = abs(margin - self.value)
-        side = (
-            self.interval[1] - self.value if self.value < margin else self.value - self.interval[0]
-        )
-        if gap <= 0:
-            return "the drift is at the limit itself: no amount of sampling decides"
-        factor = max(1.2, (side / gap) ** 2)
-        return f"about {factor:.1f} times as many ps or replicas"
-
 
 @dataclass(frozen=True, slots=True)
 class _Response:

@@ -120,7 +120,7 @@ def full_report() -> Report:
         _result("parity.force-max", 5.0, 1.0, mandatory=False),
         _result(
             "md.rdf", 2.0, 3.0, structure="quartz", interval=(1.0, 4.0), floor=0.5, power=1.5,
-            needs="8 replicas", command="m3compress validate --only md.rdf", unit="% (rdf_error)",
+            needs="ps or replicas", command="python -m something job.json", unit="% (rdf_error)",
             curves=curves["rdf"],
         ),
         _result("md.temperature", 0.5, 3.0, interval=(0.0, 1.0), power=1.25),

@@ -177,4 +177,7 @@ def test_remarks(make_result: Make) -> None:
     assert remark(make_result("a.b", None)) == "gave no finite number"
     assert remark(make_result("a.b", 1.23, subject="reference")) == ""
     assert remark(make_result("a.b", 0.5, power=0.25)) == "sees drifts from 0.25"
-    assert remark(make_result("a.b", 0.5, interval=(0, 2))) == "needs more sampling"
+    assert remark(make_result("a.b", 0.5, interval=(0, 2))) == "about 9 times as many samples"
+    decided = remark(make_result("a.b", 1.5, interval=(0, 2), needs="ps or replicas"))
+    assert decided == "about 9 times as many ps or replicas"
+    assert "no amount" in remark(make_result("a.b", 1.0, interval=(0, 2)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,18 +116,6 @@ def test_single_frames_and_single_replicas_are_compared_without_a_crash():
     assert found.floor == 0
     one = compare_means([np.arange(3.0)], [np.arange(3.0)])
     assert one.value == 0
-
-
-def test_a_needed_sampling_is_told_only_if_it_decides():
-    found = Comparison(value=1.0, interval=(0.5, 2.0), floor=0.5, power=1.0, observed=1.2)
-    assert found.needs(None) is None
-    assert found.needs(2.0) is None  # passes
-    assert found.needs(0.4) is None  # fails
-    assert found.needs(1.5) == "about 4.0 times as many ps or replicas"
-    assert found.needs(0.75) == "about 4.0 times as many ps or replicas"
-    assert found.needs(1.99) == "about 1.2 times as many ps or replicas"
-    assert "no amount of sampling" in (found.needs(1.0) or "")
-    assert "times" in (replace(found, value=0.9).needs(1.0) or "")
 
 
 @pytest.mark.parametrize("difference", [0.0, 0.3])

@@ -1,0 +1,100 @@
+"""How reliably the gate tells right from wrong: every control, with several seeds.
+
+Exports the built-in model, puts the reference itself (which must pass) and each broken control
+(which must fail, by the checks that are there to see it) through the gate, and writes one row per
+control and seed. Goes on where it was stopped.
+
+    python benchmarks/gate_controls.py --work DIR --seeds 5 --negative-seeds 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from m3compress.api import export_model, resolve_source
+from m3compress.validate.selfcheck import CONTROLS, NEGATIVE, run_controls, to_json
+from m3compress.validate.settings import Settings
+
+RESULTS = Path(__file__).parent / "results" / "gate_controls.json"
+
+
+def rows_of_seed(settings: Settings, folder: Path, *, all_controls: bool) -> list[dict[str, Any]]:
+    """What the gate said of the controls with one seed.
+
+    Args:
+        settings: With the seed.
+        folder: Of this seed.
+        all_controls: Whether the broken ones take part.
+    """
+    controls = CONTROLS if all_controls else (NEGATIVE,)
+    start = time.perf_counter()
+    outcomes = run_controls(settings, folder, controls=controls, resume=True, announce=say)
+    say(f"seed {settings.seed}: {time.perf_counter() - start:.0f} s")
+    return [dict(row) for row in to_json(outcomes)]
+
+
+def say(line: str) -> None:
+    """Tell whoever watches."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By control: how often it was treated as it must, and what saw it every time."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(row["control"] for row in rows):
+        own = [row for row in rows if row["control"] == name]
+        always = set.intersection(*(set(row["failed"]) for row in own))
+        found[name] = {
+            "must": own[0]["must"],
+            "as_expected": f"{sum(row['as_expected'] for row in own)} of {len(own)}",
+            "failed_every_time": sorted(always),
+            "missed_by_rdf_alone": f"{sum(row['missed_by_rdf'] for row in own)} of {len(own)}",
+        }
+    return found
+
+
+def main() -> None:
+    """Run and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--profile", default="smoke")
+    parser.add_argument("--seeds", type=int, default=5, help="for every control")
+    parser.add_argument("--negative-seeds", type=int, default=10, help="for the negative control")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+
+    artefact = options.work / "silica.m3c.onnx"
+    if not artefact.is_file():
+        options.work.mkdir(parents=True, exist_ok=True)
+        export_model("builtin", artefact)
+    rows: list[dict[str, Any]] = []
+    for seed in range(max(options.seeds, options.negative_seeds)):
+        settings = Settings(
+            artefact=artefact,
+            model=str(resolve_source("builtin")),
+            profile=options.profile,
+            seed=seed,
+        )
+        folder = options.work / f"seed-{seed}"
+        rows += rows_of_seed(settings, folder, all_controls=seed < options.seeds)
+    document = {
+        "command": f"python benchmarks/gate_controls.py --profile {options.profile} "
+        f"--seeds {options.seeds} --negative-seeds {options.negative_seeds}",
+        "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
+        "summary": summary(rows),
+        "rows": rows,
+    }
+    options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    say(json.dumps(document["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
