@@ -32,7 +32,7 @@ class ThreeBodyForm:
         name: ``triplets`` (as published), ``misrouted`` (matgl before 4.1, for parity only),
             ``factorized`` (exact, no triplets), ``pruned`` (a fraction of triplets dropped),
             ``removed`` (no three-body block).
-        fraction: Fraction of the triplets that ``pruned`` drops, in [0, 1].
+        fraction: Fraction of the triplets that ``pruned`` and ``misrouted`` drop, in [0, 1].
         seed: Seed of the pruning.
     """
 
@@ -42,7 +42,8 @@ class ThreeBodyForm:
 
     def __str__(self) -> str:
         """Name, with the fraction where it matters."""
-        return f"pruned({self.fraction:g})" if self.name == "pruned" else self.name
+        pruned = self.name == "pruned" or self.fraction > 0
+        return f"{self.name}({self.fraction:g})" if pruned else self.name
 
 
 TRIPLETS = ThreeBodyForm(name="triplets")
@@ -100,7 +101,7 @@ def three_body_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBo
     if form.name == "misrouted":
         if not isinstance(graph, EdgeGraph):
             raise ExportError("misrouted triplets exist only for parity checks on edge lists")
-        return _misrouted(geometry, graph, gate)
+        return _misrouted(geometry, graph, gate, form)
     weights = geometry.taper * geometry.radial
     if gate is not None:
         weights = weights * graph.from_neighbors(gate)
@@ -211,7 +212,7 @@ def survives(center: Tensor, j: Tensor, k: Tensor, form: ThreeBodyForm) -> Tenso
         center: Index i of the centre, integers, any shape that broadcasts with the others.
         j: Index of the atom at the end of the edge that receives the message.
         k: Index of the other end atom.
-        form: A ``pruned`` form.
+        form: It has the fraction and the seed.
 
     Returns:
         True where the triplet is kept.
@@ -223,7 +224,9 @@ def survives(center: Tensor, j: Tensor, k: Tensor, form: ThreeBodyForm) -> Tenso
     return state >= form.fraction * prime
 
 
-def _misrouted(geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None) -> Tensor:
+def _misrouted(
+    geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None, form: ThreeBodyForm
+) -> Tensor:
     """The three-body sum of matgl before 4.1: positions in the pruned list address the full one.
 
     Angles and lengths come from the pruned list; the tapers, the gate's atom and the edge that
@@ -233,6 +236,9 @@ def _misrouted(geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None)
     pruned = torch.nonzero(geometry.inside).squeeze(-1)
     owners = graph.centers[pruned]
     a, b = list_triplets(owners, torch.ones_like(pruned, dtype=torch.bool))
+    if form.fraction > 0:
+        keep = survives(owners[a], graph.neighbors[pruned[a]], graph.neighbors[pruned[b]], form)
+        a, b = a[keep], b[keep]
     cosine = (geometry.unit[pruned[a]] * geometry.unit[pruned[b]]).sum(-1, keepdim=True)
     terms = geometry.radial[pruned[b]] * geometry.taper[a] * geometry.taper[b]
     if gate is not None:

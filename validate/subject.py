@@ -42,8 +42,9 @@ class SubjectSpec:
         name: What reports call it.
         convention: Convention of the model's file, where the file does not say it.
         form: Three-body form of a model: ``native`` (as trained), ``triplets``, ``misrouted``,
-            ``factorized``, ``removed``, ``pruned=P``, or ``redrawn=P``: pruned by place in the list
-            of triplets, so that all change when one comes or goes. An exported file has its own.
+            ``factorized``, ``removed``, ``pruned=P``, ``misrouted=P`` (a fraction P of either
+            dropped), or ``redrawn=P``: pruned by place in the list of triplets, so that all change
+            when one comes or goes. An exported file has its own.
         precision: Of a model in PyTorch.
         force_scale: Factor on forces and virial, for the gate's own controls.
         heat: Factor on the temperature of its thermostats, for the same.
@@ -197,9 +198,11 @@ def _in_form(potential: Potential, form: str) -> Potential:
         "factorized": FACTORIZED,
         "removed": REMOVED,
     }
-    name, _, fraction = form.partition("=")
-    if name in ("pruned", "redrawn"):
+    name, separator, fraction = form.partition("=")
+    if separator and name in ("pruned", "redrawn"):
         return potential.with_form(ThreeBodyForm(name="pruned", fraction=float(fraction)))
+    if separator and name == "misrouted":
+        return potential.with_form(replace(MISROUTED, fraction=float(fraction)))
     if form not in known:
         raise ArtefactError(
             f"there is no three-body form {form!r}", hint=f"choose from {', '.join(known)}"

@@ -300,6 +300,20 @@ def test_triplets_are_the_ordered_pairs_of_a_brute_force_loop(
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 
+def test_misrouted_triplets_are_pruned_too(random_potential: Callable[..., Potential]) -> None:
+    potential, atoms = random_potential(8), EDGE_CASES["four-elements"]
+
+    def energy(form: ThreeBodyForm) -> float:
+        return evaluate(potential.with_form(form), atoms).energy
+
+    none, half, every = (
+        energy(ThreeBodyForm(name="misrouted", fraction=fraction)) for fraction in (0.0, 0.5, 1.0)
+    )
+    assert none == energy(MISROUTED)
+    assert every == pytest.approx(energy(REMOVED), abs=1e-12)
+    assert len({round(value, 9) for value in (none, half, every)}) == 3
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
 def test_pruning_drops_the_fraction_it_is_told_to(fraction: float) -> None:
     i, j, k = torch.meshgrid(*[torch.arange(40)] * 3, indexing="ij")
