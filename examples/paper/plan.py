@@ -74,7 +74,7 @@ class Size:
         n_replicas: Independent runs of the crystal that is shown, and of the others.
         equilibration: Thermostatted time in ps.
         duration: Sampled time in ps of the crystal that is shown, and of the others.
-        all_methods: Whether the others are run with every method, or with removal and what is exact.
+        all_methods: Whether the others are run with every method, or without pruning.
     """
 
     repeats: tuple[tuple[int, int, int], tuple[int, int, int]]
