@@ -1,0 +1,36 @@
+"""The fixture of the gate in somebody else's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ("pytester",)
+
+TEST = """
+def test_model(m3compress_gate):
+    m3compress_gate({artefact!r}, against="builtin", {options})
+"""
+
+
+def test_options_are_refused_like_on_the_command_line(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    pytester.makepyfile(TEST.format(artefact=str(tmp_path / "none.m3c.onnx"), options=""))
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*none.m3c.onnx*"])
+
+
+@pytest.mark.slow
+def test_a_test_fails_with_the_table_of_checks(
+    pytester: pytest.Pytester, silica_artefact: Path, tmp_path: Path
+) -> None:
+    # No export is exact to the last bit, so that a limit of zero fails whatever is run.
+    options = "duration=0.3, n_replicas=1, limit=('parity.force-mae=0',)"
+    pytester.makepyfile(TEST.format(artefact=str(silica_artefact), options=options))
+    result = pytester.runpytest_subprocess("--m3compress-report-dir", str(tmp_path))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*silica*: fail*", "*parity.force-mae*"])
+    assert (tmp_path / "silica" / "report.html").is_file()
