@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -99,7 +100,7 @@ def make_report(
         reference=_reference_info(gate),
         profile=gate.profile,
         seed=gate.seed,
-        command=" ".join(sys.argv),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         results=tuple(results),
         not_checked=_not_checked(results),
         notes=_notes(results),
