@@ -1,8 +1,8 @@
 """Run all checks of a gate, one after the other, keeping what is done.
 
 Every finished check is written into the workplace before the next one starts, and trajectories keep
-themselves (:mod:`m3compress.validate.sampling`): a run that was killed goes on where it stopped and
-finds the same values.
+themselves (:mod:`m3compress.validate.simulation`): a run that was killed goes on where it stopped
+and finds the same values.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ase.build import bulk
 from m3compress.errors import StructureError
 from m3compress.models.zoo import build_zoo, choose_crystals, known_crystals
 from m3compress.validate.check import Named
-from m3compress.validate.sampling.supercell import perpendicular_widths, supercell
+from m3compress.validate.supercell import perpendicular_widths, supercell
 
 #: A zoo for larger structures than this holds the cells of about 1000 and 2000 atoms.
 _LARGE: Final = 200

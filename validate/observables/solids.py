@@ -16,7 +16,7 @@ from ase import Atoms, units
 from m3compress.errors import StructureError
 from m3compress.models.neighbors import FloatArray, IntArray
 from m3compress.units import VOIGT
-from m3compress.validate.sampling.supercell import perpendicular_widths
+from m3compress.validate.supercell import perpendicular_widths
 from m3compress.validate.subject import Subject, SubjectCalculator
 
 #: Of atoms, and of the cell per atom. Five times as much would leave 0.1 % of the lattice constants

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from m3compress.validate.sampling.supercell import perpendicular_widths, supercell
+from m3compress.validate.supercell import perpendicular_widths, supercell
 
 OBLIQUE = Atoms("Si", cell=[[3.0, 0.2, -0.4], [1.9, 4.1, 0.3], [-0.7, 1.2, 5.2]], pbc=True)
 

@@ -1,1 +1,0 @@
-"""Molecular dynamics of the gate: runs that stop, resume and repeat exactly."""
