@@ -123,15 +123,16 @@ def stage_bar() -> Iterator[Callable[[str, float], None]]:
 
 
 def _stage_lines() -> Callable[[str, float], None]:
-    """One line per stage (the part of its name before the first dot)."""
-    shown: list[str] = []
+    """One line per stage (the part of a name before its dot), or per tenth of one without parts."""
+    shown: set[tuple[str, int]] = set()
 
     def show(what: str, fraction: float) -> None:
-        stage = what.partition(".")[0]
-        if fraction == 0.0:
-            shown.clear()  # a new run
-        if stage not in shown:
-            shown.append(stage)
+        stage, dot, _ = what.partition(".")
+        line = (stage, 0 if dot else int(10 * fraction))
+        if line not in shown:
+            shown.add(line)
             stderr().print(f"  {fraction:4.0%}  {stage}", markup=False)
+        if what == "done":
+            shown.clear()  # another run may follow
 
     return show

@@ -180,3 +180,18 @@ def test_json_is_one_document_of_finite_numbers(capsys):
     assert capsys.readouterr().out == '{\n  "a": [\n    1.5,\n    "Å"\n  ]\n}\n'
     with pytest.raises(ValueError, match="JSON"):
         console.print_json(float("nan"))
+
+
+def test_stages_are_told_once_and_long_ones_every_tenth(capsys):
+    with console.stage_bar() as show:
+        for what, part in (("inv.a", 0.1), ("inv.b", 0.3), ("md.rdf", 0.5), ("dynamics", 0.0)):
+            show(what, part)
+        for part in (0.01, 0.02, 0.11, 0.19, 0.2):
+            show("dynamics", part)
+        show("md.adf", 0.6)
+        show("done", 1.0)
+        show("inv.a", 0.1)
+    told = [line.split()[1:] for line in capsys.readouterr().err.splitlines()]
+    assert [words[0] for words in told] == [
+        *("inv", "md", "dynamics", "dynamics", "dynamics", "done", "inv")
+    ]

@@ -94,7 +94,7 @@ def _run_in_processes(
         futures = {executor.submit(_work, job, root): job for job, _ in waiting}
         total = sum(job.total_steps for job, _ in waiting)
         while not all(future.done() for future in futures):
-            progress("md", sum(_ticks(folder) for _, folder in waiting) / total)
+            progress("molecular dynamics", sum(_ticks(folder) for _, folder in waiting) / total)
             time.sleep(_POLL)
         return dict(_failures(futures))
     finally:

@@ -86,7 +86,7 @@ def test_a_job_that_cannot_be_opened_is_broken_and_the_others_finish(
     assert runs[0].frames == []
     assert runs[1].broken is None
     assert len(runs[1].frames) == 4
-    assert all(what == "md" and 0 <= part <= 1 for what, part in seen)
+    assert all(what == "molecular dynamics" and 0 <= part <= 1 for what, part in seen)
 
     # What is finished is read, not run: no process is started, and nothing is written.
     before = (runs[1].folder / TRAJECTORY).stat().st_mtime_ns
