@@ -124,3 +124,12 @@ def test_means_of_replicas_that_are_stuck_are_covered(n_replicas, least):
         found = compare_means([x + 3 for x in a], b)
         covered.append(found.interval[0] <= 3 <= found.interval[1])
     assert np.mean(covered) >= least
+
+
+def test_luck_is_not_knowledge(floor):
+    # Arms that agree better than noise lets them: nothing is known below some part of the floor.
+    found = trials(rdf)
+    luckiest = min(found, key=lambda one: one.observed)
+    assert luckiest.observed < 0.9 * floor
+    assert luckiest.interval[1] > 0.1 * floor
+    assert min(one.interval[1] for one in found) > 0.1 * floor
