@@ -82,7 +82,7 @@ CI: Final = Profile(
     equilibration=0.5,
     duration=4.0,
     nve_duration=3.0,
-    npt_duration=1.5,
+    npt_duration=3.0,
     properties=("relax", "eos", "elastic", "phonons"),
     performance=True,
 )
@@ -100,7 +100,7 @@ RELEASE: Final = Profile(
     equilibration=1.0,
     duration=6.0,
     nve_duration=20.0,
-    npt_duration=5.0,
+    npt_duration=3.0,
     properties=("relax", "eos", "elastic", "phonons"),
     performance=True,
 )

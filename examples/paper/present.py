@@ -9,7 +9,8 @@ import numpy as np
 from findings import R_MAX, Distribution, Drift, is_total
 from plan import FULL, ITSELF, SHOWN
 
-PAIRS = ("O-Se", "Se-Se")
+#: Pairs that the paper shows, and the distances (Å) at which something is to be seen.
+PAIRS = {"O-Se": (1.45, 1.95), "Se-Se": (4.0, R_MAX)}
 #: Lines of the figure besides the full model, which has a band.
 LINES = {"factorised": "#2a78d6", "pruned 0.4": "#c98500", "removed": "#d03b3b"}
 BEGIN, END = "<!-- made by examples/paper/study.py -->", "<!-- end -->"
@@ -119,7 +120,7 @@ def draw(distributions: Iterable[Distribution], models: Sequence[str], path: Pat
             for method, color in LINES.items():
                 if (line := found.get((model, pair, method))) is not None:
                     ax.plot(line.r, line.g, color=color, lw=1, label=method)
-            ax.set(title=f"{model}: {pair}", xlim=(1, R_MAX), xlabel="r (Å)", ylabel="g(r)")
+            ax.set(title=f"{model}: {pair}", xlim=PAIRS[pair], xlabel="r (Å)", ylabel="g(r)")
             ax.legend(frameon=False, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,16 +65,13 @@ def main() -> None:
     if unknown:
         sys.exit(f"error: no crystal {', '.join(unknown)}\nhint: {', '.join(crystals)}")
     crystals = {name: crystals[name] for name in given.only or crystals}
-    start = time.perf_counter()
     finished = run(plan(shared, crystals, SIZES[given.size]), given.work, given.workers)
-    elapsed = time.perf_counter() - start
     changes = {model.name: force_changes(specs_of(model, shared), crystals) for model in MODELS}
     drifts = list(drifts_of(finished))
     text = tables(drifts, changes)
     document = {
         "command": f"python examples/paper/study.py --size {given.size}",
         "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
-        "seconds_of_dynamics": round(elapsed, 1),
         "forces_moved_percent": changes,
         "drifts": [to_json(drift) for drift in drifts],
         "broken": [line for _, runs in finished for line in broken_runs(runs)],

@@ -75,8 +75,7 @@ def _jobs(gate: Gate, sample: Named) -> Iterator[Job]:
     for arm in ARMS:
         for replica in range(profile.n_replicas):
             yield _job(gate, sample, arm, "nvt", replica, timestep, profile.duration)
-        if profile.npt_duration:
-            for replica in range(2):
+            if profile.npt_duration:
                 yield _job(gate, sample, arm, "npt", replica, timestep, profile.npt_duration)
     yield _job(gate, sample, "candidate", "nve", 0, timestep / 2, profile.nve_duration)
     for index, factor in enumerate(LAW_FACTORS):

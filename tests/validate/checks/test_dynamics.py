@@ -414,7 +414,7 @@ def test_curves_are_there_to_be_plotted(good):
 def test_the_plan_holds_every_run_once_and_is_repeatable():
     gate = gate_with(profile=CI, seed=5)
     jobs = plan(gate)
-    assert len(jobs) == 2 * CI.n_replicas + 2 * 2 + 1 + len(LAW_FACTORS)
+    assert len(jobs) == 4 * CI.n_replicas + 1 + len(LAW_FACTORS)
     assert len({job.seed for job in jobs.values()}) == len(jobs) - len(LAW_FACTORS)
     assert [job.seed for job in plan(gate).values()] == [job.seed for job in jobs.values()]
     assert {job.seed for job in plan(replace(gate, seed=6)).values()}.isdisjoint(
@@ -453,9 +453,9 @@ def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
             f"{name}-candidate-nvt-{i}" for i in range(CI.n_replicas)
         ]
         assert [run.job.name for run in runs.npt["reference"]] == [
-            f"{name}-reference-npt-{i}" for i in range(2)
+            f"{name}-reference-npt-{i}" for i in range(CI.n_replicas)
         ]
         assert runs.nve.job.name == f"{name}-candidate-nve-0"
-        assert len(runs.all_of("candidate")) == CI.n_replicas + 2 + 1 + len(LAW_FACTORS)
-        assert len(runs.all_of("reference")) == CI.n_replicas + 2
+        assert len(runs.all_of("candidate")) == 2 * CI.n_replicas + 1 + len(LAW_FACTORS)
+        assert len(runs.all_of("reference")) == 2 * CI.n_replicas
     assert runs_of(gate) is runs_of(gate)
