@@ -83,6 +83,7 @@ class ParityRow(_Strict):
     n_atoms: int
     energy_error: float
     """|ΔE| per atom in eV."""
+    energy_limit: float
     force_error: float
     """Largest component of |ΔF| in eV/Å."""
     force_limit: float
@@ -95,7 +96,6 @@ class Parity(_Strict):
 
     reference: str
     rows: tuple[ParityRow, ...]
-    energy_limit: float
     passed: bool
 
 

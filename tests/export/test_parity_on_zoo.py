@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from m3compress.api import load_potential
 from m3compress.engines.calculator import Calculator
 from m3compress.errors import ParityError
 from m3compress.export.parity import FLOAT32_LIMITS, MIXED_LIMITS, check_parity, require
@@ -75,6 +77,29 @@ def test_messages_summed_on_the_neighbour(
             potential, make_calculator(potential).evaluate, zoo_of(potential), FLOAT32_LIMITS
         )
     )
+
+
+def test_an_energy_may_be_off_by_twice_what_float32_costs_the_model(
+    shared: Path, make_calculator: MakeCalculator
+) -> None:
+    # In a cell of one atom all edges are alike, and what they are rounded by adds up.
+    folder = shared / "models" / "M3GNet-MatPES-r2SCAN-v2025.1-PES"
+    potential = load_potential(str(folder)).with_form(REMOVED)
+    parity = check_parity(
+        potential, make_calculator(potential).evaluate, zoo_of(potential), FLOAT32_LIMITS
+    )
+    require(parity)
+    widened = [row for row in parity.rows if row.energy_limit > FLOAT32_LIMITS.energy]
+    assert {row.structure for row in widened} <= {"one-atom-cell"}
+    assert max(row.energy_limit for row in parity.rows) < 2e-5
+
+
+def test_limits_of_energies() -> None:
+    limit = FLOAT32_LIMITS.energy_limit
+    never = pytest.fail  # rounding is asked for only where it matters
+    assert limit(1e-6, lambda: never("asked")) == 5e-6
+    assert limit(6e-6, lambda: 4e-6) == 8e-6
+    assert limit(6e-6, lambda: 1e-6) == 5e-6
 
 
 def test_mixed_precision(builtin: Potential, make_calculator: MakeCalculator) -> None:

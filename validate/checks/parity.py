@@ -9,6 +9,7 @@ the second on those that molecular dynamics might visit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -59,16 +60,26 @@ def measure_export_force(gate: Gate, subject: Subject) -> Iterable[Measurement]:
 
 
 def measure_export_energy(gate: Gate, subject: Subject) -> Iterable[Measurement]:
-    """Largest difference of energies per atom, on every structure."""
+    """Largest difference of energies over what float32 rounding allows, on every structure."""
+    from m3compress.export.parity import LIMITS
+
     twin = twin_of(gate)
     if twin is None:
         return (Measurement(skipped=_NO_TWIN),)
+    limits = LIMITS[_precision_of(subject)]
     ours, theirs = predictions(gate, subject), predictions(gate, twin)
 
     def measure(entry: Named, number: int) -> Found:
         del number
-        difference = ours.of(entry.name).energy - theirs.of(entry.name).energy
-        return Found(abs(difference) / len(entry.atoms), {"n_atoms": len(entry.atoms)})
+        n_atoms, expected = len(entry.atoms), theirs.of(entry.name).energy
+        error = abs(ours.of(entry.name).energy - expected) / n_atoms
+
+        def rounding() -> float:
+            rounded = replace(twin.spec, precision="float32").open().evaluate(entry.atoms)
+            return abs(rounded.energy - expected) / n_atoms
+
+        tolerance = limits.energy_limit(error, rounding)
+        return Found(error / tolerance, {"difference": error, "tolerance": tolerance})
 
     return worst_of(structures_of(gate), measure, absent=_EXPORT_ABSENT)
 
@@ -257,7 +268,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(
         id="parity.export-energy",
         tier=Tier.PARITY,
-        measures="energies of the file against the same model in PyTorch",
+        measures="energies of the file against the same model in PyTorch, over float32 rounding",
         run=measure_export_energy,
     ),
     _as_check("parity.energy", "mean error of energies against the trained model", _energy, ""),

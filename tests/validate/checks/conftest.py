@@ -63,6 +63,7 @@ class Spec:
     subject: Any = None
     kind: str = "model"
     path: str = "nowhere"
+    precision: str = "float64"
     threads: int = 1
     per_thread: Callable[[int], Any] | None = None
     opened: list[int] = field(default_factory=list)
