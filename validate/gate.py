@@ -160,21 +160,21 @@ def _not_checked(results: Sequence[CheckResult]) -> tuple[str, ...]:
 
 def _notes(results: Sequence[CheckResult]) -> tuple[str, ...]:
     """What a reader must know about the reference before believing an agreement with it."""
-    notes = []
-    for result in results:
-        broken = result.subject == "reference" and result.verdict is Verdict.FAIL
-        if not broken:
-            continue
-        value, unit = result.measurement.value, result.limit.unit
-        text = f"the reference itself fails {result.id}: {value:.2g} {unit}"
-        if result.id == "inv.permutation":
-            text += (
-                "; its energy depends on the order of the atoms, because it was trained with "
-                "misrouted triplets. That an artefact without the three-body block agrees with it "
-                "is no evidence that the block can be removed from other models"
-            )
-        notes.append(text)
-    return tuple(notes)
+    broken = {
+        result.id: f"{result.id} ({result.measurement.value:.2g} {result.limit.unit})"
+        for result in results
+        if result.subject == "reference" and result.verdict is Verdict.FAIL
+    }
+    if not broken:
+        return ()
+    note = f"the reference itself fails {', '.join(broken.values())}"
+    if "inv.permutation" in broken:
+        note += (
+            ". Its energy depends on the order of the atoms, because it was trained with misrouted "
+            "triplets: that an artefact without the three-body block agrees with it is no evidence "
+            "that the block can be removed from other models"
+        )
+    return (note,)
 
 
 def describe_run(gate: Gate) -> str:

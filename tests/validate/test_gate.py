@@ -1,0 +1,38 @@
+"""What a report says beside its numbers."""
+
+from __future__ import annotations
+
+from m3compress.validate.gate import _notes
+from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, judge
+
+
+def result(name: str, value: float, subject: str = "reference") -> CheckResult:
+    limit = Limit(value=1e-4, unit="eV/Å", source="a test")
+    measurement = Measurement(value=value)
+    return CheckResult(
+        id=name,
+        tier=Tier.INVARIANTS,
+        subject=subject,
+        measures="something",
+        limit=limit,
+        verdict=judge(measurement, limit),
+        measurement=measurement,
+    )
+
+
+def test_a_reference_that_breaks_permutation_symmetry_is_told_in_one_note():
+    broken = [result("inv.permutation", 5.5e-4), result("inv.energy", 1e-3)]
+    (note,) = _notes([*broken, result("inv.rotation", 1e-6)])
+    assert "inv.permutation (0.00055 eV/Å), inv.energy (0.001 eV/Å)" in note
+    assert "inv.rotation" not in note
+    assert "no evidence that the block can be removed" in note
+
+
+def test_other_failures_of_the_reference_are_told_without_a_cause():
+    (note,) = _notes([result("inv.rotation", 5.5e-4)])
+    assert "triplets" not in note
+
+
+def test_a_sound_reference_is_not_mentioned():
+    assert _notes([result("inv.permutation", 1e-6)]) == ()
+    assert _notes([result("inv.permutation", 1.0, subject="artefact")]) == ()
