@@ -24,6 +24,7 @@ from m3compress.validate.report.document import (
     Report,
     manifest_sha256,
 )
+from m3compress.validate.report.words import number
 from m3compress.validate.report.write import require_writable, write_reports
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, run_checks
@@ -161,7 +162,7 @@ def _not_checked(results: Sequence[CheckResult]) -> tuple[str, ...]:
 def _notes(results: Sequence[CheckResult]) -> tuple[str, ...]:
     """What a reader must know about the reference before believing an agreement with it."""
     broken = {
-        result.id: f"{result.id} ({result.measurement.value:.2g} {result.limit.unit})"
+        result.id: f"{result.id} ({number(result.measurement.value)} {result.limit.unit})"
         for result in results
         if result.subject == "reference" and result.verdict is Verdict.FAIL
     }
