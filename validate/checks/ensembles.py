@@ -32,7 +32,11 @@ def _temperature(gate: Gate, runs: Runs) -> Measurement:
 
 
 def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
-    """Whether mean and width of the kinetic energy are those of the target temperature."""
+    """Whether the kinetic energy scatters as in the ensemble.
+
+    Its mean is judged by the temperature, in %: it is off by the square of the time step (1 to 2 %
+    at 2 fs), which enough sampling makes any number of standard errors.
+    """
     name = runs.sample.name
     if (reason := broken(runs.nvt["candidate"])) is not None:
         return Measurement(structure=name, error=f"a run broke: {reason}")
@@ -80,7 +84,7 @@ def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
     )
     return Measurement(
         structure=name,
-        value=float(max(abs(value) for value in off)),
+        value=abs(float(off[1])),
         evidence={"mean_off_by_sigma": float(off[0]), "width_off_by_sigma": float(off[1])},
     )
 
@@ -135,7 +139,7 @@ TEMPERATURE = Check(
 KINETIC = Check(
     id="md.kinetic-energy",
     tier=Tier.DYNAMICS,
-    measures="mean and width of the kinetic energy against those of the ensemble",
+    measures="width of the distribution of the kinetic energy against that of the ensemble",
     run=per_sample(_kinetic_energy),
 )
 VOLUME = Check(

@@ -282,7 +282,6 @@ BENT = Spoiled(structure=strained(np.array([[0, 0.08, 0], [0.08, 0, 0], [0, 0, 0
         ("momentum", Spoiled(nve=pushed)),
         ("nve-dt2", Spoiled(law=by_first_order)),
         ("temperature", Spoiled(nvt=hot)),
-        ("kinetic-energy", Spoiled(nvt=hot)),
         ("kinetic-energy", Spoiled(nvt=narrow)),
         ("npt-volume", Spoiled(npt=swollen)),
         ("rdf", LONGER),
