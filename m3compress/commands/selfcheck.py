@@ -12,6 +12,9 @@ from m3compress.console import print_json, stage_bar, stdout
 from m3compress.validate.selfcheck import Outcome, run_controls, to_json
 from m3compress.validate.settings import Settings
 
+#: Columns of a file or a log, which have no width of their own.
+_WIDTH = 160
+
 
 def run(
     *, settings: Settings, report_dir: Path | None, resume: bool, force: bool, as_json: bool
@@ -30,7 +33,10 @@ def run(
     if as_json:
         print_json(json.loads(json.dumps(to_json(outcomes))))
     else:
-        stdout().print(_table(outcomes))
+        console = stdout()
+        if not console.is_terminal:
+            console.width = _WIDTH
+        console.print(_table(outcomes))
     announce(f"reports in {folder}")
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1
 
@@ -48,7 +54,16 @@ def _table(outcomes: tuple[Outcome, ...]) -> Table:
             control.description,
             "fail" if must_fail else "pass",
             f"{outcome.verdict}{'' if outcome.as_expected else '  ← WRONG'}",
-            ", ".join(outcome.failed) or "none",
+            _failures(outcome),
             blind if must_fail else "",
         )
     return table
+
+
+def _failures(outcome: Outcome) -> str:
+    """The checks that must see a control, and how many more did; all of them where none must."""
+    expected = [name for name in outcome.control.seen_by if name in outcome.failed]
+    others = [name for name in outcome.failed if name not in expected]
+    if not expected:
+        return ", ".join(others) or "none"
+    return ", ".join(expected) + (f" and {len(others)} more" if others else "")
