@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from machine import machine
 
 from m3compress.api import export_model, resolve_source
 from m3compress.validate.selfcheck import CONTROLS, NEGATIVE, run_controls, to_json
@@ -88,7 +88,7 @@ def main() -> None:
     document = {
         "command": f"python benchmarks/gate_controls.py --profile {options.profile} "
         f"--seeds {options.seeds} --negative-seeds {options.negative_seeds}",
-        "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
+        "machine": machine(),
         "summary": summary(rows),
         "rows": rows,
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import signal
 import subprocess
@@ -20,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from machine import machine
 
 from m3compress.api import export_model
 
@@ -84,7 +85,7 @@ def main() -> None:
     first, second = values_of(peaceful), values_of(killed)
     document = {
         "command": f"python benchmarks/kill_and_resume.py --kills {options.kills}",
-        "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
+        "machine": machine(),
         "uninterrupted_seconds": round(seconds, 1),
         "killed_after_seconds": moments,
         "exit_codes": codes,

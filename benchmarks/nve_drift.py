@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+from machine import machine
 
 from m3compress.api import export_model, resolve_source
 from m3compress.console import stage_bar
@@ -70,7 +71,7 @@ def main() -> None:
         )
     document = {
         "command": f"python benchmarks/nve_drift.py --picoseconds {options.picoseconds:g}",
-        "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
+        "machine": machine(),
         "results": [
             {
                 "id": result.id,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.geometry.rdf import get_rdf
+from machine import machine
 
 from m3compress.validate.observables.pairs import TOTAL, pair_distribution
 
@@ -75,7 +74,7 @@ def main() -> None:
         )
     document = {
         "command": f"python benchmarks/rdf.py --atoms {options.atoms} --frames {options.frames}",
-        "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
+        "machine": machine(),
         "rows": rows,
     }
     options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

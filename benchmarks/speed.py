@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from machine import machine
 
 from m3compress.api import export_model
 from m3compress.benchmark import Measurement, candidates_for, measure
@@ -47,24 +48,6 @@ def row_of(measurement: Measurement) -> dict[str, Any]:
         "megabytes_per_atom": measurement.megabytes_per_atom,
         "atoms_per_second": measurement.atoms_per_second,
         "nanoseconds_per_day": measurement.nanoseconds_per_day,
-    }
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return {
-        "cpu": cpu,
-        "processors": os.cpu_count(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
     }
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.io import read
+from machine import machine
 from rich.console import Console
 from rich.progress import Progress
 
@@ -57,7 +57,7 @@ def main() -> None:
     measured = measure(arguments.shared, arguments.frames, cache)
     document = {
         "command": f"python benchmarks/three_body_table.py --frames {arguments.frames}",
-        "machine": _machine(),
+        "machine": {**machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "seconds": round(time.perf_counter() - started, 1),
         "units": {"energy_mae": "meV/atom", "force_mae": "meV/Å", "force_change_mae": "meV/Å"},
         "notes": [
@@ -184,24 +184,6 @@ def _line(row: dict[str, Any]) -> str:
         f"E {row['energy_mae']:9.2f} meV/atom  F {row['force_mae']:8.2f} meV/Å  "
         f"moved {row['force_change_mae']:9.4f} meV/Å  (mean |F| {row['mean_force']:.1f})"
     )
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu(),
-        "cpu_count": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
-def _cpu() -> str:
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

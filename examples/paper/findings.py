@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -151,8 +151,3 @@ def _rms(values: Array) -> float:
 def is_total(drift: Drift) -> bool:
     """Whether it is that of all pairs together."""
     return drift.pair == TOTAL
-
-
-def to_json(drift: Drift) -> dict[str, object]:
-    """Plain values."""
-    return asdict(drift)

@@ -20,9 +20,10 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from findings import broken_runs, distributions_of, drifts_of, force_changes, to_json
+from findings import broken_runs, distributions_of, drifts_of, force_changes
 from plan import MODELS, PAPER, REDUCED, SHOWN, Arm, plan, read_crystals, specs_of
 from present import draw, insert, tables
 
@@ -73,7 +74,7 @@ def main() -> None:
         "command": f"python examples/paper/study.py --size {given.size}",
         "machine": {"processors": os.cpu_count(), "platform": platform.machine()},
         "forces_moved_percent": changes,
-        "drifts": [to_json(drift) for drift in drifts],
+        "drifts": [asdict(drift) for drift in drifts],
         "broken": [line for _, runs in finished for line in broken_runs(runs)],
     }
     output = given.output or given.work / "results.json"

@@ -8,12 +8,10 @@ from pathlib import Path
 from rich.table import Table
 
 from m3compress.commands.validate import announce, default_folder, with_paths
-from m3compress.console import print_json, stage_bar, stdout
+from m3compress.console import print_json, stage_bar
+from m3compress.validate.report.terminal import wide_console
 from m3compress.validate.selfcheck import Outcome, run_controls, to_json
 from m3compress.validate.settings import Settings
-
-#: Columns of a file or a log, which have no width of their own.
-_WIDTH = 160
 
 
 def run(
@@ -33,10 +31,7 @@ def run(
     if as_json:
         print_json(json.loads(json.dumps(to_json(outcomes))))
     else:
-        console = stdout()
-        if not console.is_terminal:
-            console.width = _WIDTH
-        console.print(_table(outcomes))
+        wide_console().print(_table(outcomes))
     announce(f"reports in {folder}")
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1
 

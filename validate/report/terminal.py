@@ -34,10 +34,15 @@ _COLORS = {
 
 def print_report(report: Report, *, strict: bool = False) -> None:
     """Write the report to stdout."""
+    wide_console().print(_render(report, strict=strict))
+
+
+def wide_console() -> Console:
+    """Of stdout, wide enough for tables where it is no terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
-    console.print(_render(report, strict=strict))
+    return console
 
 
 def render_report(report: Report) -> str:
