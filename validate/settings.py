@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import ArtefactError, M3CompressError
 from m3compress.validate.check import Gate, Named
+from m3compress.validate.files import content_sha256
 from m3compress.validate.labels import read_labels
 from m3compress.validate.limits import read_limits
 from m3compress.validate.profiles import PROFILES, Profile
@@ -108,8 +108,10 @@ class Settings:
             del document[name]
         for name in ("artefact", "structures", "labels"):
             path = getattr(self, name)
-            document[name] = None if path is None else hashlib.sha256(_read(path)).hexdigest()
-        document["model"] = _sha256_of_model(self.model)
+            document[name] = None if path is None else content_sha256(path)
+        document["model"] = content_sha256(Path(self.model))
+        if self.control is not None:
+            document["control"]["path"] = content_sha256(Path(self.control.path))
         plain: dict[str, object] = json.loads(json.dumps(document, default=str))
         return plain
 
@@ -194,17 +196,3 @@ def _require_same_source(manifest: Manifest, model: Subject) -> None:
             f"{provenance.sha256[:12]}…",
             hint=hint,
         )
-
-
-def _sha256_of_model(path: str) -> str:
-    """Hash of all files of a model: of the file, or of what its folder holds."""
-    root = Path(path)
-    files = sorted(p for p in root.iterdir() if p.is_file()) if root.is_dir() else [root]
-    return hashlib.sha256(b"".join(hashlib.sha256(_read(p)).digest() for p in files)).hexdigest()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise M3CompressError(f"{path} cannot be read: {error.strerror}") from error

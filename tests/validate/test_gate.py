@@ -28,6 +28,11 @@ def test_a_reference_that_breaks_permutation_symmetry_is_told_in_one_note():
     assert "no evidence that the block can be removed" in note
 
 
+def test_of_several_failures_of_one_check_the_worst_is_named():
+    (note,) = _notes([result("inv.rotation", value) for value in (2e-4, 9e-4, 3e-4)])
+    assert note == "the reference itself fails inv.rotation (0.0009 eV/Å)"
+
+
 def test_other_failures_of_the_reference_are_told_without_a_cause():
     (note,) = _notes([result("inv.rotation", 5.5e-4)])
     assert "triplets" not in note

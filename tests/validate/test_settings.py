@@ -13,6 +13,7 @@ import torch
 from m3compress.api import resolve_source
 from m3compress.errors import ArtefactError, M3CompressError
 from m3compress.validate.settings import Settings, open_gate
+from m3compress.validate.subject import trained
 
 BUILTIN = str(resolve_source("builtin"))
 
@@ -110,5 +111,12 @@ def test_a_run_is_the_same_if_its_files_and_options_are(
     moved = tmp_path / silica_artefact.name
     shutil.copy(silica_artefact, moved)
     assert Settings(artefact=moved, model=BUILTIN).fingerprint() == base.fingerprint()
+    # A copy of the model, for the run and for a control, is the same model.
+    copied = str(shutil.copytree(BUILTIN, tmp_path / "copy"))
+    controls = [
+        Settings(artefact=moved, model=path, control=trained(path)).fingerprint()
+        for path in (BUILTIN, copied)
+    ]
+    assert controls[0] == controls[1] != base.fingerprint()
     moved.write_bytes(moved.read_bytes() + b"x")
     assert Settings(artefact=moved, model=BUILTIN).fingerprint() != base.fingerprint()

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.errors import M3CompressError
+from m3compress.validate.files import content_sha256
 from m3compress.validate.subject import SubjectSpec
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -98,20 +99,11 @@ class Job:
     def fingerprint(self) -> str:
         """Hash of everything that determines the result."""
         document = self.to_json()
-        document["subject"].pop("threads")
-        document["content"] = content_of(self.subject)
+        # What is in the files counts, not where they are or on how many threads they run.
+        del document["subject"]["threads"], document["subject"]["path"]
+        document["content"] = content_sha256(Path(self.subject.path))
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def folder(self, root: Path) -> Path:
         """Where it keeps its trajectory; another run of the same name has another folder."""
         return root / f"{self.name}-{self.fingerprint()[:12]}"
-
-
-def content_of(spec: SubjectSpec) -> str:
-    """Hash of the files that a subject is read from."""
-    root = Path(spec.path)
-    files = sorted(p for p in root.iterdir() if p.is_file()) if root.is_dir() else [root]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shlex
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -88,7 +89,9 @@ def _run_in_processes(
     waiting: Sequence[tuple[Job, Path]], root: Path, n_workers: int, progress: Progress
 ) -> dict[str, str]:
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(min(n_workers, len(waiting)), context, initializer=_one_thread)
+    executor = ProcessPoolExecutor(
+        min(n_workers, len(waiting)), context, initializer=_prepare_process
+    )
     futures: dict[Future[None], Job] = {}
     try:
         futures = {executor.submit(_work, job, root): job for job, _ in waiting}
@@ -113,8 +116,17 @@ def _failures(futures: dict[Future[None], Job]) -> Iterable[tuple[str, str]]:
             yield job.name, f"{type(error).__name__}: {error}"
 
 
-def _one_thread() -> None:
+def _prepare_process() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Die when the gate is killed: a resumed one must be the only writer of the folders."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @cache

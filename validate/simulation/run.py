@@ -95,10 +95,14 @@ def claim_folder(job: Job, root: Path) -> Path:
     document = json.loads(json.dumps(job.to_json()))
     document["subject"]["threads"] = None
     if note.is_file():
-        if json.loads(note.read_text(encoding="utf-8")) != document:
+        earlier = json.loads(note.read_text(encoding="utf-8"))
+        if earlier == document:
+            return folder
+        # The same files in another place are the same run, which is repeated from where they are.
+        earlier["subject"]["path"] = document["subject"]["path"]
+        if earlier != document:
             raise M3CompressError(f"{folder} holds another run", hint="use another folder")
-    else:
-        write_atomically(note, json.dumps(document).encode())
+    write_atomically(note, json.dumps(document).encode())
     return folder
 
 

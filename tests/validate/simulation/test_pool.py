@@ -113,6 +113,23 @@ def test_a_process_that_dies_breaks_its_job_and_can_be_run_again(
     assert outcome(run.folder) is None
 
 
+def test_processes_end_with_a_gate_that_is_killed(builtin_spec, silica_job, tmp_path):
+    job = silica_job(builtin_spec, steps=10_000, every=1)
+    folder = claim_folder(job, tmp_path)
+    command = [sys.executable, "-m", "m3compress.validate.simulation", str(folder / JOB)]
+    gate = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (folder / "step").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    gate.kill()  # and nothing else: its process must see for itself
+    gate.wait()
+    time.sleep(1.0)
+    last = [path.read_bytes() for path in sorted(folder.iterdir())]
+    assert len(last) >= 2
+    time.sleep(2.0)
+    assert [path.read_bytes() for path in sorted(folder.iterdir())] == last
+
+
 def test_a_trajectory_torn_by_a_dead_process_is_read_up_to_its_checkpoint(
     make_job, copper, tmp_path
 ):

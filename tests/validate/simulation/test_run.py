@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -105,6 +106,16 @@ def test_a_finished_run_is_not_run_again(make_job, copper, tmp_path):
     count = subject.count
     run_job(job, tmp_path, subject, ignore)
     assert subject.count == count
+
+
+def test_a_job_whose_model_has_moved_goes_on_and_is_repeated_from_there(make_job, copper, tmp_path):
+    job = make_job(steps=10)
+    run_job(job, tmp_path, copper(), ignore)
+    moved = Path(job.subject.path).rename(tmp_path / "moved")
+    again = replace(job, subject=replace(job.subject, path=str(moved)))
+    folder = claim_folder(again, tmp_path)
+    assert steps_done(folder) == job.total_steps
+    assert json.loads((folder / JOB).read_text())["subject"]["path"] == str(moved)
 
 
 def test_the_folder_of_another_job_is_refused(make_job, copper, tmp_path):
