@@ -14,6 +14,7 @@ EXTRA_OF_MODULE: Final = {
     "safetensors": "compress",
     "scipy": "compress",
     "huggingface_hub": "compress",
+    "filelock": "validate",
     "jinja2": "validate",
     "junitparser": "validate",
     "matplotlib": "validate",

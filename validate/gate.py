@@ -27,7 +27,7 @@ from m3compress.validate.report.document import (
 from m3compress.validate.report.words import number
 from m3compress.validate.report.write import require_writable, write_reports
 from m3compress.validate.result import CheckResult, Verdict
-from m3compress.validate.run import CHECKS, claim_workplace, run_checks
+from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_checks
 from m3compress.validate.settings import Settings, open_gate
 from m3compress.validate.subject import provenance_of
 
@@ -73,14 +73,15 @@ def validate(
     require_writable(folder)
     workplace = folder / "work"
     gate = open_gate(settings, workplace, trajectories or workplace / "trajectories")
-    if force and not resume:
-        shutil.rmtree(workplace, ignore_errors=True)
-    claim_workplace(workplace, settings.fingerprint(), resume=resume)
-    announce(describe_run(gate))
-    gate = replace(gate, progress=progress)
-    results = run_checks(gate, limits)
-    report = make_report(settings, gate, results, time.perf_counter() - start)
-    write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
+    with only_run(folder):
+        if force and not resume:
+            shutil.rmtree(workplace, ignore_errors=True)
+        claim_workplace(workplace, settings.fingerprint(), resume=resume)
+        announce(describe_run(gate))
+        gate = replace(gate, progress=progress)
+        results = run_checks(gate, limits)
+        report = make_report(settings, gate, results, time.perf_counter() - start)
+        write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
     return report
 
 

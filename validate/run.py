@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from m3compress.errors import M3CompressError
@@ -132,6 +134,31 @@ def _measure(gate: Gate, check: Check, on: str) -> list[Measurement]:
         logger.debug("%s on the %s failed", check.id, on, exc_info=True)
         measured.append(Measurement(error=f"{type(error).__name__}: {error}"))
     return measured or [Measurement(error="the check measured nothing")]
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; the system lets go of it however this one ends.
+
+    Args:
+        folder: Where reports go.
+
+    Raises:
+        M3CompressError: If another process is at work there.
+    """
+    # Beside what --force removes, not in it.
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise M3CompressError(
+            f"another run is at work in {folder}",
+            hint="wait for its end, or give another --report-dir",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim_workplace(folder: Path, fingerprint: dict[str, object], *, resume: bool) -> None:

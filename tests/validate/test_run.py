@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from m3compress.errors import M3CompressError
 from m3compress.validate.check import Check, Gate
 from m3compress.validate.profiles import SMOKE
 from m3compress.validate.result import Curve, Limit, Measurement, Tier, Verdict
-from m3compress.validate.run import CHECKS, claim_workplace, run_checks
+from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_checks
 
 
 class Spec:
@@ -229,3 +231,32 @@ def test_an_error_is_tried_again_when_resumed(tmp_path):
         for _ in range(2)
     ]
     assert verdicts == [Verdict.ERROR, Verdict.PASS]
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        only_run(tmp_path),
+        pytest.raises(M3CompressError, match="another run is at work"),
+        only_run(tmp_path),
+    ):
+        pass
+    with pytest.raises(ZeroDivisionError), only_run(tmp_path):
+        raise ZeroDivisionError
+    with only_run(tmp_path):
+        pass
+
+
+def test_a_process_that_is_killed_lets_go_of_its_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from m3compress.validate.run import only_run\n"
+        "with only_run(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        with pytest.raises(M3CompressError, match="another run"), only_run(tmp_path):
+            pass
+        process.kill()
+    with only_run(tmp_path):
+        pass
