@@ -7,9 +7,8 @@ evaluation slow, and need not be there for the hours that follow.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from ase import Atoms
@@ -26,19 +25,17 @@ _STATIC_EVALUATIONS: Final = 60
 
 def estimate_seconds(gate: Gate) -> float:
     """Time of the static checks and of what is left of the molecular dynamics."""
-    dynamics = 0.0
-    opened: dict[SubjectSpec, Subject] = {}
+    opened = cache(SubjectSpec.open)
+    reference = opened(replace(gate.reference.with_threads(1), precision="float32"))
+    static = sum(_processor_time(reference, named.atoms) for named in gate.zoo)
     cost: dict[tuple[SubjectSpec, int], float] = {}
-    with _torch_threads_kept():
-        for job in plan(gate).values():
-            spec = replace(job.subject.with_threads(1), heat=1.0)
-            subject = opened.get(spec) or opened.setdefault(spec, spec.open())
-            key = (spec, len(job.structure))
-            if key not in cost:
-                cost[key] = min(_processor_time(subject, job.structure) for _ in range(2))
-            dynamics += _steps_left(job, gate) * cost[key]
-        reference = replace(gate.reference.with_threads(1), precision="float32").open()
-        static = sum(_processor_time(reference, named.atoms) for named in gate.zoo)
+    dynamics = 0.0
+    for job in plan(gate).values():
+        spec = job.subject.with_threads(1)
+        key = (spec, len(job.structure))
+        if key not in cost:
+            cost[key] = min(_processor_time(opened(spec), job.structure) for _ in range(2))
+        dynamics += _steps_left(job, gate) * cost[key]
     return static * _STATIC_EVALUATIONS + dynamics / gate.n_workers
 
 
@@ -50,15 +47,3 @@ def _processor_time(subject: Subject, atoms: Atoms) -> float:
     start = time.process_time()
     subject.evaluate(atoms)
     return time.process_time() - start
-
-
-@contextmanager
-def _torch_threads_kept() -> Iterator[None]:
-    """Opening a model on one thread sets them for the whole process: set them back."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -162,16 +162,15 @@ def _not_checked(results: Sequence[CheckResult]) -> tuple[str, ...]:
 
 def _notes(results: Sequence[CheckResult]) -> tuple[str, ...]:
     """What a reader must know about the reference before believing an agreement with it."""
-    failures = [
-        result
-        for result in results
-        if result.subject == "reference" and result.verdict is Verdict.FAIL
-    ]
-    # Of several failures of one check the worst, which comes last, is named.
-    failures.sort(key=lambda result: result.measurement.value or 0.0)
+    worst: dict[str, CheckResult] = {}
+    for result in results:
+        if result.subject == "reference" and result.verdict is Verdict.FAIL:
+            worst[result.id] = max(
+                worst.get(result.id, result), result, key=lambda one: one.measurement.value or 0.0
+            )
     broken = {
-        result.id: f"{result.id} ({number(result.measurement.value)} {result.limit.unit})"
-        for result in failures
+        name: f"{name} ({number(result.measurement.value)} {result.limit.unit})"
+        for name, result in worst.items()
     }
     if not broken:
         return ()

@@ -7,7 +7,8 @@ another three-body form, or with its forces scaled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -139,8 +140,6 @@ class TrainedModel:
 
         from m3compress.models.readers.open import read_model
 
-        if spec.threads is not None:
-            torch.set_num_threads(spec.threads)
         self.spec = spec
         potential = read_model(spec.path, convention=spec.convention)
         dtype = {"float32": torch.float32, "float64": torch.float64}[spec.precision]
@@ -152,23 +151,23 @@ class TrainedModel:
         self.receptive_field = config.receptive_field
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
-        from m3compress.models.potential import evaluate
-
         edges, vectors = find_edges(atoms, self.cutoff)
-        result = evaluate(self._redrawn(edges, vectors), atoms, edges=(edges, vectors))
-        return _scaled(result, self.spec.force_scale)
+        return self._evaluate(atoms, edges, vectors)
 
     def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        from m3compress.models.potential import evaluate
-
         edges, vectors = find_edges(atoms, self.cutoff)
         # Edges stay sorted by their centre: only the order of its neighbours is free.
         order = np.lexsort((rng.random(len(edges.centers)), edges.centers))
         shuffled = Edges(
             edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
         )
-        redrawn = self._redrawn(shuffled, vectors[order])
-        result = evaluate(redrawn, atoms, edges=(shuffled, vectors[order]))
+        return self._evaluate(atoms, shuffled, vectors[order])
+
+    def _evaluate(self, atoms: Atoms, edges: Edges, vectors: npt.NDArray[np.float64]) -> Evaluation:
+        from m3compress.models.potential import evaluate
+
+        with _torch_threads(self.spec.threads):
+            result = evaluate(self._redrawn(edges, vectors), atoms, edges=(edges, vectors))
         return _scaled(result, self.spec.force_scale)
 
     def _redrawn(self, edges: Edges, vectors: npt.NDArray[np.float64]) -> Potential:
@@ -179,6 +178,21 @@ class TrainedModel:
         partners = np.bincount(edges.centers[near], minlength=edges.n_atoms)
         n_triplets = int((partners * (partners - 1)).sum())
         return self.potential.with_form(replace(self.potential.form, seed=n_triplets))
+
+
+@contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    """Threads of PyTorch, which has one number for the whole process; None for what it has."""
+    import torch
+
+    before = torch.get_num_threads()
+    if threads is not None and threads != before:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def _in_form(potential: Potential, form: str) -> Potential:
