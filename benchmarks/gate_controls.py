@@ -19,8 +19,8 @@ from typing import Any
 from machine import machine
 
 from m3compress.api import export_model, resolve_source
-from m3compress.validate.selfcheck import CONTROLS, NEGATIVE, run_controls, to_json
-from m3compress.validate.settings import Settings
+from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE, run_controls, to_json
+from m3compress.validate.setup.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "gate_controls.json"
 

@@ -19,24 +19,24 @@ from machine import machine
 
 from m3compress.api import export_model, resolve_source
 from m3compress.console import stage_bar
-from m3compress.validate.check import Gate
 from m3compress.validate.checks.nve import DRIFT, MOMENTUM, TIMESTEP_LAW
-from m3compress.validate.limits import read_limits
-from m3compress.validate.profiles import RELEASE
 from m3compress.validate.run import run_checks
-from m3compress.validate.structures import samples_for
-from m3compress.validate.subject import exported, trained
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.profiles import RELEASE
+from m3compress.validate.setup.structures import samples_for
+from m3compress.validate.setup.subject import exported, trained
 
 RESULTS = Path(__file__).parent / "results" / "nve_drift.json"
 
 
-def gate_of(artefact: Path, work: Path, picoseconds: float) -> Gate:
+def gate_of(artefact: Path, work: Path, picoseconds: float) -> Context:
     """A gate whose only long run is the one at constant energy."""
     profile = replace(
         RELEASE, n_replicas=1, duration=0.02, npt_duration=0.0, nve_duration=picoseconds
     )
     reference = trained(str(resolve_source("builtin")))
-    return Gate(
+    return Context(
         candidate=exported(artefact),
         reference=reference,
         twin=None,
@@ -62,10 +62,10 @@ def main() -> None:
     artefact = options.work / "silica.m3c.onnx"
     if not artefact.is_file():
         export_model("builtin", artefact)
-    gate = gate_of(artefact, options.work, options.picoseconds)
+    context = gate_of(artefact, options.work, options.picoseconds)
     with stage_bar() as progress:
         found = run_checks(
-            replace(gate, progress=progress),
+            replace(context, progress=progress),
             read_limits("release"),
             checks=(DRIFT, MOMENTUM, TIMESTEP_LAW),
         )

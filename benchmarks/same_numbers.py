@@ -1,7 +1,7 @@
 """What must not change when code is only moved: exported graphs, and the values of a gate run.
 
     python benchmarks/same_numbers.py --save before.json     # before the change
-    python benchmarks/same_numbers.py --compare before.json  # after it; exit code 1 if anything differs
+    python benchmarks/same_numbers.py --compare before.json  # after it; 1 if anything differs
 
 Graphs are hashed without metadata and tool versions; the gate runs in profile ``smoke`` with a
 fixed seed, and every value, interval, floor and verdict is compared to the last digit. Timings are
@@ -71,8 +71,8 @@ def collect(folder: Path) -> dict[str, Any]:
         print(f"{name}: {graphs[name]}", flush=True)
     reports = folder / "report"
     artefact = str(folder / "builtin-factorised.m3c.onnx")
-    gate = ("validate", artefact, "--against", "builtin", "--profile", "smoke", "--seed", "0")
-    run(*gate, "--report-dir", str(reports))
+    context = ("validate", artefact, "--against", "builtin", "--profile", "smoke", "--seed", "0")
+    run(*context, "--report-dir", str(reports))
     return {"graphs": graphs, "gate": gate_values(reports / "report.json")}
 
 

@@ -15,8 +15,7 @@ from typing import Any
 from ase.data import atomic_numbers
 from pydantic import ValidationError
 
-from m3compress.errors import ArtefactError
-from m3compress.export.manifest import (
+from m3compress.contract.manifest import (
     BESIDE_ONLY,
     INPUT_NAMES,
     ONNX_SUFFIX,
@@ -26,6 +25,7 @@ from m3compress.export.manifest import (
     Manifest,
     manifest_path,
 )
+from m3compress.errors import ArtefactError
 
 
 @dataclass(frozen=True, slots=True)

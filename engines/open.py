@@ -6,8 +6,8 @@ from pathlib import Path
 
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.base import Engine
-from m3compress.engines.onnxruntime_engine import Device, OnnxRuntimeEngine
-from m3compress.engines.tensorrt_engine import TensorRTEngine
+from m3compress.engines.runtimes.onnxruntime import Device, OnnxRuntimeEngine
+from m3compress.engines.runtimes.tensorrt import TensorRTEngine
 from m3compress.errors import ArtefactError
 
 

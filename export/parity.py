@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.manifest import Parity, ParityRow
+from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import ParityError
-from m3compress.export.manifest import Parity, ParityRow
-from m3compress.models.evaluation import Evaluation
-from m3compress.models.neighbors import FloatArray
 from m3compress.models.potential import Potential, evaluate
+from m3compress.models.structures.zoo import ZooEntry
 from m3compress.models.three_body import TRIPLETS
-from m3compress.models.zoo import ZooEntry
 from m3compress.units import MEV_PER_EV
 
 

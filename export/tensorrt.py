@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
+from m3compress.contract.manifest import INPUT_NAMES
 from m3compress.errors import ExportError, MissingDependencyError
-from m3compress.export.manifest import INPUT_NAMES
 
 #: Modules that are tried in order; the enterprise builder first, since its engines need no second
 #: stage.

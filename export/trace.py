@@ -35,7 +35,7 @@ class ForceField(nn.Module):
         incoming: Tensor,
         incoming_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See the names and meanings in :mod:`m3compress.export.manifest`."""
+        """See the names and meanings in :mod:`m3compress.contract.manifest`."""
         leaf = edge_vectors.detach().requires_grad_()
         graph = TableGraph(neighbors, mask, leaf, incoming, incoming_mask)
         energies = self.network(graph, species, self.form)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from m3compress.errors import ExportError, M3CompressError, OutputExistsError
 
 if TYPE_CHECKING:
+    from m3compress.contract.manifest import Manifest, Parity
     from m3compress.distill.share import ThreeBodyShare
-    from m3compress.export.manifest import Manifest, Parity
     from m3compress.models.potential import Potential
 
 #: Word that names the model that comes with the package.
@@ -81,7 +81,7 @@ def _output_path(source: str | Path, output: Path | None, target: str) -> Path:
         ExportError: If the name does not end as its kind does.
         MissingDependencyError: If an engine is asked for and no TensorRT is installed.
     """
-    from m3compress.export.manifest import ONNX_SUFFIX, PLAN_SUFFIX
+    from m3compress.contract.manifest import ONNX_SUFFIX, PLAN_SUFFIX
 
     suffix = ONNX_SUFFIX
     if target == "tensorrt":
@@ -132,9 +132,9 @@ def export_model(
         ParityError: If the exported file disagrees with the model; nothing is left behind.
         M3CompressError: If a step cannot run.
     """
+    from m3compress.contract.manifest import manifest_path
     from m3compress.distill.methods import apply, parse_method
     from m3compress.distill.share import three_body_share
-    from m3compress.export.manifest import manifest_path
 
     start = time.perf_counter()
     method = parse_method(three_body)
@@ -209,8 +209,8 @@ def _write_checked(
     report: Report,
 ) -> Manifest:
     """Write the file and its manifest into a working folder; returns only if the parity holds."""
-    from m3compress.export.manifest import manifest_path
-    from m3compress.export.onnx_export import build_onnx, describe, serialize
+    from m3compress.contract.manifest import manifest_path
+    from m3compress.export.onnx.build import build_onnx, describe, serialize
     from m3compress.models.readers.arrays import sha256_of
 
     model = build_onnx(potential, precision=precision)
@@ -232,9 +232,9 @@ def _write_checked(
 
 def _check(potential: Potential, onnx_path: Path, precision: str) -> Parity:
     """Run the written file in ONNX Runtime on the zoo and compare; raises if it disagrees."""
-    from m3compress.engines.calculator import Calculator
+    from m3compress.engines.codes.ase import Calculator
     from m3compress.export.parity import LIMITS, check_parity, require
-    from m3compress.models.zoo import build_zoo
+    from m3compress.models.structures.zoo import build_zoo
 
     config = potential.config
     zoo = build_zoo(

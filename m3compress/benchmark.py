@@ -236,7 +236,7 @@ def _load(candidate: Candidate, atoms: Atoms) -> Callable[[], object]:
     if candidate.kind == "triplets":
         return _load_triplets(candidate, atoms)
     if candidate.kind == "artefact":
-        from m3compress.engines.calculator import Calculator
+        from m3compress.engines.codes.ase import Calculator
 
         atoms.calc = Calculator(candidate.path, threads=candidate.threads)
     else:

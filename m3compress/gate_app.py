@@ -120,7 +120,7 @@ def validate(
     """Run an exported file against its model, and say whether it may be released."""
     options = _options(locals())
     with session(context):
-        from m3compress.validate.settings import Settings
+        from m3compress.validate.setup.settings import Settings
 
         settings = Settings(artefact=artefact, model=against, **options)
         if selfcheck:
@@ -184,7 +184,7 @@ def release(
     options = _options(locals())
     with session(context):
         from m3compress.commands.release import run_release
-        from m3compress.validate.settings import Settings
+        from m3compress.validate.setup.settings import Settings
 
         code = run_release(
             settings=Settings(artefact=Path(), model=model, **options),

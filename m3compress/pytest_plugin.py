@@ -44,7 +44,7 @@ def m3compress_gate(request: pytest.FixtureRequest, tmp_path: Path) -> GateFunct
     """Run the release gate on an exported file; the test fails unless everything passed.
 
     The function takes the exported file, ``against`` (the trained model), ``profile``, and the
-    other fields of :class:`m3compress.validate.settings.Settings`, and returns the report.
+    other fields of :class:`m3compress.validate.setup.settings.Settings`, and returns the report.
     """
     kept = request.config.getoption("--m3compress-report-dir")
     profile = request.config.getoption("--m3compress-profile")
@@ -54,7 +54,7 @@ def m3compress_gate(request: pytest.FixtureRequest, tmp_path: Path) -> GateFunct
         from m3compress.validate.gate import validate
         from m3compress.validate.report.terminal import render_report
         from m3compress.validate.result import Verdict
-        from m3compress.validate.settings import Settings
+        from m3compress.validate.setup.settings import Settings
 
         chosen = Settings(
             artefact=Path(artefact),

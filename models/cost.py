@@ -44,7 +44,7 @@ def three_body_multiply_adds_per_edge(config: M3GNetConfig) -> int:
 
 
 def kept_values_per_edge(config: M3GNetConfig) -> int:
-    """Numbers per edge that the backward pass needs (:mod:`m3compress.export.recompute`)."""
+    """Numbers per edge that the backward pass needs (:mod:`m3compress.export.onnx.recompute`)."""
     hidden = 2 * sum(config.hidden)
     per_update = hidden + config.edge_width + config.node_width
     return config.n_blocks * (2 * per_update + config.edge_width)

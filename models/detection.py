@@ -25,11 +25,11 @@ import torch
 from ase import Atoms
 from ase.units import GPa
 
+from m3compress.contract.evaluation import Evaluation
 from m3compress.errors import ConventionError
 from m3compress.models.config import CONVENTIONS, convention
-from m3compress.models.evaluation import Evaluation
 from m3compress.models.potential import Potential, evaluate
-from m3compress.models.zoo import Crystal, known_crystals, rattled, repeated
+from m3compress.models.structures.zoo import Crystal, known_crystals, rattled, repeated
 
 #: Conventions among which matgl's files leave the choice, oldest first.
 CANDIDATES = ("matgl-dgl", "matgl-3", "matgl-4.1")

@@ -109,7 +109,7 @@ class EdgeGraph:
 
 @dataclass(frozen=True, slots=True)
 class TableGraph:
-    """Padded slots, centre-major (design: :class:`m3compress.models.neighbors.NeighborTable`).
+    """Padded slots, centre-major (design: :class:`m3compress.contract.neighbors.NeighborTable`).
 
     Attributes:
         neighbors: Neighbour j in every slot, shape (n_atoms, K).

@@ -15,9 +15,8 @@ from importlib import metadata
 from pathlib import Path
 
 from m3compress import __version__
+from m3compress.contract.progress import Progress, silent
 from m3compress.engines.artefact import load_artefact
-from m3compress.validate.check import Gate, Progress, silent
-from m3compress.validate.estimate import estimate_seconds
 from m3compress.validate.report.document import (
     ArtefactInfo,
     ReferenceInfo,
@@ -28,8 +27,10 @@ from m3compress.validate.report.words import number
 from m3compress.validate.report.write import require_writable, write_reports
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_checks
-from m3compress.validate.settings import Settings, open_gate
-from m3compress.validate.subject import provenance_of
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.estimate import estimate_seconds
+from m3compress.validate.setup.settings import Settings, open_context
+from m3compress.validate.setup.subject import provenance_of
 
 _TOOLS = ("numpy", "ase", "vesin", "onnxruntime", "torch", "scipy", "phonopy")
 
@@ -72,21 +73,21 @@ def validate(
     settings.read_profile()
     require_writable(folder)
     workplace = folder / "work"
-    gate = open_gate(settings, workplace, trajectories or workplace / "trajectories")
+    context = open_context(settings, workplace, trajectories or workplace / "trajectories")
     with only_run(folder):
         if force and not resume:
             shutil.rmtree(workplace, ignore_errors=True)
         claim_workplace(workplace, settings.fingerprint(), resume=resume)
-        announce(describe_run(gate))
-        gate = replace(gate, progress=progress)
-        results = run_checks(gate, limits)
-        report = make_report(settings, gate, results, time.perf_counter() - start)
+        announce(describe_run(context))
+        context = replace(context, progress=progress)
+        results = run_checks(context, limits)
+        report = make_report(settings, context, results, time.perf_counter() - start)
         write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
     return report
 
 
 def make_report(
-    settings: Settings, gate: Gate, results: Sequence[CheckResult], seconds: float
+    settings: Settings, context: Context, results: Sequence[CheckResult], seconds: float
 ) -> Report:
     """The document of a finished run."""
     return Report(
@@ -99,9 +100,9 @@ def make_report(
             "python": platform.python_version(),
         },
         artefact=_artefact_info(settings),
-        reference=_reference_info(gate),
-        profile=gate.profile,
-        seed=gate.seed,
+        reference=_reference_info(context),
+        profile=context.profile,
+        seed=context.seed,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         results=tuple(results),
         not_checked=_not_checked(results),
@@ -136,13 +137,13 @@ def _artefact_info(settings: Settings) -> ArtefactInfo | None:
     )
 
 
-def _reference_info(gate: Gate) -> ReferenceInfo:
-    subject = gate.reference_subject
+def _reference_info(context: Context) -> ReferenceInfo:
+    subject = context.reference_subject
     provenance = provenance_of(subject)
     return ReferenceInfo(
-        name=Path(gate.reference.path).name,
+        name=Path(context.reference.path).name,
         sha256=provenance.sha256 if provenance else "",
-        convention=gate.reference.convention or "",
+        convention=context.reference.convention or "",
         format=provenance.format if provenance else "",
     )
 
@@ -184,12 +185,12 @@ def _notes(results: Sequence[CheckResult]) -> tuple[str, ...]:
     return (note,)
 
 
-def describe_run(gate: Gate) -> str:
+def describe_run(context: Context) -> str:
     """What is about to be measured, and about how long it will take."""
-    seconds = estimate_seconds(gate)
-    samples = ", ".join(f"{named.name} ({len(named.atoms)} atoms)" for named in gate.samples)
+    seconds = estimate_seconds(context)
+    samples = ", ".join(f"{named.name} ({len(named.atoms)} atoms)" for named in context.samples)
     return (
-        f"profile {gate.profile.name}: {len(CHECKS)} checks, molecular dynamics of {samples}, "
-        f"{gate.profile.n_replicas} replicas; about {max(1, round(seconds / 60))} min with "
-        f"{gate.n_workers} processes"
+        f"profile {context.profile.name}: {len(CHECKS)} checks, molecular dynamics of {samples}, "
+        f"{context.profile.n_replicas} replicas; about {max(1, round(seconds / 60))} min with "
+        f"{context.n_workers} processes"
     )

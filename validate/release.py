@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from m3compress.contract.manifest import GateStamp, manifest_path
 from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
-from m3compress.export.manifest import Gate as GateStatus
-from m3compress.export.manifest import manifest_path
 from m3compress.validate.report.card import model_card
 from m3compress.validate.report.document import Report, manifest_sha256, read_json
 from m3compress.validate.result import Verdict
@@ -96,7 +95,7 @@ def _fill(folder: Path, artefact: Artefact, report: Report, reports: Path) -> No
             shutil.copyfile(reports / name, folder / name)
     report_sha256 = _sha256(folder / REPORT)
     stamped = artefact.manifest.model_copy(
-        update={"gate": GateStatus(status="passed", report_sha256=report_sha256)}
+        update={"gate": GateStamp(status="passed", report_sha256=report_sha256)}
     )
     shutil.copyfile(artefact.path, folder / artefact.path.name)
     manifest = manifest_path(folder / artefact.path.name)

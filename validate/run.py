@@ -1,7 +1,7 @@
 """Run all checks of a gate, one after the other, keeping what is done.
 
 Every finished check is written into the workplace before the next one starts, and trajectories keep
-themselves (:mod:`m3compress.validate.simulation`): a run that was killed goes on where it stopped
+themselves (:mod:`m3compress.engines.dynamics`): a run that was killed goes on where it stopped
 and finds the same values.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from m3compress.contract.files import write_atomically
 from m3compress.errors import M3CompressError
-from m3compress.validate.check import Check, Gate
 from m3compress.validate.checks import (
     artefact,
     derivatives,
@@ -28,9 +28,9 @@ from m3compress.validate.checks import (
     performance,
     properties,
 )
-from m3compress.validate.files import write_atomically
 from m3compress.validate.result import CheckResult, Limit, Measurement, judge
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject
 
 #: All checks in the order in which they run: the cheap and the fatal first.
 CHECKS: tuple[Check, ...] = (
@@ -49,7 +49,7 @@ _RESULTS = TypeAdapter(tuple[CheckResult, ...])
 
 
 def run_checks(
-    gate: Gate,
+    context: Context,
     limits: dict[str, Limit],
     *,
     checks: Sequence[Check] = CHECKS,
@@ -57,16 +57,16 @@ def run_checks(
     """Results of all checks on the candidate, and of some on the reference.
 
     Args:
-        gate: Whom and how to measure.
+        context: Whom and how to measure.
         limits: Limits of all checks by id.
         checks: Which checks.
     """
     turns = [(check, on) for check in checks for on in _subjects(check)]
     found: list[CheckResult] = []
     for i, (check, on) in enumerate(turns):
-        gate.progress(check.id, i / len(turns))
-        found += _run_or_recall(gate, check, on, limits[check.id])
-    gate.progress("done", 1.0)
+        context.progress(check.id, i / len(turns))
+        found += _run_or_recall(context, check, on, limits[check.id])
+    context.progress("done", 1.0)
     return tuple(found)
 
 
@@ -74,12 +74,12 @@ def _subjects(check: Check) -> tuple[str, ...]:
     return ("artefact", "reference") if check.on_reference else ("artefact",)
 
 
-def _run_or_recall(gate: Gate, check: Check, on: str, limit: Limit) -> Iterable[CheckResult]:
+def _run_or_recall(context: Context, check: Check, on: str, limit: Limit) -> Iterable[CheckResult]:
     """What an earlier run of the same workplace measured, judged again, or a new measurement."""
-    path = gate.workplace / "results" / f"{check.id}.{on}.json"
+    path = context.workplace / "results" / f"{check.id}.{on}.json"
     recalled = _recall(path)
     if recalled is None:
-        content = _RESULTS.dump_json(_run(gate, check, on, limit), indent=1)
+        content = _RESULTS.dump_json(_run(context, check, on, limit), indent=1)
         # What a resumed run reads is what this one goes on with, to the last digit.
         recalled = _RESULTS.validate_json(content)
         # An error may be one of the machine: a resumed run tries again.
@@ -103,9 +103,9 @@ def _recall(path: Path) -> tuple[CheckResult, ...] | None:
         ) from error
 
 
-def _run(gate: Gate, check: Check, on: str, limit: Limit) -> tuple[CheckResult, ...]:
+def _run(context: Context, check: Check, on: str, limit: Limit) -> tuple[CheckResult, ...]:
     start = time.perf_counter()
-    measured = _measure(gate, check, on)
+    measured = _measure(context, check, on)
     seconds = (time.perf_counter() - start) / len(measured)
     return tuple(
         CheckResult(
@@ -122,12 +122,14 @@ def _run(gate: Gate, check: Check, on: str, limit: Limit) -> tuple[CheckResult, 
     )
 
 
-def _measure(gate: Gate, check: Check, on: str) -> list[Measurement]:
+def _measure(context: Context, check: Check, on: str) -> list[Measurement]:
     """Measurements of a check; an exception becomes one, and stops nothing but this check."""
     measured: list[Measurement] = []
     try:
-        subject: Subject = gate.candidate_subject if on == "artefact" else gate.reference_subject
-        measured.extend(check.run(gate, subject))
+        subject: Subject = (
+            context.candidate_subject if on == "artefact" else context.reference_subject
+        )
+        measured.extend(check.run(context, subject))
     except M3CompressError as error:
         measured.append(Measurement(error=str(error)))
     except Exception as error:  # a broken model may fail in any way, and the others must still run

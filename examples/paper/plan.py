@@ -10,8 +10,8 @@ from zlib import crc32
 import ase.io
 from ase import Atoms
 
-from m3compress.validate.simulation.job import Job
-from m3compress.validate.subject import SubjectSpec
+from m3compress.engines.dynamics.job import Job
+from m3compress.validate.setup.subject import SubjectSpec
 
 #: The crystal whose O-Se and Se-Se distributions the paper shows.
 SHOWN = "Tl2SeO4"

@@ -28,7 +28,7 @@ from plan import MODELS, PAPER, REDUCED, SHOWN, Arm, plan, read_crystals, specs_
 from present import draw, insert, tables
 
 from m3compress.console import stage_bar
-from m3compress.validate.simulation.pool import Run, run_jobs
+from m3compress.engines.dynamics.pool import Run, run_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"reduced": REDUCED, "paper": PAPER}

@@ -13,7 +13,7 @@ from m3compress.validate.gate import validate
 from m3compress.validate.release import Bundle, verify, write_bundle
 from m3compress.validate.report.document import exit_code
 from m3compress.validate.result import Verdict
-from m3compress.validate.settings import Settings
+from m3compress.validate.setup.settings import Settings
 
 
 def run_release(

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from m3compress.commands.validate import announce, default_folder, with_paths
 from m3compress.console import print_json, stage_bar
+from m3compress.validate.controls.selfcheck import Outcome, run_controls, to_json
 from m3compress.validate.report.terminal import wide_console
-from m3compress.validate.selfcheck import Outcome, run_controls, to_json
-from m3compress.validate.settings import Settings
+from m3compress.validate.setup.settings import Settings
 
 
 def run(

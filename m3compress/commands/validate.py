@@ -12,7 +12,7 @@ from m3compress.engines.artefact import load_artefact
 from m3compress.validate.gate import validate
 from m3compress.validate.report.document import Report, exit_code
 from m3compress.validate.report.terminal import print_report
-from m3compress.validate.settings import Settings
+from m3compress.validate.setup.settings import Settings
 
 
 def run(

@@ -17,8 +17,8 @@ import pytest
 import m3compress.api
 from m3compress.__main__ import main
 from m3compress.api import export_model, resolve_source
+from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError, OutputExistsError, ParityError
-from m3compress.export.manifest import Manifest
 from m3compress.export.parity import Limits
 
 BUILTIN = Path(str(resolve_source("builtin")))

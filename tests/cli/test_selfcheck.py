@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from m3compress.commands.selfcheck import _table
+from m3compress.validate.controls.selfcheck import NEGATIVE, POSITIVE, Outcome
 from m3compress.validate.result import Verdict
-from m3compress.validate.selfcheck import NEGATIVE, POSITIVE, Outcome
 
 
 def outcome(control, verdict, failed, *, expected=True, missed=False) -> Outcome:

@@ -21,8 +21,8 @@ from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.open import read_model
+from m3compress.models.structures.zoo import ZooEntry, equilibrium_and_rattled
 from m3compress.models.three_body import FACTORIZED, REMOVED, TRIPLETS
-from m3compress.models.zoo import ZooEntry, equilibrium_and_rattled
 
 DGL_ERA = (
     "M3GNet-MatPES-PBE-v2025.1-PES",

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from m3compress.contract.tables import RawOutputs
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.base import RawOutputs, complete
+from m3compress.engines.base import complete
 from m3compress.errors import StructureError
 
 

@@ -16,10 +16,10 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.neighbors import Edges, build_table, find_edges
 from m3compress.errors import ExportError
-from m3compress.models.evaluation import Evaluation
 from m3compress.models.graph import EdgeGraph, TableGraph
-from m3compress.models.neighbors import Edges, build_table, find_edges
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.tensorflow import read_tensorflow
 from m3compress.models.three_body import (

@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 
 from m3compress.api import load_potential, resolve_source
-from m3compress.export.onnx_export import build_onnx, describe, serialize
+from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.potential import Potential
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.zoo import build_zoo
 from m3compress.models.three_body import FACTORIZED, ThreeBodyForm
-from m3compress.models.zoo import build_zoo
-from m3compress.validate.check import Gate, Named
-from m3compress.validate.profiles import SMOKE
-from m3compress.validate.subject import SubjectSpec, exported, trained
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.profiles import SMOKE
+from m3compress.validate.setup.subject import SubjectSpec, exported, trained
 
 #: ``write(folder, form)``: the built-in model in a three-body form, as a file.
 ArtefactWriter = Callable[[Path, ThreeBodyForm], Path]
 #: ``make_gate(candidate, reference, zoo=..., ...)``.
-GateMaker = Callable[..., Gate]
+ContextMaker = Callable[..., Context]
 
 
 @pytest.fixture(scope="session")
@@ -86,9 +87,9 @@ def silica_zoo(builtin_potential: Potential) -> tuple[Named, ...]:
 
 
 @pytest.fixture
-def make_gate(
+def make_context(
     builtin_spec: SubjectSpec, silica_zoo: tuple[Named, ...], tmp_path: Path
-) -> GateMaker:
+) -> ContextMaker:
     """Make a gate: ``make_gate(candidate)``; every other field may be given by name."""
 
     def make(
@@ -97,7 +98,7 @@ def make_gate(
         *,
         zoo: Iterable[Named] | None = None,
         **fields: Any,
-    ) -> Gate:
+    ) -> Context:
         given: dict[str, Any] = {
             "twin": None,
             "profile": SMOKE,
@@ -108,6 +109,6 @@ def make_gate(
             "trajectories": tmp_path / "trajectories",
             **fields,
         }
-        return Gate(candidate=candidate, reference=reference or builtin_spec, **given)
+        return Context(candidate=candidate, reference=reference or builtin_spec, **given)
 
     return make

@@ -10,7 +10,6 @@ import pytest
 
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
-from m3compress.validate.profiles import SMOKE
 from m3compress.validate.release import VerificationError, verify, write_bundle
 from m3compress.validate.report.document import (
     ArtefactInfo,
@@ -20,6 +19,7 @@ from m3compress.validate.report.document import (
 )
 from m3compress.validate.report.write import write_reports
 from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, judge
+from m3compress.validate.setup.profiles import SMOKE
 
 
 def make_report(artefact: Path, value: float) -> Report:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from m3compress.errors import M3CompressError
-from m3compress.validate.check import Check, Gate
-from m3compress.validate.profiles import SMOKE
 from m3compress.validate.result import Curve, Limit, Measurement, Tier, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_checks
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.profiles import SMOKE
 
 
 class Spec:
@@ -29,8 +29,8 @@ class Spec:
         return self.name
 
 
-def gate_in(folder: Path, candidate: Any = None, **fields: Any) -> Gate:
-    return Gate(
+def gate_in(folder: Path, candidate: Any = None, **fields: Any) -> Context:
+    return Context(
         candidate=candidate or Spec("candidate"),
         reference=Spec("reference"),  # type: ignore[arg-type]
         twin=None,
@@ -50,7 +50,7 @@ class Counted:
     def __init__(self, *found: Measurement | Exception) -> None:
         self.found, self.seen = found, []
 
-    def __call__(self, gate: Gate, subject: Any) -> Any:
+    def __call__(self, context: Context, subject: Any) -> Any:
         self.seen.append(subject)
         for one in self.found:
             if isinstance(one, Exception):
@@ -99,10 +99,10 @@ def test_a_check_that_measures_nothing_does_not_pass(tmp_path):
 
 
 def test_a_candidate_that_cannot_be_opened_is_an_error_of_every_check(tmp_path):
-    gate = gate_in(tmp_path, Spec("candidate", M3CompressError("damaged")))
+    context = gate_in(tmp_path, Spec("candidate", M3CompressError("damaged")))
     run = Counted(Measurement(value=0.0))
     found = run_checks(
-        gate, limits_of(), checks=[check_of(run, on_reference=True), check_of(run, "md.adf")]
+        context, limits_of(), checks=[check_of(run, on_reference=True), check_of(run, "md.adf")]
     )
     assert [(r.subject, r.verdict) for r in found] == [
         ("artefact", Verdict.ERROR),
@@ -112,7 +112,7 @@ def test_a_candidate_that_cannot_be_opened_is_an_error_of_every_check(tmp_path):
 
 
 def test_an_interrupt_is_not_a_result(tmp_path):
-    def interrupted(gate, subject):
+    def interrupted(context, subject):
         raise KeyboardInterrupt
 
     done = Counted(Measurement(value=0.5))
@@ -221,7 +221,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 def test_an_error_is_tried_again_when_resumed(tmp_path):
     failing = [True]
 
-    def run(gate, subject):
+    def run(context, subject):
         if failing:
             raise OSError(failing.pop())
         yield Measurement(value=0.5)

@@ -14,14 +14,14 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
 from m3compress.engines.artefact import read_manifest
 from m3compress.errors import ArtefactError, M3CompressError
-from m3compress.export.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
 from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
-from m3compress.validate.check import Check, Gate
 from m3compress.validate.checks.selection import bond_length
 from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.subject import Subject, TrainedModel
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject, TrainedModel
 
 _UNITS: Final = {
     "energy": ENERGY_UNIT,
@@ -40,16 +40,16 @@ def _count(problems: Problems, **evidence: Any) -> Measurement:
     return Measurement(value=float(len(problems)), evidence={"problems": problems, **evidence})
 
 
-def _of_file(find: Callable[[Gate, Path], Measurement]) -> Callable[..., Iterable[Measurement]]:
+def _of_file(find: Callable[[Context, Path], Measurement]) -> Callable[..., Iterable[Measurement]]:
     """A check of a file: skipped for other candidates, and what cannot be read is one problem."""
 
-    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
         del subject
-        if gate.candidate.kind != "artefact":
+        if context.candidate.kind != "artefact":
             yield Measurement(skipped="the candidate is not a file")
             return
         try:
-            yield find(gate, Path(gate.candidate.path))
+            yield find(context, Path(context.candidate.path))
         except (M3CompressError, OSError) as error:
             yield _count([str(error)])
 
@@ -77,9 +77,9 @@ def _read_graph(path: Path) -> Any:
         raise ArtefactError(f"{path.name} is not an ONNX graph: {error}") from error
 
 
-def check_schema(gate: Gate, path: Path) -> Measurement:
+def check_schema(context: Context, path: Path) -> Measurement:
     """The manifest is one that this version reads, and declares the tensors that the graph has."""
-    del gate
+    del context
     manifest = _read_beside(path)
     if manifest.backend != "onnx":
         return _count([], backend=manifest.backend)
@@ -120,9 +120,9 @@ def _signature(tensor: Any) -> str:
     return f"{dtype}({', '.join(sizes)})"
 
 
-def check_hash(gate: Gate, path: Path) -> Measurement:
+def check_hash(context: Context, path: Path) -> Measurement:
     """The file is the one of its manifest, to the last bit."""
-    del gate
+    del context
     expected = _read_beside(path).artefact_sha256
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -130,9 +130,9 @@ def check_hash(gate: Gate, path: Path) -> Measurement:
     return _count(problems, sha256=digest)
 
 
-def check_metadata(gate: Gate, path: Path) -> Measurement:
+def check_metadata(context: Context, path: Path) -> Measurement:
     """The manifest inside the file is the one beside it."""
-    del gate
+    del context
     beside = _read_beside(path)
     if beside.backend != "onnx":
         return Measurement(skipped=_NO_GRAPH)
@@ -155,10 +155,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_elements(gate: Gate, path: Path) -> Measurement:
+def check_elements(context: Context, path: Path) -> Measurement:
     """Every declared element computes: alone, and bonded to itself and to the next one."""
     elements = _read_beside(path).elements
-    subject = gate.candidate_subject
+    subject = context.candidate_subject
     problems = []
     for position, symbol in enumerate(elements):
         other = elements[(position + 1) % len(elements)]
@@ -188,7 +188,7 @@ def _first_failure(subject: Subject, structures: Iterable[Atoms]) -> str | None:
     return None
 
 
-def check_conventions(gate: Gate, path: Path) -> Measurement:
+def check_conventions(context: Context, path: Path) -> Measurement:
     """Units and signs are named and ours, and the source is the reference."""
     manifest = _read_beside(path)
     problems = [
@@ -202,12 +202,12 @@ def check_conventions(gate: Gate, path: Path) -> Measurement:
         if not manifest.conventions.get(name)
     ]
     return _count(
-        [*problems, *_differs_from_reference(manifest, gate)], source=manifest.source.name
+        [*problems, *_differs_from_reference(manifest, context)], source=manifest.source.name
     )
 
 
-def _differs_from_reference(manifest: Manifest, gate: Gate) -> Problems:
-    reference = gate.reference_subject
+def _differs_from_reference(manifest: Manifest, context: Context) -> Problems:
+    reference = context.reference_subject
     if not isinstance(reference, TrainedModel):
         return ["the reference is not a trained model"]
     potential = reference.potential
@@ -222,9 +222,9 @@ def _differs_from_reference(manifest: Manifest, gate: Gate) -> Problems:
     ]
 
 
-def check_scatters(gate: Gate, path: Path) -> Measurement:
+def check_scatters(context: Context, path: Path) -> Measurement:
     """No node adds into shared memory from several threads."""
-    del gate
+    del context
     if _read_beside(path).backend != "onnx":
         return Measurement(skipped=_NO_GRAPH)
     model = _read_graph(path)
@@ -253,7 +253,7 @@ def _reduction(node: Any) -> str:
     return "none"
 
 
-def _check(name: str, measures: str, find: Callable[[Gate, Path], Measurement]) -> Check:
+def _check(name: str, measures: str, find: Callable[[Context, Path], Measurement]) -> Check:
     return Check(id=name, tier=Tier.ARTEFACT, measures=measures, run=_of_file(find))
 
 

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.models.neighbors import FloatArray, find_edges
-from m3compress.validate.check import Check, Gate, Named
+from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks import scans, smoothness
 from m3compress.validate.checks.selection import Found, largest, select, worst_of
 from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject
 
 _STEP: Final = 0.01  # Å, of one atom, or of all together
 _STRAIN: Final = 2e-3
@@ -47,7 +48,7 @@ def derivative(energy: Callable[[float], float], step: float) -> float:
     return (8 * inner - outer) / (12 * step)
 
 
-def measure_forces(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_forces(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Forces against differences of energy: along all forces at once, and of single atoms.
 
     The first is the consistency test of OpenMM: of all directions, that of the forces has the
@@ -55,7 +56,7 @@ def measure_forces(gate: Gate, subject: Subject) -> Iterable[Measurement]:
     """
 
     def measure(entry: Named, number: int) -> Found | None:
-        rng = np.random.default_rng([gate.seed, number])
+        rng = np.random.default_rng([context.seed, number])
         forces = subject.evaluate(entry.atoms).forces
         norm = float(np.linalg.norm(forces))
         scale = max(float(np.linalg.norm(forces, axis=1).max()), _FORCE_FLOOR)
@@ -69,7 +70,7 @@ def measure_forces(gate: Gate, subject: Subject) -> Iterable[Measurement]:
         evidence = {"max_force": float(np.abs(forces).max()), "directions": len(errors)}
         return Found(largest(errors), evidence) if errors else None
 
-    structures = select(gate, subject, most=_FORCE_STRUCTURES)
+    structures = select(context, subject, most=_FORCE_STRUCTURES)
     return worst_of(structures, measure, absent="every displacement crosses a cutoff")
 
 
@@ -132,11 +133,11 @@ def _energy(subject: Subject, path: Path) -> Callable[[float], float]:
     return lambda distance: subject.evaluate(path(distance)).energy
 
 
-def measure_stress(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_stress(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Virial against the change of energy under random symmetric strains."""
 
     def measure(entry: Named, number: int) -> Found | None:
-        rng = np.random.default_rng([gate.seed, number])
+        rng = np.random.default_rng([context.seed, number])
         virial = subject.evaluate(entry.atoms).virial
         scale = max(float(np.abs(virial).max()), _VIRIAL_FLOOR * len(entry.atoms))
         strains = [_unit(_symmetric(rng)) for _ in range(_TRIALS)]
@@ -149,7 +150,7 @@ def measure_stress(gate: Gate, subject: Subject) -> Iterable[Measurement]:
         evidence = {"max_virial": float(np.abs(virial).max()), "strains": len(errors)}
         return Found(largest(errors), evidence) if errors else None
 
-    structures = select(gate, subject, most=_STRESS_STRUCTURES, at_least=1, periodic=3)
+    structures = select(context, subject, most=_STRESS_STRUCTURES, at_least=1, periodic=3)
     return worst_of(structures, measure, absent="no small periodic structure is clear of cutoffs")
 
 

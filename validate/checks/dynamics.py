@@ -7,16 +7,16 @@ frame, only what is averaged over them.
 
 from __future__ import annotations
 
-from m3compress.validate.check import Check, Gate
 from m3compress.validate.checks.ensembles import KINETIC, TEMPERATURE, VOLUME
 from m3compress.validate.checks.nve import DRIFT, MOMENTUM, TIMESTEP_LAW, per_sample
 from m3compress.validate.checks.runs import Runs
 from m3compress.validate.checks.structure_drift import STRUCTURE_CHECKS
 from m3compress.validate.result import Measurement, Tier
+from m3compress.validate.setup.context import Check, Context
 
 
-def _stability(gate: Gate, runs: Runs) -> Measurement:
-    del gate
+def _stability(context: Context, runs: Runs) -> Measurement:
+    del context
     broken = [run for run in runs.all_of("candidate") if run.broken is not None]
     others = [run for run in runs.all_of("reference") if run.broken is not None]
     return Measurement(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from m3compress.validate.check import Check, Gate
 from m3compress.validate.checks.nve import per_sample
 from m3compress.validate.checks.runs import Runs, broken, temperatures
 from m3compress.validate.result import Curve, Measurement, Tier
+from m3compress.validate.setup.context import Check, Context
 from m3compress.validate.statistics.arms import compare_means, mean_with_interval
 from m3compress.validate.statistics.slopes import quiet_pymbar
 
 _KB_EV = 8.617333262e-5
 
 
-def _temperature(gate: Gate, runs: Runs) -> Measurement:
+def _temperature(context: Context, runs: Runs) -> Measurement:
     name = runs.sample.name
     if (reason := broken(runs.nvt["candidate"])) is not None:
         return Measurement(structure=name, error=f"a run broke: {reason}")
-    target = gate.profile.temperature
+    target = context.profile.temperature
     mean, low, high = mean_with_interval([temperatures(run) for run in runs.nvt["candidate"]])
     off, reach = 100 * abs(mean / target - 1), 100 * (high - low) / 2 / target
     return Measurement(
@@ -31,7 +31,7 @@ def _temperature(gate: Gate, runs: Runs) -> Measurement:
     )
 
 
-def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
+def _kinetic_energy(context: Context, runs: Runs) -> Measurement:
     """Whether the kinetic energy scatters as in the ensemble.
 
     Its mean is judged by the temperature, in %: it is off by the square of the time step (1 to 2 %
@@ -67,7 +67,7 @@ def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
             "NVT",
             natoms=len(structure),
             volume=structure.get_volume(),
-            temperature=gate.profile.temperature,
+            temperature=context.profile.temperature,
         ),
         # The thermostat moves the centre of mass, too: no degree of freedom is missing.
         system=pv.data.SystemData(
@@ -80,7 +80,7 @@ def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
         observables=pv.data.ObservableData(kinetic_energy=kinetic),
     )
     off = pv.kinetic_energy.distribution(
-        data, strict=False, verbosity=0, bs_repetitions=200, bootstrap_seed=gate.seed
+        data, strict=False, verbosity=0, bs_repetitions=200, bootstrap_seed=context.seed
     )
     return Measurement(
         structure=name,
@@ -89,10 +89,10 @@ def _kinetic_energy(gate: Gate, runs: Runs) -> Measurement:
     )
 
 
-def _volume(gate: Gate, runs: Runs) -> Measurement:
+def _volume(context: Context, runs: Runs) -> Measurement:
     name = runs.sample.name
-    if not gate.profile.npt_duration:
-        return Measurement(structure=name, skipped=f"profile {gate.profile.name} has no NPT run")
+    if not context.profile.npt_duration:
+        return Measurement(structure=name, skipped=f"profile {context.profile.name} has no NPT run")
     for arm in runs.npt.values():
         if (reason := broken(arm)) is not None:
             return Measurement(structure=name, error=f"a run broke: {reason}")

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.models.evaluation import Evaluation
-from m3compress.validate.check import Check, Gate, Named
+from m3compress.contract.evaluation import Evaluation
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.operations import (
     Deviation,
     Operation,
@@ -33,7 +33,8 @@ from m3compress.validate.checks.operations import (
 )
 from m3compress.validate.checks.selection import Found, largest, roughened, select, worst_of
 from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject
 
 _STRUCTURES: Final = 8
 #: A change of forces (eV/Å) beyond any rounding: the model itself depends on the order.
@@ -117,10 +118,10 @@ _INVARIANCES: Final = (
 
 
 def _as_check(invariance: _Invariance) -> Check:
-    def run(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+    def run(context: Context, subject: Subject) -> Iterable[Measurement]:
         def measure(entry: Named, number: int) -> Found | None:
             base = subject.evaluate(entry.atoms)
-            deviation = _apply(invariance, gate, subject, entry.atoms, base, number)
+            deviation = _apply(invariance, context, subject, entry.atoms, base, number)
             if deviation is None:
                 return None
             beyond = invariance.remark and deviation.force > _NOT_ROUNDING
@@ -129,7 +130,7 @@ def _as_check(invariance: _Invariance) -> Check:
             return Found(deviation.force, {**evidence, **remark})
 
         structures = select(
-            gate,
+            context,
             subject,
             most=invariance.n_structures,
             at_least=invariance.at_least,
@@ -141,20 +142,20 @@ def _as_check(invariance: _Invariance) -> Check:
 
 
 def _check(
-    name: str, measures: str, run: Callable[[Gate, Subject], Iterable[Measurement]]
+    name: str, measures: str, run: Callable[[Context, Subject], Iterable[Measurement]]
 ) -> Check:
     return Check(id=name, tier=Tier.INVARIANTS, measures=measures, run=run, on_reference=True)
 
 
 def _apply(
     invariance: _Invariance,
-    gate: Gate,
+    context: Context,
     subject: Subject,
     atoms: Atoms,
     base: Evaluation,
     number: int,
 ) -> Deviation | None:
-    rng = np.random.default_rng([gate.seed, number])
+    rng = np.random.default_rng([context.seed, number])
     return invariance.operation(subject, atoms, base, rng)
 
 
@@ -162,7 +163,7 @@ def _largest_force(result: Evaluation) -> float:
     return float(np.abs(result.forces).max(initial=0.0))
 
 
-def measure_energy(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_energy(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest change of the energy per atom under any of the operations."""
 
     def measure(entry: Named, number: int) -> Found:
@@ -170,19 +171,19 @@ def measure_energy(gate: Gate, subject: Subject) -> Iterable[Measurement]:
         changes: dict[str, float] = {}
         for invariance in _INVARIANCES:
             if len(entry.atoms) >= invariance.at_least:
-                deviation = _apply(invariance, gate, subject, entry.atoms, base, number)
+                deviation = _apply(invariance, context, subject, entry.atoms, base, number)
                 if deviation is not None:
                     changes[invariance.id] = deviation.energy
         return Found(largest(changes.values()), {"operations": changes})
 
     # A third of the structures: the checks above have done the same on all of them for forces.
-    structures = select(gate, subject, most=3)
+    structures = select(context, subject, most=3)
     return worst_of(structures, measure, absent="there is no small structure")
 
 
-def measure_isolated_atoms(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_isolated_atoms(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Energy of an atom alone against the reference's, and its force against zero."""
-    reference = gate.reference_subject
+    reference = context.reference_subject
     shared = [symbol for symbol in subject.elements if symbol in reference.elements]
 
     def measure(entry: Named, number: int) -> Found:
@@ -196,7 +197,7 @@ def measure_isolated_atoms(gate: Gate, subject: Subject) -> Iterable[Measurement
     return worst_of(atoms, measure, absent="candidate and reference share no element")
 
 
-def measure_determinism(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_determinism(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest difference of repeated runs, with other structures in between."""
 
     def measure(entry: Named, number: int) -> Found:
@@ -211,10 +212,10 @@ def measure_determinism(gate: Gate, subject: Subject) -> Iterable[Measurement]:
             changes.append(abs(again.energy - first.energy))
         return Found(largest(changes), {"runs": _REPEATS})
 
-    return worst_of(select(gate, subject, most=4), measure, absent="there is no small structure")
+    return worst_of(select(context, subject, most=4), measure, absent="there is no small structure")
 
 
-def measure_threads(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_threads(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest difference of forces between one thread and two, of an exported file.
 
     The number of threads of PyTorch is one for the whole process, and no property of a model.
@@ -228,7 +229,7 @@ def measure_threads(gate: Gate, subject: Subject) -> Iterable[Measurement]:
         results = [opened.evaluate(entry.atoms) for opened in (one, two)]
         return Found(compare_forces(results[0].forces, results[1].forces))
 
-    return worst_of(select(gate, subject, most=4), measure, absent="there is no small structure")
+    return worst_of(select(context, subject, most=4), measure, absent="there is no small structure")
 
 
 CHECKS: Final[tuple[Check, ...]] = (

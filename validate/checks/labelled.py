@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 from ase import units
 
+from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import M3CompressError
-from m3compress.models.neighbors import FloatArray
-from m3compress.validate.check import Gate, Named
+from m3compress.models.structures.frames import Named
 from m3compress.validate.result import Interval, Measurement
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.subject import Subject
 
 #: Frames that short profiles look at, evenly spread over the file.
 _MOST_FRAMES: Final = {"smoke": 20, "ci": 200}
@@ -37,18 +38,18 @@ class _Errors:
     stress: float
 
 
-def measure_labels(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+def measure_labels(context: Context, subject: Subject) -> Iterator[Measurement]:
     """Mean error of forces against DFT over that of the reference, with a bootstrap over frames."""
-    if not gate.labels:
+    if not context.labels:
         yield Measurement(skipped="no labelled file was given")
         return
-    frames = _chosen(gate)
+    frames = _chosen(context)
     ours: list[_Errors] = []
     theirs: list[_Errors] = []
     n_components = 0
     for named in frames:
         try:
-            pair = _errors(subject, named), _errors(gate.reference_subject, named)
+            pair = _errors(subject, named), _errors(context.reference_subject, named)
         except Exception as error:  # a broken model may fail in any way; the others still count
             reason = error if isinstance(error, M3CompressError) else repr(error)
             yield Measurement(structure=named.name, error=str(reason))
@@ -57,13 +58,13 @@ def measure_labels(gate: Gate, subject: Subject) -> Iterator[Measurement]:
         theirs.append(pair[1])
         n_components += 3 * len(named.atoms)
     if ours:
-        yield _judge(gate, ours, theirs, n_components)
+        yield _judge(context, ours, theirs, n_components)
 
 
-def _chosen(gate: Gate) -> tuple[Named, ...]:
-    most = min(_MOST_FRAMES.get(gate.profile.name, len(gate.labels)), len(gate.labels))
-    rows = np.linspace(0, len(gate.labels) - 1, most).round().astype(int)
-    return tuple(gate.labels[row] for row in rows)
+def _chosen(context: Context) -> tuple[Named, ...]:
+    most = min(_MOST_FRAMES.get(context.profile.name, len(context.labels)), len(context.labels))
+    rows = np.linspace(0, len(context.labels) - 1, most).round().astype(int)
+    return tuple(context.labels[row] for row in rows)
 
 
 def _errors(subject: Subject, named: Named) -> _Errors:
@@ -82,13 +83,13 @@ def _errors(subject: Subject, named: Named) -> _Errors:
 
 
 def _judge(
-    gate: Gate, ours: Sequence[_Errors], theirs: Sequence[_Errors], n_components: int
+    context: Context, ours: Sequence[_Errors], theirs: Sequence[_Errors], n_components: int
 ) -> Measurement:
     mine = np.array([errors.force for errors in ours])
     its = np.array([errors.force for errors in theirs])
     evidence: dict[str, Any] = {
         "n_frames": len(ours),
-        "n_given": len(gate.labels),
+        "n_given": len(context.labels),
         "force_mae": float(mine.sum()) / n_components,
         "reference_force_mae": float(its.sum()) / n_components,
     }
@@ -102,7 +103,7 @@ def _judge(
         return Measurement(error=reason, evidence=evidence)
     return Measurement(
         value=float(mine.sum() / its.sum()),
-        interval=_interval(mine, its, gate.seed),
+        interval=_interval(mine, its, context.seed),
         evidence=evidence,
         needs="labelled frames",
     )

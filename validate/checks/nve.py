@@ -8,28 +8,28 @@ from itertools import pairwise
 import numpy as np
 from ase import units
 
+from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
-from m3compress.validate.check import Check, Gate
 from m3compress.validate.checks.runs import Runs, broken, runs_of, times, total_energies
 from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.simulation.pool import Run
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject
 from m3compress.validate.statistics.slopes import fit_slope
-from m3compress.validate.subject import Subject
 
 #: Below this the fluctuation of the energy is that of float32 sums, in meV/atom.
 _ROUNDING = 2e-3
 
 
 def per_sample(
-    measure: Callable[[Gate, Runs], Measurement | Iterator[Measurement]],
-) -> Callable[[Gate, Subject], Iterator[Measurement]]:
+    measure: Callable[[Context, Runs], Measurement | Iterator[Measurement]],
+) -> Callable[[Context, Subject], Iterator[Measurement]]:
     """A check that measures every sample by itself; what fails on one is its error alone."""
 
-    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
+    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
         del subject
-        for runs in runs_of(gate):
+        for runs in runs_of(context):
             try:
-                found = measure(gate, runs)
+                found = measure(context, runs)
                 yield from [found] if isinstance(found, Measurement) else found
             except Exception as error:  # one broken structure must not stop the others
                 yield Measurement(
@@ -39,8 +39,8 @@ def per_sample(
     return run
 
 
-def _drift(gate: Gate, runs: Runs) -> Measurement:
-    del gate
+def _drift(context: Context, runs: Runs) -> Measurement:
+    del context
     run, name = runs.nve, runs.sample.name
     if run.broken:
         return Measurement(
@@ -80,13 +80,13 @@ def _drift(gate: Gate, runs: Runs) -> Measurement:
     )
 
 
-def _momentum(gate: Gate, runs: Runs) -> Measurement:
+def _momentum(context: Context, runs: Runs) -> Measurement:
     run = runs.nve
     if run.broken:
         return Measurement(structure=runs.sample.name, error=f"the run broke: {run.broken}")
     masses = run.job.structure.get_masses()
     net = np.array([np.linalg.norm(f.get_momenta().sum(axis=0)) for f in run.frames])
-    thermal = float(np.sqrt(3 * masses.sum() * units.kB * gate.profile.temperature))
+    thermal = float(np.sqrt(3 * masses.sum() * units.kB * context.profile.temperature))
     return Measurement(
         structure=runs.sample.name,
         value=float(net.max()) / thermal,
@@ -95,8 +95,8 @@ def _momentum(gate: Gate, runs: Runs) -> Measurement:
     )
 
 
-def _law(gate: Gate, runs: Runs) -> Measurement:
-    del gate
+def _law(context: Context, runs: Runs) -> Measurement:
+    del context
     name = runs.sample.name
     if (reason := broken(runs.law)) is not None:
         return Measurement(structure=name, error=f"a run broke: {reason}")

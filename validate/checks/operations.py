@@ -15,9 +15,9 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import wrap_positions
 
-from m3compress.models.evaluation import Evaluation
-from m3compress.models.neighbors import FloatArray
-from m3compress.validate.subject import Subject
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.neighbors import FloatArray
+from m3compress.validate.setup.subject import Subject
 
 #: Forces are compared absolutely up to here (eV/Å) and relatively beyond: float32 rounds
 #: relatively, and squeezed structures have forces of any size.

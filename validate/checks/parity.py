@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from ase import units
 
-from m3compress.models.neighbors import FloatArray
-from m3compress.validate.check import Check, Gate, Named
+from m3compress.contract.neighbors import FloatArray
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.labelled import measure_labels
 from m3compress.validate.checks.predictions import (
     Compared,
@@ -25,9 +25,10 @@ from m3compress.validate.checks.predictions import (
     structures_of,
 )
 from m3compress.validate.checks.selection import Found, worst_of
-from m3compress.validate.recall import twin_of
 from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.subject import ExportedFile, Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.recall import twin_of
+from m3compress.validate.setup.subject import ExportedFile, Subject
 
 _WEAK_FORCE: Final = 0.05  # eV/Å: the direction of a weaker force is noise
 _MOST_POINTS: Final = 2000
@@ -35,16 +36,16 @@ _EXPORT_ABSENT: Final = "there is no structure to compare on"
 _NO_TWIN: Final = "the candidate is a control: it was not exported from anything"
 
 
-def measure_export_force(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_export_force(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest difference of forces over what float32 rounding allows, on every structure."""
     from m3compress.export.parity import LIMITS
 
-    twin = twin_of(gate)
+    twin = twin_of(context)
     if twin is None:
         return (Measurement(skipped=_NO_TWIN),)
     precision = _precision_of(subject)
     limits = LIMITS[precision]
-    ours, theirs = predictions(gate, subject), predictions(gate, twin)
+    ours, theirs = predictions(context, subject), predictions(context, twin)
 
     def measure(entry: Named, number: int) -> Found:
         del number
@@ -56,18 +57,18 @@ def measure_export_force(gate: Gate, subject: Subject) -> Iterable[Measurement]:
             {"largest_difference": error, "tolerance": tolerance, "precision": precision},
         )
 
-    return worst_of(structures_of(gate), measure, absent=_EXPORT_ABSENT)
+    return worst_of(structures_of(context), measure, absent=_EXPORT_ABSENT)
 
 
-def measure_export_energy(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_export_energy(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest difference of energies over what float32 rounding allows, on every structure."""
     from m3compress.export.parity import LIMITS
 
-    twin = twin_of(gate)
+    twin = twin_of(context)
     if twin is None:
         return (Measurement(skipped=_NO_TWIN),)
     limits = LIMITS[_precision_of(subject)]
-    ours, theirs = predictions(gate, subject), predictions(gate, twin)
+    ours, theirs = predictions(context, subject), predictions(context, twin)
 
     def measure(entry: Named, number: int) -> Found:
         del number
@@ -81,7 +82,7 @@ def measure_export_energy(gate: Gate, subject: Subject) -> Iterable[Measurement]
         tolerance = limits.energy_limit(error, rounding)
         return Found(error / tolerance, {"difference": error, "tolerance": tolerance})
 
-    return worst_of(structures_of(gate), measure, absent=_EXPORT_ABSENT)
+    return worst_of(structures_of(context), measure, absent=_EXPORT_ABSENT)
 
 
 def _precision_of(subject: Subject) -> str:
@@ -98,8 +99,8 @@ _Statistic = Callable[[Compared], tuple[float | None, dict[str, Any], tuple[Curv
 def _as_check(name: str, measures: str, statistic: _Statistic, absent: str) -> Check:
     """A check of all structures together; those that cannot be evaluated are errors beside it."""
 
-    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
-        both = compared(gate, subject)
+    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
+        both = compared(context, subject)
         for structure, reason in both.errors.items():
             yield Measurement(structure=structure, error=reason)
         if not both.names:

@@ -20,10 +20,11 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.errors import M3CompressError
-from m3compress.validate.check import Check, Gate, Named
-from m3compress.validate.recall import recall
+from m3compress.models.structures.frames import Named
 from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.subject import Subject, SubjectSpec
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.recall import recall
+from m3compress.validate.setup.subject import Subject, SubjectSpec
 
 _N_ATOMS: Final = 200
 _ROUNDS: Final = 5
@@ -46,19 +47,19 @@ class Cost:
     bytes: int
 
 
-def measure_speed(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_speed(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Median over rounds of the time of a step over that of the reference in float32."""
-    named = _structure(gate)
+    named = _structure(context)
     if isinstance(named, str):
         return (Measurement(skipped=named),)
-    ours, theirs = _costs(gate, subject, named)
+    ours, theirs = _costs(context, subject, named)
     ratios = [a / b for a, b in zip(ours.seconds, theirs.seconds, strict=True)]
     return (
         Measurement(
             structure=named.name,
             value=statistics.median(ratios),
             evidence={
-                **_described(gate, named),
+                **_described(context, named),
                 "seconds_per_step": statistics.median(ours.seconds),
                 "reference_seconds_per_step": statistics.median(theirs.seconds),
                 "ratios": ratios,
@@ -67,12 +68,12 @@ def measure_speed(gate: Gate, subject: Subject) -> Iterable[Measurement]:
     )
 
 
-def measure_memory(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_memory(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Peak memory of a step over that of the reference in float32."""
-    named = _structure(gate)
+    named = _structure(context)
     if isinstance(named, str):
         return (Measurement(skipped=named),)
-    ours, theirs = _costs(gate, subject, named)
+    ours, theirs = _costs(context, subject, named)
     if theirs.bytes < _MEGABYTE:
         return (Measurement(skipped="the memory of a step is too small to be measured"),)
     return (
@@ -80,7 +81,7 @@ def measure_memory(gate: Gate, subject: Subject) -> Iterable[Measurement]:
             structure=named.name,
             value=ours.bytes / theirs.bytes,
             evidence={
-                **_described(gate, named),
+                **_described(context, named),
                 "megabytes": ours.bytes / _MEGABYTE,
                 "reference_megabytes": theirs.bytes / _MEGABYTE,
             },
@@ -88,11 +89,11 @@ def measure_memory(gate: Gate, subject: Subject) -> Iterable[Measurement]:
     )
 
 
-def _structure(gate: Gate) -> Named | str:
+def _structure(context: Context) -> Named | str:
     """A sample or crystal of about 200 atoms, or why there is none."""
-    if not gate.profile.performance:
-        return f"the profile {gate.profile.name} does without performance"
-    known = (*gate.samples, *gate.crystals)
+    if not context.profile.performance:
+        return f"the profile {context.profile.name} does without performance"
+    known = (*context.samples, *context.crystals)
     if not known:
         return "there is no crystal to time"
     return Named(known[0].name, _grown(known[0].atoms))
@@ -108,20 +109,20 @@ def _grown(atoms: Atoms) -> Atoms:
         grown = grown.repeat(repeats)
 
 
-def _described(gate: Gate, named: Named) -> dict[str, Any]:
-    return {"n_atoms": len(named.atoms), "threads": _threads(gate), "rounds": _ROUNDS}
+def _described(context: Context, named: Named) -> dict[str, Any]:
+    return {"n_atoms": len(named.atoms), "threads": _threads(context), "rounds": _ROUNDS}
 
 
-def _threads(gate: Gate) -> int:
-    return gate.candidate.threads or 1
+def _threads(context: Context) -> int:
+    return context.candidate.threads or 1
 
 
-def _costs(gate: Gate, subject: Subject, named: Named) -> tuple[Cost, Cost]:
+def _costs(context: Context, subject: Subject, named: Named) -> tuple[Cost, Cost]:
     """Of the subject, and of the reference in the precision of the file."""
-    specs = (subject.spec, replace(gate.reference, precision="float32"))
-    threads = _threads(gate)
+    specs = (subject.spec, replace(context.reference, precision="float32"))
+    threads = _threads(context)
     return recall(
-        gate,
+        context,
         subject,
         ("costs", named.name),
         lambda: _measure([spec.with_threads(threads) for spec in specs], named.atoms),

@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import M3CompressError
-from m3compress.models.evaluation import Evaluation
-from m3compress.models.neighbors import FloatArray
-from m3compress.models.zoo import rattled
-from m3compress.validate.check import Gate, Named
-from m3compress.validate.recall import recall
-from m3compress.validate.subject import Subject
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.zoo import rattled
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.recall import recall
+from m3compress.validate.setup.subject import Subject
 
 #: Zoo structures that molecular dynamics of a solid or liquid does not visit; they test the
 #: export, and what a model says of them is no measure of how well it was compressed.
@@ -81,16 +82,16 @@ class Compared:
     errors: Mapping[str, str]
 
 
-def structures_of(gate: Gate) -> tuple[Named, ...]:
+def structures_of(context: Context) -> tuple[Named, ...]:
     """The zoo, and the cells of molecular dynamics with displaced atoms."""
     moved = tuple(
-        Named(f"{named.name}-moved", rattled(named.atoms, gate.seed + row))
-        for row, named in enumerate(gate.samples)
+        Named(f"{named.name}-moved", rattled(named.atoms, context.seed + row))
+        for row, named in enumerate(context.samples)
     )
-    return (*gate.zoo, *moved)
+    return (*context.zoo, *moved)
 
 
-def visited(gate: Gate) -> tuple[Named, ...]:
+def visited(context: Context) -> tuple[Named, ...]:
     """Those of :func:`structures_of` that molecular dynamics might visit.
 
     Periodic crystals at rest, rattled and strained. Made-up crystals are among them only where no
@@ -98,7 +99,7 @@ def visited(gate: Gate) -> tuple[Named, ...]:
     """
     suited = [
         named
-        for named in structures_of(gate)
+        for named in structures_of(context)
         if named.atoms.pbc.all() and not _NOT_VISITED.match(named.name)
     ]
     known = [named for named in suited if not named.name.startswith(_MADE_UP)]
@@ -106,14 +107,16 @@ def visited(gate: Gate) -> tuple[Named, ...]:
     return tuple(known if has_crystals else suited)
 
 
-def predictions(gate: Gate, subject: Subject) -> Predictions:
+def predictions(context: Context, subject: Subject) -> Predictions:
     """What a subject says of :func:`structures_of`, evaluated when first asked for."""
-    return recall(gate, subject, ("predictions",), lambda: _predict(subject, structures_of(gate)))
+    return recall(
+        context, subject, ("predictions",), lambda: _predict(subject, structures_of(context))
+    )
 
 
-def compared(gate: Gate, subject: Subject) -> Compared:
+def compared(context: Context, subject: Subject) -> Compared:
     """Candidate and reference on the structures that molecular dynamics might visit."""
-    return recall(gate, subject, ("compared",), lambda: _compare(gate, subject))
+    return recall(context, subject, ("compared",), lambda: _compare(context, subject))
 
 
 def _predict(subject: Subject, structures: tuple[Named, ...]) -> Predictions:
@@ -128,9 +131,9 @@ def _predict(subject: Subject, structures: tuple[Named, ...]) -> Predictions:
     return Predictions(found, errors)
 
 
-def _compare(gate: Gate, subject: Subject) -> Compared:
-    ours, theirs = predictions(gate, subject), predictions(gate, gate.reference_subject)
-    chosen = visited(gate)
+def _compare(context: Context, subject: Subject) -> Compared:
+    ours, theirs = predictions(context, subject), predictions(context, context.reference_subject)
+    chosen = visited(context)
     errors = {
         named.name: f"{who}: {side.errors[named.name]}"
         for who, side in (("reference", theirs), ("candidate", ours))

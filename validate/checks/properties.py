@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import M3CompressError
-from m3compress.models.neighbors import FloatArray
-from m3compress.validate.check import Check, Gate, Named
+from m3compress.models.structures.frames import Named
 from m3compress.validate.observables.solids import (
     EquationOfState,
     elastic_constants,
@@ -24,9 +24,10 @@ from m3compress.validate.observables.solids import (
     relax,
     repeats_for_phonons,
 )
-from m3compress.validate.recall import recall
 from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.recall import recall
+from m3compress.validate.setup.subject import Subject
 
 #: Crystals that a profile looks at; others look at all of them.
 _N_CRYSTALS: Final = {"smoke": 1, "ci": 2}
@@ -46,59 +47,61 @@ class _Pair:
 
 
 _Judge = Callable[[_Pair], Measurement]
-_Compute = Callable[[Gate, Subject, Named], Any]
+_Compute = Callable[[Context, Subject, Named], Any]
 
 
-def relaxed(gate: Gate, subject: Subject, crystal: Named) -> Atoms:
+def relaxed(context: Context, subject: Subject, crystal: Named) -> Atoms:
     """The crystal at rest under the forces of a subject, relaxed when first asked for."""
-    return recall(gate, subject, ("relaxed", crystal.name), lambda: relax(subject, crystal.atoms))
-
-
-def _equation_of_state(gate: Gate, subject: Subject, crystal: Named) -> EquationOfState:
     return recall(
-        gate,
-        subject,
-        ("eos", crystal.name),
-        lambda: equation_of_state(subject, relaxed(gate, subject, crystal)),
+        context, subject, ("relaxed", crystal.name), lambda: relax(subject, crystal.atoms)
     )
 
 
-def _elastic_constants(gate: Gate, subject: Subject, crystal: Named) -> FloatArray:
-    return elastic_constants(subject, relaxed(gate, subject, crystal))
+def _equation_of_state(context: Context, subject: Subject, crystal: Named) -> EquationOfState:
+    return recall(
+        context,
+        subject,
+        ("eos", crystal.name),
+        lambda: equation_of_state(subject, relaxed(context, subject, crystal)),
+    )
 
 
-def _phonons(gate: Gate, subject: Subject, crystal: Named) -> FloatArray:
+def _elastic_constants(context: Context, subject: Subject, crystal: Named) -> FloatArray:
+    return elastic_constants(subject, relaxed(context, subject, crystal))
+
+
+def _phonons(context: Context, subject: Subject, crystal: Named) -> FloatArray:
     # The supercell is that of the crystal as given, or two relaxed cells might get unlike ones.
     repeats = repeats_for_phonons(crystal.atoms)
     return recall(
-        gate,
+        context,
         subject,
         ("phonons", crystal.name),
-        lambda: phonon_frequencies(subject, relaxed(gate, subject, crystal), repeats),
+        lambda: phonon_frequencies(subject, relaxed(context, subject, crystal), repeats),
     )
 
 
 def _as_check(name: str, group: str, measures: str, compute: _Compute, judge: _Judge) -> Check:
     """A check with one measurement per crystal, made where the profile asks for its group."""
 
-    def run(gate: Gate, subject: Subject) -> Iterator[Measurement]:
-        if group not in gate.profile.properties:
-            yield Measurement(skipped=f"the profile {gate.profile.name} does without {group}")
+    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
+        if group not in context.profile.properties:
+            yield Measurement(skipped=f"the profile {context.profile.name} does without {group}")
             return
-        crystals = gate.crystals[: _N_CRYSTALS.get(gate.profile.name)]
+        crystals = context.crystals[: _N_CRYSTALS.get(context.profile.name)]
         if not crystals:
             yield Measurement(skipped="there is no crystal to compare on")
         for crystal in crystals:
-            yield _compare(gate, subject, crystal, compute, judge)
+            yield _compare(context, subject, crystal, compute, judge)
 
     return Check(id=name, tier=Tier.PROPERTIES, measures=measures, run=run)
 
 
 def _compare(
-    gate: Gate, subject: Subject, crystal: Named, compute: _Compute, judge: _Judge
+    context: Context, subject: Subject, crystal: Named, compute: _Compute, judge: _Judge
 ) -> Measurement:
-    ours, our_error = _attempt(gate, subject, crystal, compute)
-    theirs, their_error = _attempt(gate, gate.reference_subject, crystal, compute)
+    ours, our_error = _attempt(context, subject, crystal, compute)
+    theirs, their_error = _attempt(context, context.reference_subject, crystal, compute)
     if our_error and their_error:
         reason = f"neither candidate nor reference has it; the reference: {their_error}"
         return Measurement(structure=crystal.name, skipped=reason)
@@ -109,11 +112,11 @@ def _compare(
 
 
 def _attempt(
-    gate: Gate, subject: Subject, crystal: Named, compute: _Compute
+    context: Context, subject: Subject, crystal: Named, compute: _Compute
 ) -> tuple[Any, str | None]:
     """The property, or why there is none."""
     try:
-        return compute(gate, subject, crystal), None
+        return compute(context, subject, crystal), None
     except Exception as error:  # a broken model may fail in any way; other crystals still count
         ours = isinstance(error, M3CompressError)
         return None, str(error) if ours else f"{type(error).__name__}: {error}"

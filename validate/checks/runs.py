@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from ase import units
 
-from m3compress.validate.check import Gate, Named
-from m3compress.validate.recall import recall
-from m3compress.validate.simulation.job import Ensemble, Job
-from m3compress.validate.simulation.pool import Run, run_jobs
-from m3compress.validate.subject import SubjectSpec
+from m3compress.engines.dynamics.job import Ensemble, Job
+from m3compress.engines.dynamics.pool import Run, run_jobs
+from m3compress.models.structures.frames import Named
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.recall import recall
+from m3compress.validate.setup.subject import SubjectSpec
 
 Array = npt.NDArray[np.float64]
 Arm = Literal["candidate", "reference"]
@@ -53,35 +54,35 @@ class Runs:
         return (*self.nvt[arm], *self.npt[arm], *alone)
 
 
-def runs_of(gate: Gate) -> tuple[Runs, ...]:
+def runs_of(context: Context) -> tuple[Runs, ...]:
     """The runs of every sample, made or taken up again where they are not finished."""
-    return recall(gate, None, ("runs",), lambda: _run_all(gate))
+    return recall(context, None, ("runs",), lambda: _run_all(context))
 
 
-def _run_all(gate: Gate) -> tuple[Runs, ...]:
-    jobs = plan(gate)
-    done = run_jobs(list(jobs.values()), gate.trajectories, gate.n_workers, gate.progress)
-    return tuple(_collect(gate, dict(zip(jobs, done, strict=True))))
+def _run_all(context: Context) -> tuple[Runs, ...]:
+    jobs = plan(context)
+    done = run_jobs(list(jobs.values()), context.trajectories, context.n_workers, context.progress)
+    return tuple(_collect(context, dict(zip(jobs, done, strict=True))))
 
 
-def plan(gate: Gate) -> dict[str, Job]:
+def plan(context: Context) -> dict[str, Job]:
     """All runs of a gate by name."""
-    return {job.name: job for sample in gate.samples for job in _jobs(gate, sample)}
+    return {job.name: job for sample in context.samples for job in _jobs(context, sample)}
 
 
-def _jobs(gate: Gate, sample: Named) -> Iterator[Job]:
-    profile = gate.profile
-    timestep = timestep_of(gate, sample)
+def _jobs(context: Context, sample: Named) -> Iterator[Job]:
+    profile = context.profile
+    timestep = timestep_of(context, sample)
     for arm in ARMS:
         for replica in range(profile.n_replicas):
-            yield _job(gate, sample, arm, "nvt", replica, timestep, profile.duration)
+            yield _job(context, sample, arm, "nvt", replica, timestep, profile.duration)
             if profile.npt_duration:
-                yield _job(gate, sample, arm, "npt", replica, timestep, profile.npt_duration)
-    yield _job(gate, sample, "candidate", "nve", 0, timestep / 2, profile.nve_duration)
+                yield _job(context, sample, arm, "npt", replica, timestep, profile.npt_duration)
+    yield _job(context, sample, "candidate", "nve", 0, timestep / 2, profile.nve_duration)
     for index, factor in enumerate(LAW_FACTORS):
         # Without equilibration and with one seed, all three start from the same state.
         yield replace(
-            _job(gate, sample, "candidate", "nve", 0, timestep * factor, _LAW_DURATION),
+            _job(context, sample, "candidate", "nve", 0, timestep * factor, _LAW_DURATION),
             name=f"{sample.name}-candidate-law-{index}",
             equilibration=0,
             every=round(1 / factor),
@@ -89,7 +90,7 @@ def _jobs(gate: Gate, sample: Named) -> Iterator[Job]:
 
 
 def _job(
-    gate: Gate,
+    context: Context,
     sample: Named,
     arm: Arm,
     ensemble: Ensemble,
@@ -97,13 +98,13 @@ def _job(
     timestep: float,
     duration: float,
 ) -> Job:
-    profile = gate.profile
+    profile = context.profile
     name = f"{sample.name}-{arm}-{ensemble}-{replica}"
     every = max(1, round(_FRAME_SPACING / timestep))
     steps = max(every, round(duration * 1e3 / timestep / every) * every)
     return Job(
         name=name,
-        subject=_spec(gate, arm),
+        subject=_spec(context, arm),
         structure=sample.atoms,
         ensemble=ensemble,
         temperature=profile.temperature,
@@ -112,27 +113,27 @@ def _job(
         equilibration=round(profile.equilibration * 1e3 / timestep),
         steps=steps,
         every=every,
-        seed=crc32(f"{name}/{gate.seed}".encode()),
+        seed=crc32(f"{name}/{context.seed}".encode()),
         friction=profile.friction,
     )
 
 
-def _spec(gate: Gate, arm: Arm) -> SubjectSpec:
+def _spec(context: Context, arm: Arm) -> SubjectSpec:
     """The subject of an arm; the reference in the precision in which it was trained."""
     if arm == "candidate":
-        return gate.candidate
-    return replace(gate.reference, precision="float32")
+        return context.candidate
+    return replace(context.reference, precision="float32")
 
 
-def timestep_of(gate: Gate, sample: Named) -> float:
+def timestep_of(context: Context, sample: Named) -> float:
     """Time step of NVT and NPT in fs."""
-    if gate.profile.timestep is not None:
-        return gate.profile.timestep
+    if context.profile.timestep is not None:
+        return context.profile.timestep
     return _TIMESTEP_WITH_HYDROGEN if 1 in sample.atoms.numbers else _TIMESTEP
 
 
-def _collect(gate: Gate, done: dict[str, Run]) -> Iterator[Runs]:
-    for sample in gate.samples:
+def _collect(context: Context, done: dict[str, Run]) -> Iterator[Runs]:
+    for sample in context.samples:
 
         def of(arm: Arm, ensemble: Ensemble, name: str = sample.name) -> tuple[Run, ...]:
             start = f"{name}-{arm}-{ensemble}-"

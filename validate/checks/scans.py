@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.models.neighbors import FloatArray, find_edges
-from m3compress.validate.check import Check, Gate, Named
+from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.selection import (
     Found,
     bond_length,
@@ -25,7 +25,8 @@ from m3compress.validate.checks.selection import (
     worst_of,
 )
 from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject
 
 _ELEMENTS: Final = 2  # of the most common ones
 _CRYSTALS: Final = 2
@@ -61,18 +62,18 @@ class Scan:
     frames: tuple[Atoms, ...]
 
 
-def scan_dimers(gate: Gate, subject: Subject) -> Iterable[Scan]:
+def scan_dimers(context: Context, subject: Subject) -> Iterable[Scan]:
     """Two atoms from a compressed bond to beyond the cutoff."""
-    for a, b in combinations_with_replacement(common_elements(gate, subject, _ELEMENTS), 2):
+    for a, b in combinations_with_replacement(common_elements(context, subject, _ELEMENTS), 2):
         start = min(_SHORTEST * bond_length(a, b), 0.5 * subject.cutoff)
         x = np.linspace(start, 1.04 * subject.cutoff, _DIMER_POINTS)
         frames = tuple(Atoms([a, b], positions=[[0, 0, 0], [0, 0, d]]) for d in x)
         yield Scan(f"dimer:{a}-{b}", "molecule", _LENGTH, x, frames)
 
 
-def scan_bonds(gate: Gate, subject: Subject) -> Iterable[Scan]:
+def scan_bonds(context: Context, subject: Subject) -> Iterable[Scan]:
     """One atom of a crystal moved along its shortest bond."""
-    for entry in _crystals(gate, subject):
+    for entry in _crystals(context, subject):
         i, bonds = _most_bonded(entry.atoms, subject.three_body_cutoff)
         j, vector = bonds[0]
         length = float(np.linalg.norm(vector))
@@ -81,10 +82,10 @@ def scan_bonds(gate: Gate, subject: Subject) -> Iterable[Scan]:
         yield Scan(f"bond:{symbols}", entry.name, _LENGTH, length + _STRETCHES, frames)
 
 
-def scan_angles(gate: Gate, subject: Subject) -> Iterable[Scan]:
+def scan_angles(context: Context, subject: Subject) -> Iterable[Scan]:
     """Molecules A-B-A bent from 60° to 180°, and one angle of a crystal bent by up to 16°."""
-    yield from _bent_molecules(gate, subject)
-    for entry in _crystals(gate, subject):
+    yield from _bent_molecules(context, subject)
+    for entry in _crystals(context, subject):
         i, bonds = _most_bonded(entry.atoms, subject.three_body_cutoff)
         j, leg = bonds[0]
         # An image of the same atom would move along.
@@ -101,8 +102,8 @@ def scan_angles(gate: Gate, subject: Subject) -> Iterable[Scan]:
         yield Scan(f"angle:{symbols}", entry.name, _ANGLE, start + _BENDS, frames)
 
 
-def _bent_molecules(gate: Gate, subject: Subject) -> Iterable[Scan]:
-    elements = common_elements(gate, subject, _ELEMENTS)
+def _bent_molecules(context: Context, subject: Subject) -> Iterable[Scan]:
+    elements = common_elements(context, subject, _ELEMENTS)
     for center in elements:
         for end in elements:
             if center == end and len(elements) > 1:
@@ -117,9 +118,9 @@ def _bent(end: str, center: str, leg: float, angle: float) -> Atoms:
     return Atoms([end, center, end], positions=[[0, 0, leg], [0, 0, 0], tip])
 
 
-def _crystals(gate: Gate, subject: Subject) -> tuple[Named, ...]:
+def _crystals(context: Context, subject: Subject) -> tuple[Named, ...]:
     """Crystals of more than one element where there are any: their bonds are the stiff ones."""
-    structures = select(gate, subject, most=4 * _CRYSTALS, at_least=5, periodic=3)
+    structures = select(context, subject, most=4 * _CRYSTALS, at_least=5, periodic=3)
     return tuple(sorted(structures, key=lambda e: -len(set(e.atoms.symbols))))[:_CRYSTALS]
 
 
@@ -158,18 +159,18 @@ def _joined(atoms: Atoms, indices: Sequence[int]) -> str:
 
 
 def _compare(
-    make: Callable[[Gate, Subject], Iterable[Scan]],
-) -> Callable[[Gate, Subject], Iterable[Measurement]]:
+    make: Callable[[Context, Subject], Iterable[Scan]],
+) -> Callable[[Context, Subject], Iterable[Measurement]]:
     """A check that compares the subject with the reference along the scans that ``make`` gives."""
 
-    def run(gate: Gate, subject: Subject) -> Iterable[Measurement]:
-        found = {f"{scan.figure} {scan.structure}": scan for scan in make(gate, subject)}
+    def run(context: Context, subject: Subject) -> Iterable[Measurement]:
+        found = {f"{scan.figure} {scan.structure}": scan for scan in make(context, subject)}
 
         def measure(entry: Named, number: int) -> Found:
             del number
             scan = found[entry.name]
             ours = np.array([subject.evaluate(atoms).energy for atoms in scan.frames])
-            theirs = np.array([gate.reference_subject.evaluate(f).energy for f in scan.frames])
+            theirs = np.array([context.reference_subject.evaluate(f).energy for f in scan.frames])
             difference = np.abs(ours - theirs)
             at = float(scan.x[int(np.argmax(np.nan_to_num(difference, nan=np.inf)))])
             curves = tuple(

@@ -11,11 +11,12 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
+from m3compress.contract.neighbors import find_edges
 from m3compress.errors import M3CompressError
-from m3compress.models.neighbors import find_edges
-from m3compress.validate.check import Gate, Named
+from m3compress.models.structures.frames import Named
 from m3compress.validate.result import Curve, Measurement
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.subject import Subject
 
 #: Static checks evaluate a structure dozens of times; more edges would take seconds each.
 _MOST_EDGES: Final = 1200
@@ -25,12 +26,12 @@ _ROUGHNESS: Final = 0.03
 
 
 def select(
-    gate: Gate, subject: Subject, *, most: int, at_least: int = 2, periodic: int = 0
+    context: Context, subject: Subject, *, most: int, at_least: int = 2, periodic: int = 0
 ) -> tuple[Named, ...]:
     """Small structures of all kinds from the zoo, without symmetry that could hide an error.
 
     Args:
-        gate: Its zoo is chosen from, evenly, because a zoo is ordered by kind.
+        context: Its zoo is chosen from, evenly, because a zoo is ordered by kind.
         subject: It knows the elements, and its cutoff decides what is small.
         most: How many.
         at_least: Smallest number of atoms.
@@ -41,7 +42,7 @@ def select(
     """
     suited = [
         entry
-        for entry in gate.zoo
+        for entry in context.zoo
         if at_least <= len(entry.atoms) <= _MOST_ATOMS
         and entry.atoms.pbc.sum() >= periodic
         and set(entry.atoms.symbols) <= set(subject.elements)
@@ -49,7 +50,7 @@ def select(
     ]
     picked = np.unique(np.linspace(0, len(suited) - 1, min(most, len(suited))).round().astype(int))
     return tuple(
-        Named(suited[row].name, roughened(suited[row].atoms, gate.seed + int(row)))
+        Named(suited[row].name, roughened(suited[row].atoms, context.seed + int(row)))
         for row in picked
     )
 
@@ -66,9 +67,9 @@ def _n_edges(atoms: Atoms, cutoff: float) -> int:
     return len(find_edges(atoms, cutoff)[0].centers)
 
 
-def common_elements(gate: Gate, subject: Subject, most: int) -> tuple[str, ...]:
+def common_elements(context: Context, subject: Subject, most: int) -> tuple[str, ...]:
     """The elements that stand in most structures of the gate, alphabetical among equals."""
-    structures = (*gate.zoo, *gate.crystals, *gate.samples)
+    structures = (*context.zoo, *context.crystals, *context.samples)
     counts = Counter(symbol for entry in structures for symbol in set(entry.atoms.symbols))
     known = [symbol for symbol in counts or subject.elements if symbol in subject.elements]
     return tuple(sorted(known, key=lambda symbol: (-counts[symbol], symbol))[:most])

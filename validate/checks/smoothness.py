@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.models.evaluation import Evaluation
-from m3compress.models.neighbors import FloatArray, find_edges
-from m3compress.validate.check import Check, Gate, Named
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.selection import Found, select, worst_of
 from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.subject import Subject
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.subject import Subject
 
 #: Distance of the points from the cutoff in Å. Smaller ones see more rounding in no jump, larger
 #: ones more curvature.
@@ -30,29 +31,29 @@ _TRIALS: Final = 20
 _CLEAR: Final = 5  # steps around a cutoff in which no second pair of atoms may cross it
 
 
-def measure_energy_jump(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_energy_jump(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest jump of the total energy in eV at either cutoff."""
 
     def size(left: Evaluation, right: Evaluation) -> float:
         return abs(right.energy - left.energy)
 
-    return _measure(gate, subject, size)
+    return _measure(context, subject, size)
 
 
-def measure_force_jump(gate: Gate, subject: Subject) -> Iterable[Measurement]:
+def measure_force_jump(context: Context, subject: Subject) -> Iterable[Measurement]:
     """Largest jump of a force component in eV/Å at either cutoff."""
 
     def size(left: Evaluation, right: Evaluation) -> float:
         return float(np.abs(right.forces - left.forces).max())
 
-    return _measure(gate, subject, size)
+    return _measure(context, subject, size)
 
 
 def _measure(
-    gate: Gate, subject: Subject, size: Callable[[Evaluation, Evaluation], float]
+    context: Context, subject: Subject, size: Callable[[Evaluation, Evaluation], float]
 ) -> Iterable[Measurement]:
     # At least five atoms: others must be there to notice.
-    structures = select(gate, subject, most=_STRUCTURES, at_least=5, periodic=1)
+    structures = select(context, subject, most=_STRUCTURES, at_least=5, periodic=1)
     cutoffs = {"edges": subject.cutoff, "three-body": subject.three_body_cutoff}
     places = {
         f"{entry.name} ({name})": (entry, cutoff)
@@ -62,7 +63,9 @@ def _measure(
 
     def measure(place: Named, number: int) -> Found | None:
         entry, cutoff = places[place.name]
-        crossing = _find_crossing(entry.atoms, cutoff, np.random.default_rng([gate.seed, number]))
+        crossing = _find_crossing(
+            entry.atoms, cutoff, np.random.default_rng([context.seed, number])
+        )
         if crossing is None:
             return None
         jump = size(*_both_sides(subject, crossing))

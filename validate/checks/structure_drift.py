@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.validate.check import Check, Gate
+from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.nve import per_sample
 from m3compress.validate.checks.runs import ARMS, Arm, Runs, broken, times
 from m3compress.validate.observables.angles import angle_distribution
@@ -29,9 +29,9 @@ from m3compress.validate.observables.pairs import (
     pair_distribution,
 )
 from m3compress.validate.observables.spectra import vibrational_spectrum
-from m3compress.validate.recall import recall
 from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.simulation.pool import Run
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.recall import recall
 from m3compress.validate.statistics.arms import Comparison, compare_curves, compare_means
 
 Array = npt.NDArray[np.float64]
@@ -59,14 +59,14 @@ def _broken(runs: Runs) -> Measurement | None:
     return None
 
 
-def _pairs(gate: Gate, runs: Runs) -> dict[Arm, list[PairDistribution]]:
+def _pairs(context: Context, runs: Runs) -> dict[Arm, list[PairDistribution]]:
     """g(r) of every frame of every replica."""
     return recall(
-        gate,
+        context,
         None,
         ("pairs", runs.sample.name),
         lambda: {
-            arm: [pair_distribution(run.frames, gate.profile.r_max) for run in runs.nvt[arm]]
+            arm: [pair_distribution(run.frames, context.profile.r_max) for run in runs.nvt[arm]]
             for arm in ARMS
         },
     )
@@ -80,14 +80,14 @@ def _of_pair(found: dict[Arm, list[PairDistribution]], pair: str) -> Curves:
     return {arm: [replica.g[pair] for replica in found[arm]] for arm in ARMS}
 
 
-def _rdf(gate: Gate, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(gate, runs)
+def _rdf(context: Context, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
     compared = compare_curves(
         curves["candidate"],
         curves["reference"],
         lambda g, target: rdf_error(r, g, target),
-        gate.seed,
+        context.seed,
     )
     means = {arm: np.concatenate(curves[arm]).mean(axis=0) for arm in ARMS}
     return _measured(
@@ -135,28 +135,30 @@ def _band(
 
 
 def _every_pair(
-    measure: Callable[[Gate, Runs, str], Measurement],
-) -> Callable[[Gate, Runs], Iterator[Measurement]]:
-    def run(gate: Gate, runs: Runs) -> Iterator[Measurement]:
+    measure: Callable[[Context, Runs, str], Measurement],
+) -> Callable[[Context, Runs], Iterator[Measurement]]:
+    def run(context: Context, runs: Runs) -> Iterator[Measurement]:
         stopped = _broken(runs)
         if stopped is not None:
             yield stopped
             return
-        for pair in _partials(_pairs(gate, runs)):
-            yield measure(gate, runs, pair)
+        for pair in _partials(_pairs(context, runs)):
+            yield measure(context, runs, pair)
 
     return run
 
 
-def _whole(measure: Callable[[Gate, Runs], Measurement]) -> Callable[[Gate, Runs], Measurement]:
-    def run(gate: Gate, runs: Runs) -> Measurement:
-        return _broken(runs) or measure(gate, runs)
+def _whole(
+    measure: Callable[[Context, Runs], Measurement],
+) -> Callable[[Context, Runs], Measurement]:
+    def run(context: Context, runs: Runs) -> Measurement:
+        return _broken(runs) or measure(context, runs)
 
     return run
 
 
-def _area(gate: Gate, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(gate, runs)
+def _area(context: Context, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
     compared = compare_curves(
         curves["candidate"], curves["reference"], lambda g, target: area_between(r, g, target)
@@ -164,8 +166,8 @@ def _area(gate: Gate, runs: Runs, pair: str) -> Measurement:
     return _measured(compared, f"{runs.sample.name} {pair}")
 
 
-def _moved(gate: Gate, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(gate, runs)
+def _moved(context: Context, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
 
     compared = compare_curves(
@@ -174,8 +176,8 @@ def _moved(gate: Gate, runs: Runs, pair: str) -> Measurement:
     return _measured(compared, f"{runs.sample.name} {pair}")
 
 
-def _coordination(gate: Gate, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(gate, runs)
+def _coordination(context: Context, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
     reach = first_minimum(r, np.concatenate(curves["reference"]).mean(axis=0))
     density = found["reference"][0].density[pair.split("-")[1]]
@@ -191,8 +193,8 @@ def _coordination(gate: Gate, runs: Runs, pair: str) -> Measurement:
     return _measured(compared, name, reference=mean, within_angstrom=reach)
 
 
-def _peak(gate: Gate, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(gate, runs)
+def _peak(context: Context, runs: Runs, pair: str) -> Measurement:
+    found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
     name = f"{runs.sample.name} {pair}"
     places = {arm: [_peaks(r, replica) for replica in curves[arm]] for arm in ARMS}
@@ -209,7 +211,7 @@ def _peaks(r: Array, g: Array) -> Array:
     return np.array([np.nan if (p := first_peak(r, part)) is None else p for part in parts])
 
 
-def _angles(gate: Gate, runs: Runs) -> Measurement:
+def _angles(context: Context, runs: Runs) -> Measurement:
     frames: dict[Arm, list[tuple[Array, Array]]] = {
         arm: [angle_distribution(_thinned(run.frames)) for run in runs.nvt[arm]] for arm in ARMS
     }
@@ -223,7 +225,7 @@ def _angles(gate: Gate, runs: Runs) -> Measurement:
         curves["candidate"],
         curves["reference"],
         lambda p, target: adf_error(degrees, p, target),
-        gate.seed,
+        context.seed,
     )
     return _measured(compared, name).model_copy(
         update={"curves": _band("adf:all", name, degrees, curves, "angle (°)", "density (1/°)")}
@@ -235,7 +237,7 @@ def _thinned(frames: Sequence[Atoms]) -> Sequence[Atoms]:
     return frames[:: max(1, len(frames) // 200)]
 
 
-def _spectrum(gate: Gate, runs: Runs) -> Measurement:
+def _spectrum(context: Context, runs: Runs) -> Measurement:
     spectra: Curves = {arm: [_spectra(run) for run in runs.nvt[arm]] for arm in ARMS}
     first = runs.nvt["reference"][0]
     frequencies = _stretch_spectrum(first, first.frames[: _stretch(first)])[0]
@@ -245,7 +247,7 @@ def _spectrum(gate: Gate, runs: Runs) -> Measurement:
         spectra["candidate"],
         spectra["reference"],
         lambda p, target: vdos_error(frequencies, p, target),
-        gate.seed,
+        context.seed,
     )
     return _measured(compared, name).model_copy(
         update={
@@ -273,8 +275,8 @@ def _stretch_spectrum(run: Run, frames: Sequence[Atoms]) -> tuple[Array, Array]:
     return vibrational_spectrum(velocities, run.job.structure.get_masses(), spacing)
 
 
-def _displacement(gate: Gate, runs: Runs) -> Measurement:
-    del gate
+def _displacement(context: Context, runs: Runs) -> Measurement:
+    del context
     lags: Curves = {arm: [_msd(run)[None] for run in runs.nvt[arm]] for arm in ARMS}
     ends = {arm: [lag[0, -1:] for lag in lags[arm]] for arm in ARMS}
     scale = max(float(np.mean(ends["reference"])), 1e-12) / 100
@@ -294,7 +296,7 @@ def _msd(run: Run) -> Array:
 
 
 def _check(
-    name: str, measures: str, run: Callable[[Gate, Runs], Measurement | Iterator[Measurement]]
+    name: str, measures: str, run: Callable[[Context, Runs], Measurement | Iterator[Measurement]]
 ) -> Check:
     return Check(id=f"md.{name}", tier=Tier.DYNAMICS, measures=measures, run=per_sample(run))
 
@@ -308,7 +310,7 @@ STRUCTURE_CHECKS: tuple[Check, ...] = (
     _check(
         "rdf-total",
         "drift of the radial distribution function of all pairs beyond the noise",
-        _whole(lambda gate, runs: _rdf(gate, runs, TOTAL)),
+        _whole(lambda context, runs: _rdf(context, runs, TOTAL)),
     ),
     _check("rdf-l1", "area between the partial distribution functions", _every_pair(_area)),
     _check(

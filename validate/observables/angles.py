@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.data import covalent_radii
 
-from m3compress.models.neighbors import find_edges
+from m3compress.contract.neighbors import find_edges
 
 Array = npt.NDArray[np.float64]
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.neighbors import FloatArray, IntArray
 from m3compress.errors import StructureError
-from m3compress.models.neighbors import FloatArray, IntArray
+from m3compress.models.structures.supercell import perpendicular_widths
 from m3compress.units import VOIGT
-from m3compress.validate.subject import Subject, SubjectCalculator
-from m3compress.validate.supercell import perpendicular_widths
+from m3compress.validate.setup.subject import Subject, SubjectCalculator
 
 #: Of atoms, and of the cell per atom. Five times as much would leave 0.1 % of the lattice constants
 #: of soft crystals open (measured).

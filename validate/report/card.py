@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from m3compress.export.manifest import Manifest
+from m3compress.contract.manifest import Manifest
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.words import number, value_of
 from m3compress.validate.result import CheckResult, Verdict

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError
-from m3compress.export.manifest import Manifest
-from m3compress.validate.profiles import Profile
 from m3compress.validate.result import CheckResult, Verdict
+from m3compress.validate.setup.profiles import Profile
 
 #: Raised with every change that an older reader would misread.
 SCHEMA_VERSION: Final = 1

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from m3compress.contract.files import write_atomically
 from m3compress.errors import M3CompressError
-from m3compress.validate.files import write_atomically
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.html import html_page
 from m3compress.validate.report.junit import junit_xml

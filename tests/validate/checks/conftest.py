@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from m3compress.models.evaluation import Evaluation
-from m3compress.models.neighbors import find_edges
-from m3compress.validate.check import Check, Gate, Named
-from m3compress.validate.limits import read_limits
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.neighbors import find_edges
+from m3compress.models.structures.frames import Named
 from m3compress.validate.result import Measurement, Verdict, judge
+from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.limits import read_limits
 
 LIMITS = read_limits("smoke")
 
@@ -131,12 +132,12 @@ def small_zoo(silica_zoo: tuple[Named, ...]) -> tuple[Named, ...]:
 
 @pytest.fixture
 def fake_gate(
-    make_gate: Callable[..., Gate], small_zoo: tuple[Named, ...]
-) -> Callable[[Any], Gate]:
+    make_context: Callable[..., Context], small_zoo: tuple[Named, ...]
+) -> Callable[[Any], Context]:
     """A gate whose reference is the pair potential: ``fake_gate(candidate)``."""
 
-    def make(subject: Any) -> Gate:
-        return make_gate(subject.spec, PairSubject().spec, zoo=small_zoo)
+    def make(subject: Any) -> Context:
+        return make_context(subject.spec, PairSubject().spec, zoo=small_zoo)
 
     return make
 
@@ -149,9 +150,9 @@ def run_check() -> Callable[..., Outcome]:
     """``run_check(checks, id, gate, subject)``: the worst verdict and its measurement."""
     order = list(Verdict)
 
-    def run(checks: tuple[Check, ...], name: str, gate: Gate, subject: Any) -> Outcome:
+    def run(checks: tuple[Check, ...], name: str, context: Context, subject: Any) -> Outcome:
         (check,) = (check for check in checks if check.id == name)
-        judged = [(judge(m, LIMITS[name]), m) for m in check.run(gate, subject)]
+        judged = [(judge(m, LIMITS[name]), m) for m in check.run(context, subject)]
         bad = [pair for pair in judged if pair[0] in (Verdict.ERROR, Verdict.FAIL)]
         return max(bad or judged, key=lambda pair: order.index(pair[0]))
 

@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from m3compress.validate.checks.artefact import CHECKS
-from m3compress.validate.limits import read_limits
 from m3compress.validate.result import Tier, Verdict
-from m3compress.validate.subject import exported
+from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.subject import exported
 
 IDS = [check.id for check in CHECKS]
 
@@ -30,12 +30,12 @@ def copied(silica_artefact: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def verdicts(make_gate, run_check):
+def verdicts(make_context, run_check):
     """``verdicts(path)``: what fails, with its problems."""
 
     def find(path: Path) -> dict[str, list[str]]:
-        gate = make_gate(exported(path, threads=1))
-        found = {name: run_check(CHECKS, name, gate, None) for name in IDS}
+        context = make_context(exported(path, threads=1))
+        found = {name: run_check(CHECKS, name, context, None) for name in IDS}
         assert {verdict for verdict, _ in found.values()} <= {Verdict.PASS, Verdict.FAIL}
         return {
             name: measurement.evidence["problems"]
@@ -67,9 +67,9 @@ def test_a_sound_file_has_no_problems(silica_artefact, verdicts):
     assert verdicts(silica_artefact) == {}
 
 
-def test_other_candidates_are_skipped(builtin_spec, make_gate, run_check):
+def test_other_candidates_are_skipped(builtin_spec, make_context, run_check):
     for name in IDS:
-        assert run_check(CHECKS, name, make_gate(builtin_spec), None)[0] is Verdict.SKIPPED
+        assert run_check(CHECKS, name, make_context(builtin_spec), None)[0] is Verdict.SKIPPED
 
 
 def test_a_flipped_bit(copied, verdicts):
@@ -154,16 +154,16 @@ def scatter(reduction: str, where: str) -> onnx.NodeProto:
 
 
 @pytest.mark.parametrize(("reduction", "n_problems"), [("add", 1), ("max", 1), ("none", 0)])
-def test_a_scatter_that_reduces(reduction, n_problems, copied, make_gate, run_check):
+def test_a_scatter_that_reduces(reduction, n_problems, copied, make_context, run_check):
     model = onnx.load(copied)
     model.graph.node.append(scatter(reduction, "added"))
     rewrite(copied, model)
-    _, found = run_check(CHECKS, "artefact.no-scatter", make_gate(exported(copied)), None)
+    _, found = run_check(CHECKS, "artefact.no-scatter", make_context(exported(copied)), None)
     assert found.value == n_problems
     assert found.evidence["problems"] == [f"ScatterND added ({reduction})"] * n_problems
 
 
-def test_a_scatter_in_a_branch_is_found(copied, make_gate, run_check):
+def test_a_scatter_in_a_branch_is_found(copied, make_context, run_check):
     model = onnx.load(copied)
     value = helper.make_tensor_value_info("inner_out", TensorProto.FLOAT, None)
     branch = helper.make_graph([scatter("add", "inner")], "branch", [], [value])
@@ -171,7 +171,7 @@ def test_a_scatter_in_a_branch_is_found(copied, make_gate, run_check):
         helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
     )
     rewrite(copied, model)
-    _, found = run_check(CHECKS, "artefact.no-scatter", make_gate(exported(copied)), None)
+    _, found = run_check(CHECKS, "artefact.no-scatter", make_context(exported(copied)), None)
     assert found.value == 2
 
 
@@ -183,13 +183,13 @@ def test_a_file_without_a_manifest_inside(copied, verdicts):
     assert failed["artefact.metadata"] == [f"{copied.name} holds no manifest"]
 
 
-def test_an_element_that_does_not_compute(make_gate, run_check, silica_artefact, changed):
+def test_an_element_that_does_not_compute(make_context, run_check, silica_artefact, changed):
     spec = exported(silica_artefact, threads=1)
     broken = changed(
         lambda atoms, result: {"forces": result.forces * np.nan} if "Si" in atoms.symbols else {}
     )
-    gate = make_gate(replace(broken.spec, kind="artefact", path=spec.path))
-    verdict, found = run_check(CHECKS, "artefact.elements", gate, None)
+    context = make_context(replace(broken.spec, kind="artefact", path=spec.path))
+    verdict, found = run_check(CHECKS, "artefact.elements", context, None)
     assert verdict is Verdict.FAIL
     # Oxygen is bonded to silicon as its next element, so both fail.
     assert [problem.split(":")[0] for problem in found.evidence["problems"]] == ["O", "Si"]

@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 
 from m3compress.validate.checks.derivatives import CHECKS, crosses_no_cutoff, derivative
-from m3compress.validate.limits import read_limits
 from m3compress.validate.result import Tier, Verdict
+from m3compress.validate.setup.limits import read_limits
 
 
 def test_every_limit_has_its_check():
@@ -64,9 +64,9 @@ def without_shear(atoms, result):
 )
 def test_what_is_no_derivative_fails(name, change, kept, changed, fake_gate, run_check):
     broken = changed(change)
-    gate = fake_gate(broken)
-    assert run_check(CHECKS, name, gate, broken)[0] is Verdict.FAIL
-    assert run_check(CHECKS, kept, gate, broken)[0] is Verdict.PASS
+    context = fake_gate(broken)
+    assert run_check(CHECKS, name, context, broken)[0] is Verdict.FAIL
+    assert run_check(CHECKS, kept, context, broken)[0] is Verdict.PASS
 
 
 def test_a_factor_is_measured_as_it_is(changed, fake_gate, run_check):
@@ -98,9 +98,9 @@ def test_crossing_a_cutoff(distance, clear, pair_subject):
 
 
 @pytest.mark.parametrize("name", ["grad.forces", "grad.stress"])
-def test_the_exported_file_passes(name, artefact_spec, make_gate, run_check):
-    gate = make_gate(artefact_spec)
-    verdict, found = run_check(CHECKS, name, gate, gate.candidate_subject)
+def test_the_exported_file_passes(name, artefact_spec, make_context, run_check):
+    context = make_context(artefact_spec)
+    verdict, found = run_check(CHECKS, name, context, context.candidate_subject)
     assert verdict is Verdict.PASS
     # Rounding of float32 leaves room: the limit is not met by luck.
     assert found.value < 2.5e-3

@@ -14,16 +14,17 @@ from ase import Atoms, units
 from ase.build import bulk
 from scipy.signal import lfilter
 
-from m3compress.validate.check import Gate, Named
+from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.pool import Run
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.dynamics import CHECKS
 from m3compress.validate.checks.runs import LAW_FACTORS, Runs, plan, runs_of, timestep_of
-from m3compress.validate.limits import read_limits
-from m3compress.validate.profiles import CI, SMOKE
-from m3compress.validate.recall import recall
 from m3compress.validate.result import Measurement, Verdict, judge
-from m3compress.validate.simulation.job import Job
-from m3compress.validate.simulation.pool import Run
-from m3compress.validate.subject import SubjectSpec
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.profiles import CI, SMOKE
+from m3compress.validate.setup.recall import recall
+from m3compress.validate.setup.subject import SubjectSpec
 
 KELVIN, SPACING, N_FRAMES, N_REPLICAS = 300.0, 10.0, 160, 4
 SPECS = {
@@ -163,7 +164,7 @@ def make_runs(spoiled: Spoiled) -> Runs:
     )
 
 
-def gate_with(spoiled: Spoiled | None = None, **fields: Any) -> Gate:
+def gate_with(spoiled: Spoiled | None = None, **fields: Any) -> Context:
     given: dict[str, Any] = {
         "candidate": SPECS["candidate"],
         "reference": SPECS["reference"],
@@ -176,19 +177,19 @@ def gate_with(spoiled: Spoiled | None = None, **fields: Any) -> Gate:
         "trajectories": Path("nowhere"),
         **fields,
     }
-    gate = Gate(**given)
+    context = Context(**given)
     if spoiled is not None:
-        recall(gate, None, ("runs",), lambda: (make_runs(spoiled),))
-    return gate
+        recall(context, None, ("runs",), lambda: (make_runs(spoiled),))
+    return context
 
 
-def measure(name: str, gate: Gate) -> list[Measurement]:
+def measure(name: str, context: Context) -> list[Measurement]:
     (check,) = (check for check in CHECKS if check.id == f"md.{name}")
-    return list(check.run(gate, None))  # type: ignore[arg-type]
+    return list(check.run(context, None))  # type: ignore[arg-type]
 
 
-def verdicts(name: str, gate: Gate) -> set[Verdict]:
-    return {judge(one, LIMITS[f"md.{name}"]) for one in measure(name, gate)}
+def verdicts(name: str, context: Context) -> set[Verdict]:
+    return {judge(one, LIMITS[f"md.{name}"]) for one in measure(name, context)}
 
 
 NAMES = [check.id.removeprefix("md.") for check in CHECKS]
@@ -197,8 +198,8 @@ NAMES = [check.id.removeprefix("md.") for check in CHECKS]
 @pytest.fixture(scope="module")
 def good() -> Callable[[str], list[Measurement]]:
     """What a check measures on two arms of the same dynamics."""
-    gate = gate_with(Spoiled())
-    return cache(lambda name: measure(name, gate))
+    context = gate_with(Spoiled())
+    return cache(lambda name: measure(name, context))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -329,22 +330,22 @@ def test_a_wrong_ensemble_is_told_from_a_wrong_structure():
 
 @pytest.mark.parametrize("arm", ["candidate", "reference"])
 def test_a_broken_run_is_an_error_of_what_needs_it(arm):
-    gate = gate_with(Spoiled(broken=(f"{arm}-nvt-2",)))
+    context = gate_with(Spoiled(broken=(f"{arm}-nvt-2",)))
     needing = set(NAMES) - {"stability", "nve-drift", "momentum", "nve-dt2", "npt-volume"}
     if arm == "reference":
         needing -= {"temperature", "kinetic-energy"}
     for name in NAMES:
         if name in needing:
-            (found,) = measure(name, gate)
+            (found,) = measure(name, context)
             assert judge(found, LIMITS[f"md.{name}"]) is Verdict.ERROR
             assert f"{arm}-nvt-2: after step 7: it exploded" in (found.error or "")
         elif name != "stability":
-            assert verdicts(name, gate) == {Verdict.PASS}
-    (stability,) = measure("stability", gate)
+            assert verdicts(name, context) == {Verdict.PASS}
+    (stability,) = measure("stability", context)
     if arm == "candidate":
         assert stability.value == 1
         assert "candidate-nvt-2" in stability.evidence["broken"]
-        assert "python -m m3compress.validate.simulation" in (stability.command or "")
+        assert "python -m m3compress.engines.dynamics" in (stability.command or "")
     else:
         # The reference decides nothing, but it is told.
         assert stability.value == 0
@@ -361,10 +362,10 @@ def test_a_broken_run_is_an_error_of_what_needs_it(arm):
     ],
 )
 def test_other_broken_runs_are_errors_of_their_checks_alone(run, names):
-    gate = gate_with(Spoiled(broken=(run,)))
+    context = gate_with(Spoiled(broken=(run,)))
     for name in names:
-        assert verdicts(name, gate) == {Verdict.ERROR}
-    assert verdicts("rdf", gate) == {Verdict.PASS}
+        assert verdicts(name, context) == {Verdict.ERROR}
+    assert verdicts("rdf", context) == {Verdict.PASS}
 
 
 def test_what_does_not_exist_is_skipped():
@@ -382,9 +383,9 @@ def test_what_does_not_exist_is_skipped():
 def test_a_structure_that_cannot_be_measured_does_not_stop_the_next():
     runs = make_runs(Spoiled())
     empty = replace(runs, sample=Named("empty", CARBIDE), nve=replace(runs.nve, frames=[]))
-    gate = gate_with()
-    recall(gate, None, ("runs",), lambda: (empty, runs))
-    first, second = measure("nve-drift", gate)
+    context = gate_with()
+    recall(context, None, ("runs",), lambda: (empty, runs))
+    first, second = measure("nve-drift", context)
     assert (first.structure, second.structure) == ("empty", "SiC")
     assert "20 finite points" in (first.error or "")
     assert judge(second, LIMITS["md.nve-drift"]) is Verdict.PASS
@@ -411,12 +412,12 @@ def test_curves_are_there_to_be_plotted(good):
 
 
 def test_the_plan_holds_every_run_once_and_is_repeatable():
-    gate = gate_with(profile=CI, seed=5)
-    jobs = plan(gate)
+    context = gate_with(profile=CI, seed=5)
+    jobs = plan(context)
     assert len(jobs) == 4 * CI.n_replicas + 1 + len(LAW_FACTORS)
     assert len({job.seed for job in jobs.values()}) == len(jobs) - len(LAW_FACTORS)
-    assert [job.seed for job in plan(gate).values()] == [job.seed for job in jobs.values()]
-    assert {job.seed for job in plan(replace(gate, seed=6)).values()}.isdisjoint(
+    assert [job.seed for job in plan(context).values()] == [job.seed for job in jobs.values()]
+    assert {job.seed for job in plan(replace(context, seed=6)).values()}.isdisjoint(
         job.seed for job in jobs.values()
     )
     for name, job in jobs.items():
@@ -432,9 +433,9 @@ def test_the_plan_holds_every_run_once_and_is_repeatable():
 
 
 def test_hydrogen_has_a_short_time_step():
-    gate = gate_with()
-    assert timestep_of(gate, gate.samples[0]) == 2.0
-    assert timestep_of(gate, Named("water", Atoms("H2O"))) == 0.5
+    context = gate_with()
+    assert timestep_of(context, context.samples[0]) == 2.0
+    assert timestep_of(context, Named("water", Atoms("H2O"))) == 0.5
     given = gate_with(profile=replace(CI, timestep=0.7))
     assert timestep_of(given, Named("water", Atoms("H2O"))) == 0.7
 
@@ -445,8 +446,8 @@ def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
         "m3compress.validate.checks.runs.run_jobs",
         lambda jobs, root, n, progress: [Run(job, root, [], None) for job in jobs],
     )
-    gate = gate_with(samples=tuple(names.values()))
-    for runs in runs_of(gate):
+    context = gate_with(samples=tuple(names.values()))
+    for runs in runs_of(context):
         name = runs.sample.name
         assert [run.job.name for run in runs.nvt["candidate"]] == [
             f"{name}-candidate-nvt-{i}" for i in range(CI.n_replicas)
@@ -457,4 +458,4 @@ def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
         assert runs.nve.job.name == f"{name}-candidate-nve-0"
         assert len(runs.all_of("candidate")) == 2 * CI.n_replicas + 1 + len(LAW_FACTORS)
         assert len(runs.all_of("reference")) == 2 * CI.n_replicas
-    assert runs_of(gate) is runs_of(gate)
+    assert runs_of(context) is runs_of(context)

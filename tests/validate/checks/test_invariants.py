@@ -11,11 +11,11 @@ import pytest
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
-from m3compress.models.neighbors import find_edges
+from m3compress.contract.neighbors import find_edges
 from m3compress.validate.checks.invariants import CHECKS
 from m3compress.validate.checks.operations import _random_rotation
-from m3compress.validate.limits import read_limits
 from m3compress.validate.result import Tier, Verdict
+from m3compress.validate.setup.limits import read_limits
 
 IDS = [check.id for check in CHECKS]
 
@@ -195,9 +195,9 @@ def test_forces_that_are_not_numbers_fail(changed, fake_gate, run_check):
     assert verdict is Verdict.FAIL
 
 
-def test_nothing_suitable_is_skipped(pair_subject, make_gate, run_check):
-    gate = make_gate(pair_subject.spec, pair_subject.spec, zoo=())
-    verdict, found = run_check(CHECKS, "inv.supercell", gate, pair_subject)
+def test_nothing_suitable_is_skipped(pair_subject, make_context, run_check):
+    context = make_context(pair_subject.spec, pair_subject.spec, zoo=())
+    verdict, found = run_check(CHECKS, "inv.supercell", context, pair_subject)
     assert verdict is Verdict.SKIPPED
     assert found.skipped
 
@@ -220,9 +220,9 @@ def artefact(artefact_spec):
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_the_exported_file_passes(name, artefact, artefact_spec, make_gate, run_check):
-    gate = make_gate(artefact_spec)
-    verdict, _ = run_check(CHECKS, name, gate, artefact)
+def test_the_exported_file_passes(name, artefact, artefact_spec, make_context, run_check):
+    context = make_context(artefact_spec)
+    verdict, _ = run_check(CHECKS, name, context, artefact)
     assert verdict is Verdict.PASS
 
 
@@ -233,19 +233,19 @@ def test_the_exported_file_passes(name, artefact, artefact_spec, make_gate, run_
         ("pruned=0.2", ("inv.permutation", "inv.supercell"), "inv.neighbor-order"),
     ],
 )
-def test_forms_that_depend_on_the_order(form, failing, kept, builtin_spec, make_gate, run_check):
+def test_forms_that_depend_on_the_order(form, failing, kept, builtin_spec, make_context, run_check):
     spec = replace(builtin_spec, form=form)
-    gate, subject = make_gate(spec), spec.open()
+    context, subject = make_context(spec), spec.open()
     for name in failing:
-        verdict, found = run_check(CHECKS, name, gate, subject)
+        verdict, found = run_check(CHECKS, name, context, subject)
         assert verdict is Verdict.FAIL
         assert found.value > 1e-2
-    assert run_check(CHECKS, kept, gate, subject)[0] is Verdict.PASS
+    assert run_check(CHECKS, kept, context, subject)[0] is Verdict.PASS
 
 
-def test_a_misrouted_model_is_recognised(builtin_spec, make_gate, run_check):
+def test_a_misrouted_model_is_recognised(builtin_spec, make_context, run_check):
     spec = replace(builtin_spec, form="misrouted")
-    _, found = run_check(CHECKS, "inv.permutation", make_gate(spec), spec.open())
+    _, found = run_check(CHECKS, "inv.permutation", make_context(spec), spec.open())
     assert "matgl before 4.1" in found.evidence["remark"]
 
 
@@ -276,10 +276,10 @@ def test_the_slots_of_an_exported_file_are_really_shuffled(artefact, silica_zoo)
     assert np.allclose(plain.forces, shuffled.forces, atol=1e-5)
 
 
-def test_isolated_atoms_are_compared_with_the_reference(artefact, artefact_spec, make_gate):
-    gate = make_gate(artefact_spec)
+def test_isolated_atoms_are_compared_with_the_reference(artefact, artefact_spec, make_context):
+    context = make_context(artefact_spec)
     (check,) = (check for check in CHECKS if check.id == "inv.isolated-atom")
-    (found,) = check.run(gate, artefact)
+    (found,) = check.run(context, artefact)
     assert set(found.evidence["values"]) == {"O", "Si"}
-    expected = gate.reference_subject.evaluate(Atoms(found.structure)).energy
+    expected = context.reference_subject.evaluate(Atoms(found.structure)).energy
     assert found.evidence["reference_energy"] == expected

@@ -11,12 +11,12 @@ from ase import units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.errors import StructureError
-from m3compress.validate.check import Named
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.parity import CHECKS
 from m3compress.validate.checks.predictions import predictions, visited
-from m3compress.validate.profiles import CI
 from m3compress.validate.result import Verdict
-from m3compress.validate.subject import SubjectSpec
+from m3compress.validate.setup.profiles import CI
+from m3compress.validate.setup.subject import SubjectSpec
 
 COMPRESSION = (
     *("parity.energy", "parity.force-mae", "parity.force-rmse", "parity.force-max"),
@@ -70,20 +70,20 @@ def test_a_perfect_copy_passes(name, fake_gate, changed, run_check):
 
 
 def test_only_what_molecular_dynamics_visits_counts(fake_gate, pair_subject):
-    gate = fake_gate(pair_subject)
-    assert [named.name for named in visited(gate)] == list(VISITED)
+    context = fake_gate(pair_subject)
+    assert [named.name for named in visited(context)] == list(VISITED)
 
 
 def test_made_up_crystals_count_where_nothing_is_known(fake_gate, pair_subject):
-    gate = fake_gate(pair_subject)
-    made_up = replace(gate, zoo=tuple(n for n in gate.zoo if n.name.startswith("made-up")))
+    context = fake_gate(pair_subject)
+    made_up = replace(context, zoo=tuple(n for n in context.zoo if n.name.startswith("made-up")))
     assert [named.name for named in visited(made_up)] == ["made-up-fcc"]
 
 
 def test_samples_are_looked_at_with_displaced_atoms(fake_gate, pair_subject):
     sample = Named("sample", visited(fake_gate(pair_subject))[0].atoms)
-    gate = replace(fake_gate(pair_subject), samples=(sample,))
-    moved = visited(gate)[-1]
+    context = replace(fake_gate(pair_subject), samples=(sample,))
+    moved = visited(context)[-1]
     assert moved.name == "sample-moved"
     assert np.abs(moved.atoms.positions - sample.atoms.positions).max() > 0.01
 
@@ -92,8 +92,8 @@ def test_weak_forces_are_seen_by_slope_and_errors_but_not_by_their_direction(
     fake_gate, changed, run_check
 ):
     candidate = changed(scaled(0.95))
-    gate = fake_gate(candidate)
-    verdicts = {name: run_check(CHECKS, name, gate, candidate) for name in COMPRESSION}
+    context = fake_gate(candidate)
+    verdicts = {name: run_check(CHECKS, name, context, candidate) for name in COMPRESSION}
     failed = {name for name, (verdict, _) in verdicts.items() if verdict is Verdict.FAIL}
     assert failed == {
         "parity.force-mae",
@@ -108,11 +108,11 @@ def test_weak_forces_are_seen_by_slope_and_errors_but_not_by_their_direction(
 
 def test_numbers_are_those_of_the_textbook(fake_gate, changed, run_check, pair_subject):
     candidate = changed(noisy(0.01))
-    gate = fake_gate(candidate)
-    frames = [named.atoms for named in visited(gate)]
+    context = fake_gate(candidate)
+    frames = [named.atoms for named in visited(context)]
     ours = np.concatenate([candidate.evaluate(atoms).forces for atoms in frames])
     theirs = np.concatenate([pair_subject.evaluate(atoms).forces for atoms in frames])
-    value = {name: run_check(CHECKS, name, gate, candidate)[1].value for name in COMPRESSION}
+    value = {name: run_check(CHECKS, name, context, candidate)[1].value for name in COMPRESSION}
     assert value["parity.force-mae"] == pytest.approx(np.abs(ours - theirs).mean())
     rmse = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
     assert value["parity.force-rmse"] == pytest.approx(100 * rmse)
@@ -123,16 +123,16 @@ def test_numbers_are_those_of_the_textbook(fake_gate, changed, run_check, pair_s
 
 def test_turned_forces_are_seen_by_their_cosine(fake_gate, changed, run_check):
     candidate = changed(turned(0.2))
-    gate = fake_gate(candidate)
-    verdict, found = run_check(CHECKS, "parity.force-cosine", gate, candidate)
+    context = fake_gate(candidate)
+    verdict, found = run_check(CHECKS, "parity.force-cosine", context, candidate)
     assert verdict is Verdict.FAIL
     assert 0 < found.value < 1 - np.cos(0.2) + 1e-9
 
 
 def test_shifted_energies_are_seen_by_the_energy_alone(fake_gate, changed, run_check):
     candidate = changed(lambda atoms, result: {"energy": result.energy + 0.002 * len(atoms)})
-    gate = fake_gate(candidate)
-    verdicts = {name: run_check(CHECKS, name, gate, candidate) for name in COMPRESSION}
+    context = fake_gate(candidate)
+    verdicts = {name: run_check(CHECKS, name, context, candidate) for name in COMPRESSION}
     assert [name for name, (v, _) in verdicts.items() if v is Verdict.FAIL] == ["parity.energy"]
     assert verdicts["parity.energy"][1].value == pytest.approx(0.002)
 
@@ -141,8 +141,8 @@ def test_a_wrong_virial_is_seen_by_the_stress_alone(fake_gate, changed, run_chec
     candidate = changed(
         lambda atoms, result: {"virial": result.virial + 0.1 * len(atoms) * np.eye(3)}
     )
-    gate = fake_gate(candidate)
-    verdicts = {name: run_check(CHECKS, name, gate, candidate) for name in COMPRESSION}
+    context = fake_gate(candidate)
+    verdicts = {name: run_check(CHECKS, name, context, candidate) for name in COMPRESSION}
     assert [name for name, (v, _) in verdicts.items() if v is Verdict.FAIL] == ["parity.stress"]
 
 
@@ -163,10 +163,10 @@ def test_evidence_and_curves_tell_elements_apart(fake_gate, changed, run_check):
 
 
 def test_curves_are_thinned(fake_gate, pair_subject, run_check):
-    gate = fake_gate(pair_subject)
-    large = Named("big-rattled", gate.zoo[1].atoms.repeat((6, 6, 4)))
-    gate = replace(gate, zoo=(*gate.zoo, large))
-    _, found = run_check(CHECKS, "parity.force-mae", gate, pair_subject)
+    context = fake_gate(pair_subject)
+    large = Named("big-rattled", context.zoo[1].atoms.repeat((6, 6, 4)))
+    context = replace(context, zoo=(*context.zoo, large))
+    _, found = run_check(CHECKS, "parity.force-mae", context, pair_subject)
     assert 500 < sum(len(curve.x) for curve in found.curves) <= 2000
 
 
@@ -179,9 +179,9 @@ def test_a_structure_that_cannot_be_treated_is_an_error_beside_the_others(
         return {}
 
     candidate = changed(change)
-    gate = fake_gate(candidate)
+    context = fake_gate(candidate)
     (check,) = (check for check in CHECKS if check.id == "parity.force-mae")
-    broken, rest = check.run(gate, candidate)
+    broken, rest = check.run(context, candidate)
     assert (broken.structure, rest.error) == ("SiO2-quartz-rattled", None)
     assert "no oxygen today" in broken.error
     assert rest.value == 0.0
@@ -189,18 +189,18 @@ def test_a_structure_that_cannot_be_treated_is_an_error_beside_the_others(
 
 def test_forces_that_are_no_numbers_fail(fake_gate, changed, run_check):
     candidate = changed(lambda atoms, result: {"forces": np.full_like(result.forces, np.nan)})
-    gate = fake_gate(candidate)
+    context = fake_gate(candidate)
     for name in ("parity.force-mae", "parity.force-rmse", "parity.force-cosine"):
-        assert run_check(CHECKS, name, gate, candidate)[0] is Verdict.FAIL
+        assert run_check(CHECKS, name, context, candidate)[0] is Verdict.FAIL
 
 
 def test_every_structure_is_evaluated_once(fake_gate, changed, run_check):
     seen = []
     candidate = changed(lambda atoms, result: seen.append(atoms) or {})
-    gate = fake_gate(candidate)
+    context = fake_gate(candidate)
     for name in COMPRESSION:
-        run_check(CHECKS, name, gate, candidate)
-    assert len(seen) == len(gate.zoo)
+        run_check(CHECKS, name, context, candidate)
+    assert len(seen) == len(context.zoo)
 
 
 def test_a_control_has_no_export_error(fake_gate, changed, run_check):
@@ -223,7 +223,7 @@ def test_a_control_has_no_export_error(fake_gate, changed, run_check):
     ],
 )
 def test_the_export_error_is_that_against_the_twin(
-    change, failing, make_gate, changed, small_zoo, run_check
+    change, failing, make_context, changed, small_zoo, run_check
 ):
     # The twin is far from the reference, as a model without its three-body block is.
     twin, candidate = changed(scaled(0.5)), changed(scaled(0.5))
@@ -233,14 +233,14 @@ def test_the_export_error_is_that_against_the_twin(
             **half(atoms, result),
             **change(atoms, twin.evaluate(atoms)),
         }
-    gate = make_gate(
+    context = make_context(
         opened(candidate, "candidate"),
         opened(changed(), "reference"),
         twin=opened(twin, "twin"),
         zoo=small_zoo,
     )
     found = {
-        name: run_check(CHECKS, name, gate, candidate)
+        name: run_check(CHECKS, name, context, candidate)
         for name in ("parity.export-force", "parity.export-energy")
     }
     assert {name for name, (verdict, _) in found.items() if verdict is Verdict.FAIL} == failing
@@ -249,45 +249,47 @@ def test_the_export_error_is_that_against_the_twin(
         assert len(found["parity.export-force"][1].evidence["values"]) == len(small_zoo)
 
 
-def test_a_twin_like_the_reference_is_not_evaluated_again(make_gate, changed, small_zoo, run_check):
+def test_a_twin_like_the_reference_is_not_evaluated_again(
+    make_context, changed, small_zoo, run_check
+):
     seen = []
     reference = opened(changed(lambda atoms, result: seen.append(atoms) or {}), "reference")
-    gate = make_gate(
+    context = make_context(
         opened(changed(), "candidate"),
         reference,
         twin=replace(reference, name="twin"),
         zoo=small_zoo,
     )
     for name in ("parity.export-force", "parity.force-mae"):
-        assert run_check(CHECKS, name, gate, gate.candidate_subject)[0] is Verdict.PASS
+        assert run_check(CHECKS, name, context, context.candidate_subject)[0] is Verdict.PASS
     assert len(seen) == len(small_zoo)
 
 
 def test_the_exported_file_of_the_built_in_model_passes(
-    make_gate, artefact_spec, builtin_spec, small_zoo, run_check
+    make_context, artefact_spec, builtin_spec, small_zoo, run_check
 ):
-    gate = make_gate(artefact_spec, twin=replace(builtin_spec, name="twin"), zoo=small_zoo)
+    context = make_context(artefact_spec, twin=replace(builtin_spec, name="twin"), zoo=small_zoo)
     for check in CHECKS:
         if check.id != "parity.labels":
-            verdict, found = run_check(CHECKS, check.id, gate, gate.candidate_subject)
+            verdict, found = run_check(CHECKS, check.id, context, context.candidate_subject)
             assert verdict is Verdict.PASS, found
 
 
 def test_the_built_in_model_without_its_three_body_block_fails(
-    make_gate, builtin_spec, small_zoo, run_check
+    make_context, builtin_spec, small_zoo, run_check
 ):
     removed = replace(builtin_spec, name="removed", form="removed", precision="float32")
-    gate = make_gate(removed, zoo=small_zoo)
+    context = make_context(removed, zoo=small_zoo)
     for name in ("parity.energy", "parity.force-rmse", "parity.force-cosine", "parity.stress"):
-        assert run_check(CHECKS, name, gate, gate.candidate_subject)[0] is Verdict.FAIL
+        assert run_check(CHECKS, name, context, context.candidate_subject)[0] is Verdict.FAIL
 
 
-def labelled(gate, subject, n_frames=12, width=0.1):
+def labelled(context, subject, n_frames=12, width=0.1):
     """Frames with forces that the subject misses by normal noise."""
     rng = np.random.default_rng(3)
     frames = []
     for number in range(n_frames):
-        atoms = visited(gate)[number % 3].atoms.copy()
+        atoms = visited(context)[number % 3].atoms.copy()
         atoms.rattle(0.05, seed=number)
         result = subject.evaluate(atoms)
         forces = result.forces + rng.normal(0, width, result.forces.shape)
@@ -310,9 +312,9 @@ def test_errors_against_labels_are_those_of_the_reference_or_worse(
     factor, expected, fake_gate, changed, pair_subject, run_check
 ):
     candidate = changed(scaled(factor))
-    gate = fake_gate(candidate)
-    gate = replace(gate, labels=labelled(gate, pair_subject))
-    verdict, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    context = fake_gate(candidate)
+    context = replace(context, labels=labelled(context, pair_subject))
+    verdict, found = run_check(CHECKS, "parity.labels", context, candidate)
     assert verdict is expected
     low, high = found.interval
     assert low <= found.value <= high
@@ -323,40 +325,40 @@ def test_errors_against_labels_are_those_of_the_reference_or_worse(
 
 def test_few_frames_are_inconclusive(fake_gate, changed, pair_subject, run_check):
     candidate = changed(noisy(0.03))
-    gate = fake_gate(candidate)
-    gate = replace(gate, labels=labelled(gate, pair_subject, n_frames=3))
-    verdict, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    context = fake_gate(candidate)
+    context = replace(context, labels=labelled(context, pair_subject, n_frames=3))
+    verdict, found = run_check(CHECKS, "parity.labels", context, candidate)
     assert verdict is Verdict.INCONCLUSIVE
     assert found.needs == "labelled frames"
 
 
 def test_labels_made_with_the_reference_are_no_labels(fake_gate, changed, pair_subject, run_check):
     candidate = changed(scaled(0.7))
-    gate = fake_gate(candidate)
-    gate = replace(gate, labels=labelled(gate, pair_subject, width=0.0))
-    verdict, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    context = fake_gate(candidate)
+    context = replace(context, labels=labelled(context, pair_subject, width=0.0))
+    verdict, found = run_check(CHECKS, "parity.labels", context, candidate)
     assert verdict is Verdict.ERROR
     assert "own forces" in found.error
 
 
 def test_the_stress_error_against_labels_is_in_gpa(fake_gate, changed, pair_subject, run_check):
     candidate = changed()
-    gate = fake_gate(candidate)
-    frames = labelled(gate, pair_subject)
+    context = fake_gate(candidate)
+    frames = labelled(context, pair_subject)
     for named in frames:
         stress = pair_subject.evaluate(named.atoms).stress(named.atoms) + units.GPa
         named.atoms.calc.results["stress"] = stress
-    gate = replace(gate, labels=frames)
-    _, found = run_check(CHECKS, "parity.labels", gate, candidate)
+    context = replace(context, labels=frames)
+    _, found = run_check(CHECKS, "parity.labels", context, candidate)
     assert found.evidence["stress_mae"] == pytest.approx(1.0)
 
 
 def test_short_profiles_look_at_some_frames_only(fake_gate, changed, pair_subject, run_check):
     candidate = changed()
-    gate = fake_gate(candidate)
-    gate = replace(gate, labels=labelled(gate, pair_subject, n_frames=30))
-    _, smoke = run_check(CHECKS, "parity.labels", gate, candidate)
-    _, ci = run_check(CHECKS, "parity.labels", replace(gate, profile=CI), candidate)
+    context = fake_gate(candidate)
+    context = replace(context, labels=labelled(context, pair_subject, n_frames=30))
+    _, smoke = run_check(CHECKS, "parity.labels", context, candidate)
+    _, ci = run_check(CHECKS, "parity.labels", replace(context, profile=CI), candidate)
     assert (smoke.evidence["n_frames"], ci.evidence["n_frames"]) == (20, 30)
 
 

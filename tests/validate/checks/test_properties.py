@@ -9,11 +9,11 @@ import pytest
 from ase.build import bulk
 
 from m3compress.errors import StructureError
-from m3compress.models.zoo import known_crystals
-from m3compress.validate.check import Named
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.zoo import known_crystals
 from m3compress.validate.checks.properties import CHECKS, relaxed
-from m3compress.validate.profiles import CI, SMOKE
 from m3compress.validate.result import Verdict
+from m3compress.validate.setup.profiles import CI, SMOKE
 
 NAMES = tuple(check.id for check in CHECKS)
 B2 = Named("SiO-b2", bulk("SiO", "cesiumchloride", a=3.3))
@@ -21,11 +21,11 @@ CUBIC = Named("Si-sc", bulk("Si", "sc", a=2.7))
 
 
 @pytest.fixture
-def make(make_gate, pair_subject):
+def make(make_context, pair_subject):
     """A gate with one crystal and the pair potential, or another subject, as its reference."""
 
-    def gate(candidate, *crystals, reference=pair_subject, profile=CI):
-        return make_gate(
+    def context(candidate, *crystals, reference=pair_subject, profile=CI):
+        return make_context(
             candidate.spec,
             reference.spec,
             zoo=(),
@@ -33,7 +33,7 @@ def make(make_gate, pair_subject):
             profile=profile,
         )
 
-    return gate
+    return context
 
 
 @pytest.fixture
@@ -59,31 +59,31 @@ def with_shell(with_phi, pair_subject):
     return with_phi(phi)
 
 
-def verdicts(gate, subject, run_check):
-    return {name: run_check(CHECKS, name, gate, subject)[0] for name in NAMES}
+def verdicts(context, subject, run_check):
+    return {name: run_check(CHECKS, name, context, subject)[0] for name in NAMES}
 
 
 def test_a_perfect_copy_passes(make, changed, run_check):
     candidate = changed()
-    gate = make(candidate)
+    context = make(candidate)
     for name in NAMES:
-        verdict, found = run_check(CHECKS, name, gate, candidate)
+        verdict, found = run_check(CHECKS, name, context, candidate)
         assert verdict is Verdict.PASS
         assert found.value == pytest.approx(0.0, abs=1e-9)
         assert found.structure == "SiO-b2"
 
 
 def test_shorter_bonds_are_seen_by_cell_and_volume(make, shrunk, run_check):
-    gate = make(shrunk)
-    verdict, cell = run_check(CHECKS, "prop.relax", gate, shrunk)
+    context = make(shrunk)
+    verdict, cell = run_check(CHECKS, "prop.relax", context, shrunk)
     assert verdict is Verdict.FAIL
     assert cell.value == pytest.approx(100 * (1 - 1 / 1.02), abs=0.05)
-    verdict, volume = run_check(CHECKS, "prop.eos-volume", gate, shrunk)
+    verdict, volume = run_check(CHECKS, "prop.eos-volume", context, shrunk)
     assert verdict is Verdict.FAIL
     assert volume.value == pytest.approx(100 * (1 - 1.02**-3), abs=0.2)
     assert {curve.label for curve in volume.curves} == {"artefact", "reference"}
     # The same energy in a smaller volume: B scales as 1/V.
-    _, modulus = run_check(CHECKS, "prop.eos-bulk-modulus", gate, shrunk)
+    _, modulus = run_check(CHECKS, "prop.eos-bulk-modulus", context, shrunk)
     assert modulus.value == pytest.approx(100 * (1.02**3 - 1), abs=0.5)
 
 
@@ -91,8 +91,8 @@ def test_weak_forces_are_seen_by_elastic_constants_and_phonons(make, changed, ru
     candidate = changed(
         lambda atoms, result: {"forces": 0.9 * result.forces, "virial": 0.9 * result.virial}
     )
-    gate = make(candidate)
-    found = {name: run_check(CHECKS, name, gate, candidate) for name in NAMES}
+    context = make(candidate)
+    found = {name: run_check(CHECKS, name, context, candidate) for name in NAMES}
     failed = {name for name, (verdict, _) in found.items() if verdict is Verdict.FAIL}
     assert failed == {"prop.elastic", "prop.phonon-maximum"}
     assert found["prop.elastic"][1].value == pytest.approx(10.0, abs=0.1)
@@ -104,14 +104,14 @@ def test_an_energy_that_is_not_that_of_the_forces_is_seen_by_the_bulk_modulus(
     make, changed, run_check
 ):
     candidate = changed(lambda atoms, result: {"energy": 1.2 * result.energy})
-    gate = make(candidate)
-    found = verdicts(gate, candidate, run_check)
+    context = make(candidate)
+    found = verdicts(context, candidate, run_check)
     assert [n for n in NAMES if found[n] is Verdict.FAIL] == ["prop.eos-bulk-modulus"]
 
 
 def test_a_crystal_that_becomes_unstable_is_seen(make, with_shell, pair_subject, run_check):
-    gate = make(pair_subject, CUBIC, reference=with_shell)
-    verdict, found = run_check(CHECKS, "prop.phonon-imaginary", gate, pair_subject)
+    context = make(pair_subject, CUBIC, reference=with_shell)
+    verdict, found = run_check(CHECKS, "prop.phonon-imaginary", context, pair_subject)
     assert verdict is Verdict.FAIL
     assert found.value == found.evidence["n_imaginary"] > 0
     assert found.evidence["reference_n_imaginary"] == 0
@@ -138,9 +138,9 @@ def test_a_crystal_that_the_candidate_cannot_treat_is_an_error_beside_the_others
         return {}
 
     candidate = changed(change)
-    gate = make(candidate, B2, Named("Si-fcc", bulk("Si", "fcc", a=4.1)))
+    context = make(candidate, B2, Named("Si-fcc", bulk("Si", "fcc", a=4.1)))
     for check in CHECKS:
-        broken, fine = check.run(gate, candidate)
+        broken, fine = check.run(context, candidate)
         assert "candidate: no oxygen today" in broken.error
         assert fine.structure == "Si-fcc"
         assert fine.error is None
@@ -151,8 +151,8 @@ def test_a_crystal_that_only_the_reference_cannot_treat_is_an_error(make, change
         raise StructureError("not today")
 
     candidate = changed()
-    gate = make(candidate, reference=changed(change))
-    verdict, found = run_check(CHECKS, "prop.relax", gate, candidate)
+    context = make(candidate, reference=changed(change))
+    verdict, found = run_check(CHECKS, "prop.relax", context, candidate)
     assert verdict is Verdict.ERROR
     assert found.error.startswith("reference: not today")
 
@@ -162,8 +162,8 @@ def test_a_crystal_that_neither_can_treat_is_skipped(make, changed, run_check):
         raise StructureError("not today")
 
     candidate = changed(change)
-    gate = make(candidate, reference=changed(change))
-    verdict, found = run_check(CHECKS, "prop.elastic", gate, candidate)
+    context = make(candidate, reference=changed(change))
+    verdict, found = run_check(CHECKS, "prop.elastic", context, candidate)
     assert verdict is Verdict.SKIPPED
     assert "not today" in found.skipped
 
@@ -187,32 +187,36 @@ def test_profiles_choose_properties_and_crystals(make, changed, run_check):
     assert [m.structure for m in relax_check.run(ci, candidate)] == ["Si-0", "Si-1"]
 
 
-def test_without_crystals_everything_is_skipped(make_gate, pair_subject, run_check):
-    gate = make_gate(pair_subject.spec, pair_subject.spec, zoo=(), profile=CI)
-    assert set(verdicts(gate, pair_subject, run_check).values()) == {Verdict.SKIPPED}
+def test_without_crystals_everything_is_skipped(make_context, pair_subject, run_check):
+    context = make_context(pair_subject.spec, pair_subject.spec, zoo=(), profile=CI)
+    assert set(verdicts(context, pair_subject, run_check).values()) == {Verdict.SKIPPED}
 
 
 def test_a_crystal_is_relaxed_once(make, changed):
     seen = []
     candidate = changed(lambda atoms, result: seen.append(atoms) or {})
-    gate = make(candidate)
-    first = relaxed(gate, candidate, B2)
+    context = make(candidate)
+    first = relaxed(context, candidate, B2)
     count = len(seen)
-    assert relaxed(gate, candidate, B2) is first
+    assert relaxed(context, candidate, B2) is first
     assert len(seen) == count > 0
 
 
 @pytest.mark.slow
-def test_the_exported_file_of_the_built_in_model_passes(make_gate, artefact_spec, run_check):
+def test_the_exported_file_of_the_built_in_model_passes(make_context, artefact_spec, run_check):
     crystals = {crystal.name: crystal for crystal in known_crystals(("O", "Si"))}
     named = tuple(Named(n, crystals[n].atoms) for n in ("SiO2-quartz", "Si-diamond"))
-    gate = make_gate(artefact_spec, zoo=(), crystals=named, profile=CI)
-    assert set(verdicts(gate, gate.candidate_subject, run_check).values()) == {Verdict.PASS}
+    context = make_context(artefact_spec, zoo=(), crystals=named, profile=CI)
+    assert set(verdicts(context, context.candidate_subject, run_check).values()) == {Verdict.PASS}
 
 
-def test_the_built_in_model_without_its_three_body_block_fails(make_gate, builtin_spec, run_check):
+def test_the_built_in_model_without_its_three_body_block_fails(
+    make_context, builtin_spec, run_check
+):
     removed = replace(builtin_spec, name="removed", form="removed", precision="float32")
     crystal = known_crystals(("Si",))[0]
-    gate = make_gate(removed, zoo=(), crystals=(Named(crystal.name, crystal.atoms),), profile=CI)
-    found = verdicts(gate, gate.candidate_subject, run_check)
+    context = make_context(
+        removed, zoo=(), crystals=(Named(crystal.name, crystal.atoms),), profile=CI
+    )
+    found = verdicts(context, context.candidate_subject, run_check)
     assert {found[name] for name in NAMES if name != "prop.phonon-imaginary"} == {Verdict.FAIL}

@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
-from m3compress.validate.check import Named
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.scans import CHECKS, scan_angles, scan_bonds, scan_dimers
 from m3compress.validate.result import Verdict
 
@@ -17,13 +17,13 @@ IDS = [check.id for check in CHECKS]
 
 
 @pytest.fixture
-def gate(pair_subject, fake_gate):
+def context(pair_subject, fake_gate):
     return fake_gate(pair_subject)
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_a_right_model_passes(name, pair_subject, gate, run_check):
-    verdict, found = run_check(CHECKS, name, gate, pair_subject)
+def test_a_right_model_passes(name, pair_subject, context, run_check):
+    verdict, found = run_check(CHECKS, name, context, pair_subject)
     assert verdict is Verdict.PASS
     assert found.value == 0
     assert {curve.label for curve in found.curves} == {"artefact", "reference"}
@@ -45,8 +45,8 @@ def test_a_constant_is_not_taken_out(name, changed, fake_gate, run_check):
     assert found.value == pytest.approx(0.01)
 
 
-def test_dimers_reach_beyond_the_cutoff(gate, pair_subject):
-    scans = list(scan_dimers(gate, pair_subject))
+def test_dimers_reach_beyond_the_cutoff(context, pair_subject):
+    scans = list(scan_dimers(context, pair_subject))
     assert {scan.figure for scan in scans} == {"dimer:Si-Si", "dimer:Si-O", "dimer:O-O"}
     for scan in scans:
         lengths = [atoms.get_distance(0, 1) for atoms in scan.frames]
@@ -60,8 +60,8 @@ def the_moved_atom(frames):
     return atom
 
 
-def test_bonds_are_as_long_as_the_figure_says(gate, pair_subject):
-    scans = list(scan_bonds(gate, pair_subject))
+def test_bonds_are_as_long_as_the_figure_says(context, pair_subject):
+    scans = list(scan_bonds(context, pair_subject))
     assert "bond:Si-O" in {scan.figure for scan in scans}
     for scan in scans:
         j = the_moved_atom(scan.frames)
@@ -70,8 +70,8 @@ def test_bonds_are_as_long_as_the_figure_says(gate, pair_subject):
             assert np.abs(distances[centers == j] - length).min() < 1e-9
 
 
-def test_angles_are_as_wide_as_the_figure_says(gate, pair_subject):
-    scans = list(scan_angles(gate, pair_subject))
+def test_angles_are_as_wide_as_the_figure_says(context, pair_subject):
+    scans = list(scan_angles(context, pair_subject))
     molecules = [scan for scan in scans if scan.structure == "molecule"]
     assert {scan.figure for scan in molecules} == {"angle:O-Si-O", "angle:Si-O-Si"}
     for scan in molecules:
@@ -81,8 +81,8 @@ def test_angles_are_as_wide_as_the_figure_says(gate, pair_subject):
         assert legs.pop() < pair_subject.three_body_cutoff
 
 
-def test_angles_of_crystals_are_bent_and_bonds_kept(gate, pair_subject):
-    scans = [s for s in scan_angles(gate, pair_subject) if s.structure != "molecule"]
+def test_angles_of_crystals_are_bent_and_bonds_kept(context, pair_subject):
+    scans = [s for s in scan_angles(context, pair_subject) if s.structure != "molecule"]
     assert scans
     for scan in scans:
         j = the_moved_atom(scan.frames)
@@ -106,26 +106,28 @@ def angles_at_ends_of(atoms, j):
             yield np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.linalg.norm(own)
 
 
-def test_one_element_is_enough(pair_subject, make_gate):
+def test_one_element_is_enough(pair_subject, make_context):
     zoo = (Named("silicon", Atoms("Si2", cell=[4, 4, 4], positions=[[0, 0, 0], [0, 0, 2]])),)
-    gate = make_gate(pair_subject.spec, pair_subject.spec, zoo=zoo)
-    assert [scan.figure for scan in scan_dimers(gate, pair_subject)] == ["dimer:Si-Si"]
-    assert [scan.figure for scan in scan_angles(gate, pair_subject)] == ["angle:Si-Si-Si"]
+    context = make_context(pair_subject.spec, pair_subject.spec, zoo=zoo)
+    assert [scan.figure for scan in scan_dimers(context, pair_subject)] == ["dimer:Si-Si"]
+    assert [scan.figure for scan in scan_angles(context, pair_subject)] == ["angle:Si-Si-Si"]
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_the_exported_file_passes_by_a_wide_margin(name, artefact_spec, make_gate, run_check):
-    gate = make_gate(artefact_spec)
-    verdict, found = run_check(CHECKS, name, gate, gate.candidate_subject)
+def test_the_exported_file_passes_by_a_wide_margin(name, artefact_spec, make_context, run_check):
+    context = make_context(artefact_spec)
+    verdict, found = run_check(CHECKS, name, context, context.candidate_subject)
     assert verdict is Verdict.PASS
     assert found.value < 1e-4
 
 
-def test_removed_three_body_is_seen_in_angles_and_not_in_dimers(builtin_spec, make_gate, run_check):
-    gate = make_gate(replace(builtin_spec, form="removed"))
-    subject = gate.candidate_subject
-    assert run_check(CHECKS, "smooth.dimer", gate, subject)[0] is Verdict.PASS
-    verdict, found = run_check(CHECKS, "smooth.angle", gate, subject)
+def test_removed_three_body_is_seen_in_angles_and_not_in_dimers(
+    builtin_spec, make_context, run_check
+):
+    context = make_context(replace(builtin_spec, form="removed"))
+    subject = context.candidate_subject
+    assert run_check(CHECKS, "smooth.dimer", context, subject)[0] is Verdict.PASS
+    verdict, found = run_check(CHECKS, "smooth.angle", context, subject)
     assert verdict is Verdict.FAIL
     assert found.value > 0.1
     assert found.evidence["values"]["angle:O-Si-O molecule"] > 0.1

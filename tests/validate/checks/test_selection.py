@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import covalent_radii
 
-from m3compress.validate.check import Named
+from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.selection import (
     Found,
     bond_length,
@@ -22,7 +22,7 @@ from m3compress.validate.checks.selection import (
 
 
 @pytest.fixture
-def gate(pair_subject, make_gate):
+def context(pair_subject, make_context):
     silicon = bulk("Si", "diamond", a=5.43)
     zoo = (
         Named("atom", Atoms("Si")),
@@ -32,29 +32,29 @@ def gate(pair_subject, make_gate):
         Named("crystal", silicon),
         Named("dimer", Atoms("SiO", positions=[[0, 0, 0], [0, 0, 1.6]])),
     )
-    return make_gate(pair_subject.spec, pair_subject.spec, zoo=zoo)
+    return make_context(pair_subject.spec, pair_subject.spec, zoo=zoo)
 
 
 def names(structures):
     return [entry.name for entry in structures]
 
 
-def test_only_small_known_structures_are_chosen(gate, pair_subject):
-    assert names(select(gate, pair_subject, most=9)) == ["crystal", "dimer"]
-    assert names(select(gate, pair_subject, most=9, at_least=1)) == ["atom", "crystal", "dimer"]
-    assert names(select(gate, pair_subject, most=9, periodic=1)) == ["crystal"]
+def test_only_small_known_structures_are_chosen(context, pair_subject):
+    assert names(select(context, pair_subject, most=9)) == ["crystal", "dimer"]
+    assert names(select(context, pair_subject, most=9, at_least=1)) == ["atom", "crystal", "dimer"]
+    assert names(select(context, pair_subject, most=9, periodic=1)) == ["crystal"]
 
 
-def test_a_choice_is_spread_over_the_zoo(pair_subject, make_gate):
+def test_a_choice_is_spread_over_the_zoo(pair_subject, make_context):
     zoo = [Named(str(n), Atoms("Si2", positions=[[0, 0, 0], [0, 0, 2]])) for n in range(10)]
-    gate = make_gate(pair_subject.spec, zoo=zoo)
-    assert names(select(gate, pair_subject, most=4)) == ["0", "3", "6", "9"]
+    context = make_context(pair_subject.spec, zoo=zoo)
+    assert names(select(context, pair_subject, most=4)) == ["0", "3", "6", "9"]
 
 
-def test_the_zoo_itself_is_left_alone(gate, pair_subject):
-    before = gate.zoo[4].atoms.positions.copy()
-    (chosen,) = select(gate, pair_subject, most=9, periodic=3)
-    assert np.array_equal(gate.zoo[4].atoms.positions, before)
+def test_the_zoo_itself_is_left_alone(context, pair_subject):
+    before = context.zoo[4].atoms.positions.copy()
+    (chosen,) = select(context, pair_subject, most=9, periodic=3)
+    assert np.array_equal(context.zoo[4].atoms.positions, before)
     moved = np.abs(chosen.atoms.positions - before)
     assert 0 < moved.max() < 0.15
 
@@ -65,9 +65,9 @@ def test_roughening_is_the_same_every_time():
     assert not np.array_equal(roughened(atoms, 3).positions, roughened(atoms, 4).positions)
 
 
-def test_common_elements_come_first(gate, pair_subject):
-    assert common_elements(gate, pair_subject, 5) == ("Si", "O")
-    assert common_elements(gate, pair_subject, 1) == ("Si",)
+def test_common_elements_come_first(context, pair_subject):
+    assert common_elements(context, pair_subject, 5) == ("Si", "O")
+    assert common_elements(context, pair_subject, 1) == ("Si",)
 
 
 def test_bond_lengths_are_sums_of_radii():
@@ -83,7 +83,7 @@ def test_not_a_number_is_the_worst():
     assert found.evidence["values"] == {"large": 5.0, "nan": "nan", "small": 1.0}
 
 
-def test_evidence_is_json(pair_subject, gate):
+def test_evidence_is_json(pair_subject, context):
     entries = [Named("one", Atoms("Si"))]
     (found,) = worst_of(entries, lambda *_: Found(np.float64(1.0)), absent="nothing")
     assert type(found).model_validate_json(found.model_dump_json()) == found

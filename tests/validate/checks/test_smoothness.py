@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from m3compress.models.neighbors import find_edges
+from m3compress.contract.neighbors import find_edges
 from m3compress.validate.checks.smoothness import CHECKS, _find_crossing
 from m3compress.validate.result import Verdict
 
@@ -51,10 +51,10 @@ def test_jumps_have_the_right_size(
     phi, energy_jump, force_jump, place, with_phi, fake_gate, run_check
 ):
     subject = with_phi(phi)
-    gate = fake_gate(subject)
+    context = fake_gate(subject)
     # All pairs of atoms i-j give φ once: half of it to each of the two.
     for name, jump in zip(IDS, (energy_jump, force_jump), strict=True):
-        verdict, found = run_check(CHECKS, name, gate, subject)
+        verdict, found = run_check(CHECKS, name, context, subject)
         assert verdict is (Verdict.FAIL if jump else Verdict.PASS)
         # A random direction shares a jump among its components.
         least = jump / np.sqrt(3) if name == "smooth.cutoff-force" else jump
@@ -78,15 +78,15 @@ def test_exactly_one_pair_is_at_the_cutoff(cutoff, small_zoo):
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_the_exported_file_passes(name, artefact_spec, make_gate, run_check):
-    gate = make_gate(artefact_spec)
-    assert run_check(CHECKS, name, gate, gate.candidate_subject)[0] is Verdict.PASS
+def test_the_exported_file_passes(name, artefact_spec, make_context, run_check):
+    context = make_context(artefact_spec)
+    assert run_check(CHECKS, name, context, context.candidate_subject)[0] is Verdict.PASS
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_misrouted_triplets_jump(name, builtin_spec, make_gate, run_check):
+def test_misrouted_triplets_jump(name, builtin_spec, make_context, run_check):
     spec = replace(builtin_spec, form="misrouted")
-    gate = make_gate(spec)
-    verdict, found = run_check(CHECKS, name, gate, gate.candidate_subject)
+    context = make_context(spec)
+    verdict, found = run_check(CHECKS, name, context, context.candidate_subject)
     assert verdict is Verdict.FAIL
     assert found.value > 0.1

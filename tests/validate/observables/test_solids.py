@@ -9,8 +9,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from scipy.optimize import minimize_scalar
 
+from m3compress.contract.evaluation import Evaluation
 from m3compress.errors import StructureError
-from m3compress.models.evaluation import Evaluation
 from m3compress.validate.observables.solids import (
     elastic_constants,
     equation_of_state,

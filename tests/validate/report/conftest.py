@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from m3compress.validate.profiles import SMOKE
 from m3compress.validate.report.document import ArtefactInfo, ReferenceInfo, Report
 from m3compress.validate.result import CheckResult, Curve, Limit, Measurement, Tier, judge
+from m3compress.validate.setup.profiles import SMOKE
 
 #: ``make_result(id, value, limit=1.0, subject=..., mandatory=..., **fields of the measurement)``.
 ResultMaker = Callable[..., CheckResult]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from m3compress.export.manifest import Manifest, Source, ThreeBodyMethod
+from m3compress.contract.manifest import Manifest, Source, ThreeBodyMethod
 from m3compress.validate.report.card import model_card
 from m3compress.validate.report.document import Report
 from m3compress.validate.result import CheckResult

@@ -1,0 +1,1 @@
+"""Labelled frames as tensors."""

@@ -1,0 +1,1 @@
+"""How models that come with the package were made."""

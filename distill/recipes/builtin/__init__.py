@@ -1,0 +1,1 @@
+"""How the built-in silica model was made: frames, settings, training, figures of its card."""

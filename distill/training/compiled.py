@@ -1,0 +1,73 @@
+"""The whole training step (loss and its gradient by the weights) as one compiled function.
+
+The loss contains forces, so its gradient is a second derivative, which ``torch.compile`` does not
+differentiate through. Here the step is traced down to plain tensor operations first, derivatives
+included; the compiler then fuses the element-wise operations of every SiLU. About twice as fast as
+eager on a CPU, after some minutes of compiling, which are cached on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.fx.experimental import _config as symbolic_shapes
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from m3compress.distill.data.batches import Batch, NetworkFunction
+from m3compress.models.graph import Graph
+from m3compress.models.network import M3GNet
+from m3compress.models.three_body import ThreeBodyForm
+
+Step = Callable[[Batch], tuple[Tensor, ...]]
+
+_FIELDS = tuple(field.name for field in fields(Batch))
+
+
+def compile_step(
+    network: M3GNet, loss_of: Callable[[NetworkFunction, Batch], Tensor], example: Batch
+) -> Step:
+    """Trace and compile a training step.
+
+    Args:
+        network: The network; the step reads its current weights at every call.
+        loss_of: Differentiable loss of a network on a batch.
+        example: A batch to trace with; its sizes must differ from each other and from the widths of
+            the network.
+
+    Returns:
+        A function of a batch that returns the loss and its gradients in the order of
+        ``network.parameters()``.
+    """
+    names = [name for name, _ in network.named_parameters()]
+
+    def step(weights: list[Tensor], values: list[Tensor]) -> tuple[Tensor, ...]:
+        named = dict(zip(names, weights, strict=True))
+
+        def function(graph: Graph, species: Tensor, form: ThreeBodyForm) -> Tensor:
+            energies: Tensor = functional_call(network, named, (graph, species, form))
+            return energies
+
+        loss = loss_of(function, Batch(**dict(zip(_FIELDS, values, strict=True))))
+        return (loss, *torch.autograd.grad(loss, weights))
+
+    # Two sizes that happen to be equal in the example are not the same size.
+    symbolic_shapes.use_duck_shape = False
+    weights = list(network.parameters())
+    trace = make_fx(step, tracing_mode="symbolic", _allow_non_fake_inputs=True)
+    compiled = torch.compile(trace(weights, _values(example)), dynamic=True)
+
+    def run(batch: Batch) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            results: tuple[Tensor, ...] = compiled([w.detach() for w in weights], _values(batch))
+        return results
+
+    run(example)  # compiles
+    return run
+
+
+def _values(batch: Batch) -> list[Tensor]:
+    return [getattr(batch, name) for name in _FIELDS]

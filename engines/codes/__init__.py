@@ -1,0 +1,1 @@
+"""Molecular-dynamics codes that exported files plug into."""

@@ -1,0 +1,152 @@
+"""Steps of molecular dynamics by ASE's integrators, in segments that repeat exactly.
+
+A segment starts a new integrator from exactly known positions, momenta and cell, with a random
+generator of its own (seed, first step), and hands the state on to the next. A run that is taken up
+again after a segment therefore continues bit by bit as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms, units
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+from ase.md.nose_hoover_chain import IsotropicMTKNPT
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+
+from m3compress.engines.dynamics.job import Job
+
+Array = npt.NDArray[np.float64]
+
+_THERMOSTAT = ("_eta", "_p_eta")
+_BAROSTAT = ("_xi", "_p_xi")
+_DAMPING = 100.0  # time constant of the thermostat of NPT in steps; ten times that for the barostat
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run is.
+
+    Attributes:
+        step: Steps done.
+        positions: In Å, shape (n_atoms, 3).
+        momenta: In units of ASE, shape (n_atoms, 3).
+        cell: In Å, shape (3, 3).
+        extended: Variables of thermostat and barostat of NPT, by name.
+    """
+
+    step: int
+    positions: Array
+    momenta: Array
+    cell: Array
+    extended: dict[str, Array] = field(default_factory=dict)
+
+    def place_in(self, atoms: Atoms) -> None:
+        """Give this state to atoms."""
+        atoms.set_cell(self.cell)
+        atoms.set_positions(self.positions)
+        atoms.set_momenta(self.momenta)
+
+
+def start(job: Job) -> State:
+    """The structure with random velocities of twice the temperature, without net momentum.
+
+    A crystal at rest gives half of its kinetic energy to its springs at once.
+    """
+    atoms = job.structure.copy()
+    rng = np.random.default_rng([job.seed, 0])
+    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * _temperature(job), rng=rng)
+    Stationary(atoms)
+    return State(
+        0, atoms.get_positions(), atoms.get_momenta(), np.array(atoms.cell, dtype=np.float64)
+    )
+
+
+def run_segment(job: Job, atoms: Atoms, state: State, stop: int) -> Iterator[int]:
+    """Step from ``state.step`` to ``stop``; after each step the atoms are in ``atoms``.
+
+    Args:
+        job: The run.
+        atoms: Has the calculator; its positions, momenta and cell are overwritten.
+        state: Where to start.
+        stop: Last step; a segment does not cross the end of the equilibration.
+
+    Yields:
+        Steps done so far.
+    """
+    state.place_in(atoms)
+    if state.step == job.equilibration and job.ensemble != "nvt":
+        Stationary(atoms, preserve_temperature=False)
+    integrator = _integrator(job, atoms, state)
+    for step in range(state.step + 1, stop + 1):
+        integrator.step()
+        yield step
+    atoms.info["extended"] = _extended(integrator)
+
+
+def end_of_segment(job: Job, step: int) -> int:
+    """Where the segment that starts at ``step`` ends."""
+    border = job.equilibration if step < job.equilibration else job.total_steps
+    return min(border, step + job.segment_steps)
+
+
+def _temperature(job: Job) -> float:
+    return job.temperature * job.subject.heat
+
+
+def _integrator(job: Job, atoms: Atoms, state: State) -> MolecularDynamics:
+    timestep = job.timestep * units.fs
+    if state.step >= job.equilibration and job.ensemble == "nve":
+        return VelocityVerlet(atoms, timestep)
+    if state.step >= job.equilibration and job.ensemble == "npt":
+        return _barostatted(job, atoms, state)
+    return Langevin(
+        atoms,
+        timestep,
+        temperature_K=_temperature(job),
+        friction=job.friction / units.fs,
+        # All 3N momenta are thermal; ASE's correction for a fixed centre of mass cools them.
+        fixcm=False,
+        rng=np.random.default_rng([job.seed, 1, state.step]),
+    )
+
+
+def _barostatted(job: Job, atoms: Atoms, state: State) -> IsotropicMTKNPT:
+    timestep = job.timestep * units.fs
+    integrator = IsotropicMTKNPT(
+        atoms,
+        timestep,
+        temperature_K=_temperature(job),
+        pressure_au=job.pressure * units.GPa,
+        tdamp=_DAMPING * timestep,
+        pdamp=10 * _DAMPING * timestep,
+    )
+    for name, value in state.extended.items():
+        owner, _, attribute = name.partition(":")
+        target = {
+            "thermostat": integrator._thermostat,  # noqa: SLF001 - ASE has no way to save them
+            "barostat": integrator._barostat,  # noqa: SLF001
+            "cell": integrator,
+        }[owner]
+        setattr(target, attribute, value.copy() if value.ndim else float(value))
+    return integrator
+
+
+def _extended(integrator: MolecularDynamics) -> dict[str, Array]:
+    if not isinstance(integrator, IsotropicMTKNPT):
+        return {}
+    found = {
+        f"thermostat:{name}": np.array(getattr(integrator._thermostat, name))  # noqa: SLF001
+        for name in _THERMOSTAT
+    }
+    found |= {
+        f"barostat:{name}": np.array(getattr(integrator._barostat, name))  # noqa: SLF001
+        for name in _BAROSTAT
+    }
+    # The strain is not handed on: the next segment starts from the cell as it is, with none.
+    return found | {"cell:_p_eps": np.array(integrator._p_eps)}  # noqa: SLF001

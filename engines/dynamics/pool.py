@@ -1,0 +1,155 @@
+"""Run jobs side by side, one thread each, and read what they left."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shlex
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from ase import Atoms
+
+from m3compress.contract.progress import Progress
+from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.run import (
+    JOB,
+    claim_folder,
+    outcome,
+    read_frames,
+    run_job,
+    steps_done,
+)
+from m3compress.validate.setup.subject import Subject, SubjectSpec
+
+_POLL = 0.5  # s
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that has come to its end.
+
+    Attributes:
+        job: What was run.
+        folder: Where it is.
+        frames: Kept frames; the momenta are in units of ASE, ``info`` holds ``time_fs``,
+            ``potential_energy`` and ``kinetic_energy`` (eV).
+        broken: Why it stopped before its end, or None.
+    """
+
+    job: Job
+    folder: Path
+    frames: list[Atoms]
+    broken: str | None
+
+    @property
+    def command(self) -> str:
+        """Shell command that runs this job again."""
+        return f"python -m m3compress.engines.dynamics {shlex.quote(str(self.folder / JOB))}"
+
+
+def run_jobs(jobs: Sequence[Job], root: Path, n_workers: int, progress: Progress) -> list[Run]:
+    """Run all jobs and return them in the same order; finished ones are only read.
+
+    A job whose process dies is broken, and the others go on.
+
+    Args:
+        jobs: What to run.
+        root: Folder of all of them.
+        n_workers: Processes side by side.
+        progress: Told which part of all steps is done.
+
+    Raises:
+        M3CompressError: If a folder cannot be written.
+    """
+    folders = [claim_folder(job, root) for job in jobs]
+    waiting = [
+        (job, folder)
+        for job, folder in zip(jobs, folders, strict=True)
+        if outcome(folder) is None and steps_done(folder) < job.total_steps
+    ]
+    failed: dict[str, str] = {}
+    if waiting:
+        # The longest first, so that no core waits at the end.
+        waiting.sort(key=lambda pair: -pair[0].total_steps * len(pair[0].structure))
+        failed = _run_in_processes(waiting, root, n_workers, progress)
+    return [
+        Run(job, folder, read_frames(folder), outcome(folder) or failed.get(job.name))
+        for job, folder in zip(jobs, folders, strict=True)
+    ]
+
+
+def _run_in_processes(
+    waiting: Sequence[tuple[Job, Path]], root: Path, n_workers: int, progress: Progress
+) -> dict[str, str]:
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(
+        min(n_workers, len(waiting)), context, initializer=_prepare_process
+    )
+    futures: dict[Future[None], Job] = {}
+    try:
+        futures = {executor.submit(_work, job, root): job for job, _ in waiting}
+        total = sum(job.total_steps for job, _ in waiting)
+        while not all(future.done() for future in futures):
+            progress("molecular dynamics", sum(_ticks(folder) for _, folder in waiting) / total)
+            time.sleep(_POLL)
+        return dict(_failures(futures))
+    finally:
+        for process in list((executor._processes or {}).values()):  # noqa: SLF001
+            if not all(future.done() for future in futures):
+                process.terminate()
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _failures(futures: dict[Future[None], Job]) -> Iterable[tuple[str, str]]:
+    for future, job in futures.items():
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            yield job.name, "its process died; run again with --resume"
+        elif error is not None:
+            yield job.name, f"{type(error).__name__}: {error}"
+
+
+def _prepare_process() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Die when the gate is killed: a resumed one must be the only writer of the folders."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@cache
+def _open(spec: SubjectSpec) -> Subject:
+    return spec.open()
+
+
+def _work(job: Job, root: Path) -> None:
+    subject = _open(replace(job.subject.with_threads(1), heat=1.0))
+    folder = job.folder(root)
+    last = 0.0
+
+    def tick(step: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _POLL:
+            last = time.monotonic()
+            (folder / "step").write_text(str(step))
+
+    run_job(job, root, subject, tick)
+
+
+def _ticks(folder: Path) -> int:
+    try:
+        return max(steps_done(folder), int((folder / "step").read_text()))
+    except (OSError, ValueError):
+        return steps_done(folder)

@@ -1,0 +1,1 @@
+"""One module per runtime that runs exported files."""

@@ -1,0 +1,162 @@
+"""Run a ``.plan`` with TensorRT or TensorRT-RTX on an NVIDIA GPU.
+
+Every step copies the tables to the GPU and the results back. :meth:`TensorRTEngine.run` has never
+run on a GPU: the tests cover imports, error paths, the choice of the profile, and the order of the
+calls against stand-ins for TensorRT and CUDA.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from m3compress.contract.manifest import OUTPUT_NAMES, Manifest
+from m3compress.contract.tables import RawOutputs, TableInputs
+from m3compress.engines.artefact import Artefact
+from m3compress.engines.runtimes.cuda_memory import CudaMemory
+from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError, StructureError
+
+#: The meta-package re-exports the bindings; the bindings alone are what PyPI has as a wheel.
+_MODULES: Final = {
+    "tensorrt": ("tensorrt",),
+    "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
+}
+
+Shape = tuple[int, ...]
+#: Smallest and largest shape of every input.
+ShapeRange = dict[str, tuple[Shape, Shape]]
+
+
+class TensorRTEngine:
+    """A deserialized plan with its execution context and buffers on the GPU.
+
+    Args:
+        artefact: From :func:`~m3compress.engines.artefact.load_artefact`.
+
+    Raises:
+        MissingDependencyError: If TensorRT, cuda-python or a GPU is missing.
+        ArtefactError: If this TensorRT or this GPU cannot load the plan.
+    """
+
+    def __init__(self, artefact: Artefact) -> None:
+        self._manifest = artefact.manifest
+        self._trt = _import_tensorrt(artefact.manifest.backend)
+        self._memory = CudaMemory()
+        # Runtime and engine must live as long as the context does.
+        self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
+        self._engine = self._runtime.deserialize_cuda_engine(artefact.path.read_bytes())
+        if self._engine is None:
+            raise ArtefactError(
+                f"{self._trt.__name__} {self._trt.__version__} cannot load {artefact.path.name}",
+                hint="plans fit one TensorRT and GPU type: build it here from the .m3c.onnx",
+            )
+        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
+        self._inputs = [name for name in names if name not in OUTPUT_NAMES]
+        self._profiles = _read_profiles(self._engine, self._inputs)
+        self._profile = 0
+        self._context = self._engine.create_execution_context()
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest beside the file."""
+        return self._manifest
+
+    def run(self, inputs: TableInputs) -> RawOutputs:
+        """Evaluate the plan.
+
+        Raises:
+            StructureError: If no optimisation profile covers the size of the structure.
+            M3CompressError: If CUDA or TensorRT fails.
+        """
+        feed = {name: array for name, array in inputs.feed().items() if name in self._inputs}
+        self._use_profile(choose_profile(self._profiles, {n: a.shape for n, a in feed.items()}))
+        staged = {n: np.ascontiguousarray(a, self._dtype(n)) for n, a in feed.items()}
+        for name, array in staged.items():
+            self._context.set_input_shape(name, array.shape)
+            self._memory.upload(self._bind(name, array.nbytes), array)
+        results: dict[str, npt.NDArray[Any]] = {}
+        for name in OUTPUT_NAMES:
+            shape = tuple(self._context.get_tensor_shape(name))
+            results[name] = np.empty(shape, self._dtype(name))
+        pointers = {name: self._bind(name, array.nbytes) for name, array in results.items()}
+        if not self._context.execute_async_v3(self._memory.stream):
+            raise M3CompressError("TensorRT failed; its log is on stderr", hint="see `nvidia-smi`")
+        for name, array in results.items():
+            self._memory.download(array, pointers[name])
+        # ``staged`` lives until here, because the copies to the GPU may read it until now.
+        self._memory.synchronize()
+        return RawOutputs(*(results[n].astype(np.float32, copy=False) for n in OUTPUT_NAMES))
+
+    def close(self) -> None:
+        """Free the buffers on the GPU; a later run allocates them again."""
+        self._memory.close()
+
+    def _use_profile(self, profile: int) -> None:
+        if profile == self._profile:
+            return
+        if not self._context.set_optimization_profile_async(profile, self._memory.stream):
+            raise M3CompressError(f"TensorRT refused its own optimisation profile {profile}")
+        self._profile = profile
+
+    def _dtype(self, name: str) -> npt.DTypeLike:
+        dtype: npt.DTypeLike = self._trt.nptype(self._engine.get_tensor_dtype(name))
+        return dtype
+
+    def _bind(self, name: str, n_bytes: int) -> int:
+        pointer = self._memory.reserve(name, n_bytes)
+        self._context.set_tensor_address(name, pointer)
+        return pointer
+
+
+def choose_profile(profiles: Sequence[ShapeRange], shapes: dict[str, Shape]) -> int:
+    """Index of the tightest optimisation profile that covers all shapes.
+
+    Raises:
+        StructureError: If there is none.
+    """
+    fitting = [index for index, profile in enumerate(profiles) if _covers(profile, shapes)]
+    if not fitting:
+        ranges = "; ".join(f"{p['edge_vectors'][0]} to {p['edge_vectors'][1]}" for p in profiles)
+        raise StructureError(
+            f"(n_atoms, K, 3) is {shapes['edge_vectors']}, the plan was built for {ranges}",
+            hint="build the plan again with a profile for this size, or use the .m3c.onnx",
+        )
+    return min(fitting, key=lambda index: np.prod(profiles[index]["edge_vectors"][1], dtype=float))
+
+
+def _covers(profile: ShapeRange, shapes: dict[str, Shape]) -> bool:
+    return all(
+        low <= size <= high
+        for name, shape in shapes.items()
+        for low, size, high in zip(profile[name][0], shape, profile[name][1], strict=True)
+    )
+
+
+def _read_profiles(engine: Any, inputs: Sequence[str]) -> list[ShapeRange]:
+    profiles = []
+    for index in range(engine.num_optimization_profiles):
+        shapes = {name: engine.get_tensor_profile_shape(name, index) for name in inputs}
+        profiles.append(
+            {name: (tuple(low), tuple(high)) for name, (low, _, high) in shapes.items()}
+        )
+    return profiles
+
+
+def _import_tensorrt(backend: str) -> ModuleType:
+    for module in _MODULES[backend]:
+        try:
+            return importlib.import_module(module)
+        except ImportError:
+            continue
+    hints = {
+        "tensorrt": "see NVIDIA's guide",
+        "tensorrt-rtx": "`pip install 'm3compress[tensorrt]'`",
+    }
+    raise MissingDependencyError(
+        f"the plan needs {backend}, which is not installed", hint=hints[backend]
+    )

@@ -1,0 +1,1 @@
+"""Neighbour tables of moving structures."""

@@ -1,0 +1,1 @@
+"""From a traced potential to an ONNX graph: operators, lowering, recomputation."""

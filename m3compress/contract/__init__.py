@@ -1,0 +1,1 @@
+"""What every room may import: manifest, evaluations, neighbour tables, files. Needs no torch."""

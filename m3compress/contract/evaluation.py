@@ -1,0 +1,57 @@
+"""What a potential says about one structure, whoever evaluates it; needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.contract.neighbors import FloatArray
+from m3compress.units import VOIGT
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Energy and derivatives of one structure.
+
+    Attributes:
+        energy: Total energy in eV, Σ ``energies`` + a constant of the model.
+        energies: Energy of every atom in eV, shape (n_atoms,).
+        forces: In eV/Å, shape (n_atoms, 3).
+        virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
+    """
+
+    energy: float
+    energies: FloatArray
+    forces: FloatArray
+    virial: FloatArray
+
+    def stress(self, atoms: Atoms) -> FloatArray:
+        """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,).
+
+        Args:
+            atoms: The structure, which has a volume.
+        """
+        symmetric = (self.virial + self.virial.T) / (2 * atoms.get_volume())
+        return np.array([symmetric[row, column] for row, column in VOIGT])
+
+
+class Evaluator(Protocol):
+    """Something that gives energies, forces and virial of a structure: an engine, or a model."""
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols it knows."""
+
+    @property
+    def cutoff(self) -> float:
+        """Cutoff of the edges in Å."""
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Energy (eV), energies of the atoms, forces (eV/Å) and virial (eV).
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """

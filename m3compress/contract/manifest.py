@@ -1,0 +1,136 @@
+"""The manifest: what an exported file is, in one versioned document.
+
+It is written beside the file (``model.m3c.json``) and inside it (ONNX
+``metadata_props["m3compress"]``). What is said *about* the finished file (its hash, its parity,
+whether the gate passed it) stands beside it only: inside, it would change what it is about.
+Needs neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Inputs of every exported graph in order; a graph without three-body block may use fewer.
+INPUT_NAMES: Final = (
+    "species",
+    "neighbors",
+    "mask",
+    "edge_vectors",
+    "incoming",
+    "incoming_mask",
+)
+#: Outputs of every exported graph in order.
+OUTPUT_NAMES: Final = ("energies", "forces", "virial")
+
+#: Raised with every change that an older reader would misread.
+SCHEMA_VERSION: Final = 1
+#: Key of the manifest in ONNX metadata_props.
+METADATA_KEY: Final = "m3compress"
+#: Fields of the manifest that are not repeated inside the file.
+BESIDE_ONLY: Final = ("artefact_sha256", "parity", "gate")
+ONNX_SUFFIX: Final = ".m3c.onnx"
+PLAN_SUFFIX: Final = ".plan"
+
+
+def manifest_path(artefact: Path) -> Path:
+    """Where the manifest of an exported file stands: ``model.m3c.onnx`` → ``model.m3c.json``."""
+    return artefact.with_suffix(".json")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tensor(_Strict):
+    """One input or output; string dimensions are dynamic."""
+
+    name: str
+    dtype: Literal["float32", "float64", "int64"]
+    shape: tuple[int | str, ...]
+    meaning: str
+
+
+class Source(_Strict):
+    """The trained model that the file was made from."""
+
+    format: str
+    name: str
+    sha256: str
+    convention: str
+    #: How the convention was decided: by the file format, by measurement, or by the user.
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class ThreeBodyMethod(_Strict):
+    """What was done to the three-body block."""
+
+    method: Literal["factorized", "removed", "pruned", "triplets"]
+    fraction: float | None = None
+    seed: int | None = None
+    #: A study mode is not meant for production runs (hard pruning breaks smoothness).
+    study_only: bool = False
+    #: Why this method: measured share of the block, or the user's choice.
+    reason: str = ""
+
+
+class ParityRow(_Strict):
+    """Largest differences from the reference on one structure of the zoo."""
+
+    structure: str
+    n_atoms: int
+    energy_error: float
+    """|ΔE| per atom in eV."""
+    energy_limit: float
+    force_error: float
+    """Largest component of |ΔF| in eV/Å."""
+    force_limit: float
+    stress_error: float | None
+    """Largest component of |Δσ| in eV/Å³; None where the structure has no volume."""
+
+
+class Parity(_Strict):
+    """Agreement of the exported file with its reference, run in its engine."""
+
+    reference: str
+    rows: tuple[ParityRow, ...]
+    passed: bool
+
+
+class GateStamp(_Strict):
+    """Whether the release gate has passed this file."""
+
+    status: Literal["unvalidated", "passed"] = "unvalidated"
+    report_sha256: str | None = None
+
+
+class Manifest(_Strict):
+    """Everything a runtime or a reader needs to know of an exported file."""
+
+    schema_version: int = SCHEMA_VERSION
+    created_by: str
+    artefact_sha256: str | None = None
+    backend: Literal["onnx", "tensorrt", "tensorrt-rtx"] = "onnx"
+    precision: Literal["float32", "mixed"] = "float32"
+    source: Source
+    elements: tuple[str, ...]
+    """Chemical symbols; an atom's position here is its ``species`` input."""
+    element_energies: tuple[float, ...]
+    """Reference energy in eV of each element, added by the engine in float64."""
+    energy_offset: float
+    """Energy in eV added once per structure."""
+    cutoff: float
+    """Cutoff of the edges in Å."""
+    three_body_cutoff: float
+    n_blocks: int
+    receptive_field: float
+    three_body: ThreeBodyMethod
+    units: dict[str, str]
+    conventions: dict[str, str]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    parity: Parity | None = None
+    gate: GateStamp = GateStamp()
+    tools: dict[str, str] = Field(default_factory=dict)

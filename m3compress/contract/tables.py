@@ -1,0 +1,54 @@
+"""What an exported graph takes and gives: padded tables in, energies, forces and virial out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from m3compress.contract.manifest import INPUT_NAMES
+
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TableInputs:
+    """One structure in the form that exported graphs read (``contract/neighbors.py``).
+
+    Attributes:
+        species: Position of every atom's element in the manifest, shape (n_atoms,).
+        neighbors: Neighbour in every slot, shape (n_atoms, K); 0 in padded slots.
+        mask: 1 where a slot holds an edge, else 0, shape (n_atoms, K).
+        edge_vectors: r_ij in Å, shape (n_atoms, K, 3); 0 in padded slots.
+        incoming: Flat slots (center · K + slot) that point at every atom, shape (n_atoms, K_in).
+        incoming_mask: 1 where ``incoming`` holds a slot, else 0, shape (n_atoms, K_in).
+    """
+
+    species: Int64Array
+    neighbors: Int64Array
+    mask: Float32Array
+    edge_vectors: Float32Array
+    incoming: Int64Array
+    incoming_mask: Float32Array
+
+    def feed(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The arrays by the names of :data:`INPUT_NAMES`."""
+        return {name: getattr(self, name) for name in INPUT_NAMES}
+
+
+@dataclass(frozen=True, slots=True)
+class RawOutputs:
+    """What the graph computes, without element energies.
+
+    Attributes:
+        energies: Network energy of every atom in eV, shape (n_atoms,).
+        forces: In eV/Å, shape (n_atoms, 3).
+        virial: ∂E/∂strain in eV, shape (3, 3).
+    """
+
+    energies: Float32Array
+    forces: Float32Array
+    virial: Float32Array

@@ -1,0 +1,1 @@
+"""Structures made from code, and those that users bring."""

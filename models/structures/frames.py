@@ -1,0 +1,63 @@
+"""Structures with names, and those that users bring in files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.errors import StructureError
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A structure and what reports call it."""
+
+    name: str
+    atoms: Atoms
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """All frames of a file of any format that ASE reads.
+
+    Raises:
+        StructureError: If it is missing, unreadable or empty.
+    """
+    from ase.io import read
+
+    if not path.is_file():
+        raise StructureError(f"there is no file {path}", hint="check the path")
+    try:
+        frames = read(path, index=":")
+    except Exception as error:  # every format of ASE fails in its own way
+        reason = str(error) or type(error).__name__
+        raise StructureError(
+            f"{path} cannot be read as structures: {reason}",
+            hint="any format of ASE will do, for instance extended XYZ, CIF or POSCAR",
+        ) from error
+    frames = frames if isinstance(frames, list) else [frames]
+    for number, atoms in enumerate(frames):
+        if not len(atoms) or not np.isfinite(atoms.positions).all():
+            what = "positions that are not numbers" if len(atoms) else "no atoms"
+            raise StructureError(f"frame {number} of {path} has {what}")
+    if not frames:
+        raise StructureError(f"{path} holds no structure")
+    return frames
+
+
+def require_known(atoms: Atoms, elements: Sequence[str], what: str) -> None:
+    """Refuse a structure with elements that a model does not know.
+
+    Raises:
+        StructureError: Naming them.
+    """
+    unknown = sorted(set(atoms.symbols) - set(elements))
+    if unknown:
+        known = ", ".join(elements) if len(elements) <= 12 else f"{len(elements)} others"
+        raise StructureError(
+            f"{what} contains {', '.join(unknown)}; the model knows {known}",
+            hint="leave such structures out, or validate a model that was trained on them",
+        )

@@ -1,0 +1,1 @@
+"""Potentials written in the formats of other codes."""

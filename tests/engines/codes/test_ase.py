@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from m3compress import Calculator
+from m3compress.engines.codes.ase import _report_status
+from m3compress.errors import StructureError
+from m3compress.models.potential import Potential, evaluate
+from m3compress.models.three_body import REMOVED
+
+#: Agreement of float32 graphs with the float64 reference: per atom, and relative to the largest.
+ENERGY_TOLERANCE = 2e-5  # eV, of network energies of tens of eV
+FORCE_TOLERANCE = 2e-6  # relative, plus the same in eV/Å
+
+
+def total_energy(calculator: Calculator, atoms: Atoms) -> float:
+    return calculator.evaluate(atoms).energy
+
+
+def test_parity_with_the_triplet_form_in_float64(
+    calculator: Calculator, potential: Potential, structures: dict[str, Atoms]
+) -> None:
+    forces = []
+    for name, atoms in structures.items():
+        expected = evaluate(potential, atoms)
+        atoms = atoms.copy()
+        atoms.calc = calculator
+        scale = 1 + np.abs(expected.forces).max()
+        energy = atoms.get_potential_energy()
+        assert abs(energy - expected.energy) < ENERGY_TOLERANCE * len(atoms), name
+        np.testing.assert_allclose(
+            atoms.get_potential_energies(), expected.energies, rtol=0, atol=ENERGY_TOLERANCE
+        )
+        np.testing.assert_allclose(
+            atoms.get_forces(), expected.forces, rtol=0, atol=FORCE_TOLERANCE * scale, err_msg=name
+        )
+        if atoms.pbc.all():
+            limit = 1e-5 * (1 + np.abs(expected.virial).max()) / atoms.get_volume()
+            np.testing.assert_allclose(
+                atoms.get_stress(), expected.stress(atoms), rtol=0, atol=limit, err_msg=name
+            )
+        forces.append(np.abs(expected.forces).max())
+    assert max(forces) > 1, "the test needs forces that matter"
+
+
+def test_parity_of_the_graph_without_three_body_block(
+    tmp_path: Path, write_artefact, potential: Potential, structures: dict[str, Atoms]
+) -> None:
+    removed = potential.with_form(REMOVED)
+    calculator = Calculator(write_artefact(tmp_path, removed), threads=1)
+    for name in ("triclinic", "tiny", "slab", "isolated", "dimer apart"):
+        expected = evaluate(removed, structures[name])
+        got = calculator.evaluate(structures[name])
+        limit = FORCE_TOLERANCE * (1 + np.abs(expected.forces).max())
+        np.testing.assert_allclose(got.forces, expected.forces, rtol=0, atol=limit)
+        assert abs(got.energy - expected.energy) < ENERGY_TOLERANCE * len(structures[name])
+
+
+@pytest.mark.parametrize("name", ["triclinic", "slab", "wire", "molecule"])
+def test_forces_are_the_derivative_of_the_energy(
+    calculator: Calculator, structures: dict[str, Atoms], name: str
+) -> None:
+    atoms = structures[name].copy()
+    forces = calculator.evaluate(atoms).forces
+    step = 4e-3
+    numeric = np.zeros_like(forces)
+    for atom, axis in np.ndindex(*forces.shape):
+        energies = []
+        for factor in (-2, -1, 1, 2):
+            moved = atoms.copy()
+            moved.positions[atom, axis] += factor * step
+            energies.append(total_energy(calculator, moved))
+        numeric[atom, axis] = -np.dot([1, -8, 8, -1], energies) / (12 * step)
+    np.testing.assert_allclose(forces, numeric, atol=2e-3 * np.abs(forces).max())
+
+
+@pytest.mark.parametrize("name", ["triclinic", "tiny", "salt"])
+def test_stress_is_the_derivative_by_strain(
+    calculator: Calculator, structures: dict[str, Atoms], name: str
+) -> None:
+    atoms = structures[name].copy()
+    atoms.calc = calculator
+    stress = voigt_6_to_full_3x3_stress(atoms.get_stress())
+    step = 1e-3
+    numeric = np.zeros((3, 3))
+    for row, column in np.ndindex(3, 3):
+        energies = []
+        for factor in (-2, -1, 1, 2):
+            strain = np.eye(3)
+            strain[row, column] += factor * step / 2
+            strain[column, row] += factor * step / 2
+            strained = atoms.copy()
+            strained.set_cell(atoms.cell[:] @ strain, scale_atoms=True)
+            energies.append(total_energy(calculator, strained))
+        numeric[row, column] = np.dot([1, -8, 8, -1], energies) / (12 * step)
+    numeric /= atoms.get_volume()
+    np.testing.assert_allclose(stress, numeric, atol=2e-3 * np.abs(stress).max())
+
+
+def test_invariance(calculator: Calculator, structures: dict[str, Atoms]) -> None:
+    atoms = structures["triclinic"]
+    base = calculator.evaluate(atoms)
+    order = np.array([2, 0, 3, 1])
+    translated, wrapped, jumped = atoms.copy(), atoms.copy(), atoms.copy()
+    translated.positions += [0.3, -1.7, 11.1]
+    wrapped.positions += [0.3, -1.7, 11.1]
+    wrapped.wrap()
+    jumped.positions[2] += 3 * atoms.cell[0] - atoms.cell[2]
+    for changed, rows in (
+        (atoms[order], order),
+        (translated, slice(None)),
+        (wrapped, slice(None)),
+        (jumped, slice(None)),
+    ):
+        got = calculator.evaluate(changed)
+        assert got.energy == pytest.approx(base.energy, abs=2e-5)
+        np.testing.assert_allclose(got.forces, base.forces[rows], atol=2e-5)
+        np.testing.assert_allclose(got.virial, base.virial, atol=2e-4)
+
+
+def test_supercell(calculator: Calculator, structures: dict[str, Atoms]) -> None:
+    atoms = structures["triclinic"]
+    base, big = calculator.evaluate(atoms), calculator.evaluate(atoms.repeat((2, 1, 2)))
+    offset = calculator.manifest.energy_offset
+    assert big.energy - offset == pytest.approx(4 * (base.energy - offset), abs=1e-4)
+    np.testing.assert_allclose(big.forces, np.tile(base.forces, (4, 1)), atol=2e-5)
+
+
+def test_same_bits_every_time(artefact: Path, structures: dict[str, Atoms]) -> None:
+    salt = structures["salt"]
+    first = Calculator(artefact, threads=2).evaluate(salt)
+    again = Calculator(artefact, threads=2)
+    for _ in range(5):
+        second = again.evaluate(salt)
+        assert second.energy == first.energy
+        np.testing.assert_array_equal(second.forces, first.forces)
+        np.testing.assert_array_equal(second.virial, first.virial)
+
+
+def test_number_of_threads_does_not_matter(artefact: Path, structures: dict[str, Atoms]) -> None:
+    one, two = (Calculator(artefact, threads=n).evaluate(structures["salt"]) for n in (1, 2))
+    assert one.energy == pytest.approx(two.energy, abs=1e-6)
+    np.testing.assert_allclose(one.forces, two.forces, rtol=0, atol=1e-6)
+
+
+def test_moving_atoms_one_by_one_equals_starting_anew(
+    artefact: Path, structures: dict[str, Atoms]
+) -> None:
+    atoms = structures["slab"].copy()
+    atoms.calc = Calculator(artefact, threads=1, skin=0.4)
+    rng = np.random.default_rng(5)
+    for _ in range(12):
+        atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
+        fresh = Calculator(artefact, threads=1).evaluate(atoms)
+        np.testing.assert_allclose(atoms.get_forces(), fresh.forces, rtol=0, atol=2e-5)
+    assert atoms.calc.table.n_searches < 12
+
+
+def test_energy_includes_element_energies_and_offset_in_float64(
+    calculator: Calculator, potential: Potential
+) -> None:
+    result = calculator.evaluate(Atoms("H"))
+    assert result.energies.dtype == np.float64
+    assert result.energy == pytest.approx(result.energies.sum() + 0.25, abs=1e-12)
+    assert result.energies[0] < -900
+
+
+def test_free_energy_and_cache(calculator: Calculator, structures: dict[str, Atoms]) -> None:
+    atoms = structures["triclinic"].copy()
+    atoms.calc = calculator
+    energy = atoms.get_potential_energy()
+    assert atoms.get_potential_energy(force_consistent=True) == energy
+    forces = atoms.get_forces()
+    atoms.set_initial_magnetic_moments([1.0] * 4)
+    assert atoms.get_potential_energy() == energy
+    atoms.positions[0, 0] += 0.1
+    assert atoms.get_potential_energy() != energy
+    assert np.abs(atoms.get_forces() - forces).max() > 0
+
+
+@pytest.mark.parametrize("name", ["slab", "wire", "molecule"])
+def test_no_stress_without_volume(
+    calculator: Calculator, structures: dict[str, Atoms], name: str
+) -> None:
+    atoms = structures[name].copy()
+    atoms.calc = calculator
+    with pytest.raises(PropertyNotImplementedError, match="periodic in all directions"):
+        atoms.get_stress()
+    atoms.get_potential_energy()
+    with pytest.raises(PropertyNotImplementedError, match="periodic in all directions"):
+        atoms.get_stress()
+
+
+@pytest.mark.parametrize(
+    ("atoms", "message"),
+    [
+        (Atoms("NaFe", positions=[[0, 0, 0], [2, 0, 0]]), r"does not know Fe \(atom 1\)"),
+        (Atoms(), "no atoms"),
+        (Atoms("Si2", positions=[[0, 0, 0], [np.nan, 0, 0]]), "atom 1 is not finite"),
+        (Atoms("Si2", positions=[[0, 0, 0], [np.inf, 0, 0]]), "atom 1 is not finite"),
+        (Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0]]), "atoms 0 and 1 are"),
+        (
+            Atoms("Si2", positions=[[0, 0, 0], [4, 0, 0]], cell=[4, 4, 4], pbc=True),
+            "atoms 0 and 1 are",
+        ),
+        (Atoms("Si", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 3]], pbc=True), "singular"),
+        (Atoms("Si", pbc=True), "singular"),
+        (Atoms("Si", cell=[np.nan, 3, 3], pbc=True), "cell holds values that are not finite"),
+    ],
+)
+def test_structures_without_a_meaningful_energy(
+    calculator: Calculator, structures: dict[str, Atoms], atoms: Atoms, message: str
+) -> None:
+    # A good structure before and after: nothing of a refused one may stick.
+    good = structures["triclinic"]
+    before = calculator.evaluate(good)
+    broken = atoms.copy()
+    broken.calc = calculator
+    for _ in range(2):
+        with pytest.raises(StructureError, match=message):
+            broken.get_potential_energy()
+    np.testing.assert_array_equal(calculator.evaluate(good).forces, before.forces)
+
+
+def test_status_is_logged(artefact: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="m3compress.engines"):
+        Calculator(artefact, threads=1)
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert "has not passed" in record.getMessage()
+
+
+def test_study_modes_warn(artefact: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manifest = Calculator(artefact, threads=1).manifest
+    method = manifest.three_body.model_copy(update={"method": "pruned", "study_only": True})
+    caplog.clear()
+    _report_status(manifest.model_copy(update={"three_body": method}), "model.m3c.onnx")
+    (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "study only" in record.getMessage()
+
+
+def test_calculating_nothing_is_refused(calculator: Calculator) -> None:
+    with pytest.raises(StructureError, match="no structure was given"):
+        calculator.calculate()
+
+
+GROWTH = """
+import sys
+from ase.build import bulk
+from m3compress import Calculator
+from m3compress.benchmark import _peak_bytes
+
+calculator = Calculator(sys.argv[1], threads=1)
+atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((4, 4, 4))
+calculator.evaluate(bulk("Si"))
+start = _peak_bytes()
+for scale in (1.0, 0.99, 0.95, 0.93, 0.9):
+    crowded = atoms.copy()
+    crowded.rattle(0.05, seed=2)
+    crowded.set_cell(atoms.cell * scale, scale_atoms=True)
+    calculator.evaluate(crowded)
+    print(_peak_bytes() - start)
+"""
+
+
+def test_memory_of_a_table_that_grows_is_that_of_the_largest(artefact: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(artefact)], capture_output=True, text=True, check=True
+    )
+    peaks = [int(line) for line in run.stdout.split()]
+    # The densest cell has a fifth more neighbours; keeping all earlier blocks would add half.
+    assert peaks[-1] < 1.35 * peaks[0], peaks

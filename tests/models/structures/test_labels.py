@@ -1,0 +1,186 @@
+"""Labelled frames: what is read, and what is refused because its units cannot be right."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from m3compress.errors import StructureError
+from m3compress.models.structures.labels import read_labels
+from m3compress.models.structures.zoo import known_crystals
+from m3compress.validate.setup.subject import trained
+
+
+@pytest.fixture(scope="module")
+def model(builtin_spec):
+    return builtin_spec.open()
+
+
+@pytest.fixture(scope="module")
+def frames(model):
+    """Rattled silica and silicon with forces, energies and stresses that a model misses by 10 %."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(16):
+        crystal = known_crystals(("O", "Si"))[number % 3]
+        atoms = crystal.atoms.repeat((2, 1, 1))
+        atoms.rattle(0.08, seed=number)
+        result = model.evaluate(atoms)
+        forces = result.forces * rng.normal(1.0, 0.1, result.forces.shape)
+        stress = result.stress(atoms) * rng.normal(1.0, 0.1, 6)
+        # Another zero of energy for every element, as another DFT code has it.
+        zero = -100.0 * (atoms.symbols == "Si").sum() - 400.0 * (atoms.symbols == "O").sum()
+        energy = result.energy + zero + rng.normal(0, 0.001) * len(atoms)
+        made.append((atoms, {"energy": energy, "forces": forces, "stress": stress}))
+    return made
+
+
+def stored(path, frames, *, leave_out=(), **factors):
+    """Write frames with some labels multiplied."""
+    written = []
+    for atoms, labels in frames:
+        copy = atoms.copy()
+        results = {
+            name: value * factors.get(name, 1.0)
+            for name, value in labels.items()
+            if name not in leave_out
+        }
+        copy.calc = SinglePointCalculator(copy, **results)
+        written.append(copy)
+    write(path, written, format="extxyz")
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "labels.xyz"
+
+
+def test_labels_in_ev_are_read(path, frames, model):
+    found = read_labels(stored(path, frames), model)
+    assert [named.name for named in found[:2]] == ["labels-0", "labels-1"]
+    assert len(found) == len(frames)
+    for named, (atoms, labels) in zip(found, frames, strict=True):
+        assert np.allclose(named.atoms.positions, atoms.positions, atol=1e-6)
+        for name, value in labels.items():
+            assert np.allclose(named.atoms.calc.results[name], value, atol=1e-6)
+
+
+def test_energies_and_stresses_may_be_absent(path, frames, model):
+    found = read_labels(stored(path, frames, leave_out=("energy", "stress")), model)
+    assert set(found[0].atoms.calc.results) == {"forces"}
+
+
+def test_other_names_of_forces_are_known(path, frames, model):
+    atoms, labels = frames[0]
+    copy = atoms.copy()
+    copy.arrays["REF_forces"] = labels["forces"]
+    copy.info["REF_energy"] = labels["energy"]
+    write(path, copy, format="extxyz")
+    (named,) = read_labels(path, model)
+    assert np.allclose(named.atoms.calc.results["forces"], labels["forces"], atol=1e-6)
+    assert named.atoms.calc.results["energy"] == pytest.approx(labels["energy"])
+
+
+def refused(path, model):
+    with pytest.raises(StructureError) as caught:
+        read_labels(path, model)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [
+        ("Hartree/Bohr", units.Bohr / units.Hartree),
+        ("kcal/mol/Å", units.mol / units.kcal),
+        ("kJ/mol/Å", units.mol / units.kJ),
+        ("meV/Å", 1e3),
+    ],
+)
+def test_forces_in_other_units_are_refused_by_name(path, frames, model, unit, factor):
+    error = refused(stored(path, frames, forces=factor), model)
+    assert "forces" in error.message
+    assert unit in error.message
+    assert "expected eV/Å" in error.message
+    assert "ase.units" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("Hartree", 1 / units.Hartree), ("kcal/mol", units.mol / units.kcal), ("meV", 1e3)],
+)
+def test_energies_in_other_units_are_refused_by_name(path, frames, model, unit, factor):
+    error = refused(stored(path, frames, energy=factor), model)
+    assert "energies" in error.message
+    assert unit in error.message
+
+
+def test_energies_of_few_frames_are_taken_as_they_are(path, frames, model):
+    assert len(read_labels(stored(path, frames[:1], energy=1 / units.Hartree), model)) == 1
+
+
+def test_gradients_are_refused(path, frames, model):
+    error = refused(stored(path, frames, forces=-1.0), model)
+    assert "point against" in error.message
+    assert "negative" in error.hint
+
+
+def test_small_forces_of_relaxed_structures_are_no_wrong_unit(path, frames, model):
+    rng = np.random.default_rng(1)
+    relaxed = [(atoms, {"forces": rng.normal(0, 0.003, (len(atoms), 3))}) for atoms, _ in frames]
+    assert len(read_labels(stored(path, relaxed), model)) == len(frames)
+
+
+def test_stresses_in_another_unit_are_left_out(path, frames, model, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = read_labels(stored(path, frames, stress=1 / units.GPa), model)
+    assert "stress" not in found[0].atoms.calc.results
+    assert "GPa" in caplog.text
+
+
+def test_a_file_without_forces_is_refused(path, model):
+    write(path, bulk("Si"), format="extxyz")
+    error = refused(path, model)
+    assert "frame 0" in error.message
+    assert "no forces" in error.message
+
+
+def test_forces_that_are_no_numbers_are_refused(path, frames, model):
+    broken = [(atoms, {"forces": labels["forces"] * np.nan}) for atoms, labels in frames[:1]]
+    assert "not three numbers" in refused(stored(path, broken), model).message
+
+
+def test_unknown_elements_are_named(path, model):
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    write(path, salt, format="extxyz")
+    assert "contains Cl, Na" in refused(path, model).message
+
+
+@pytest.mark.parametrize("content", ["", "not a structure\n"])
+def test_an_unreadable_file_is_refused(path, model, content):
+    path.write_text(content)
+    assert str(path) in refused(path, model).message
+
+
+def test_a_missing_file_is_refused(path, model):
+    assert "there is no file" in refused(path, model).message
+
+
+@pytest.mark.parametrize(
+    ("name", "n_frames"),
+    [
+        ("mpf-TP.xyz", 1069),
+        ("mptrj-highest-stress-1k.xyz", 1000),
+        ("alexandria-random-first500.xyz", 500),
+    ],
+)
+def test_real_labels_are_accepted(shared, name, n_frames):
+    spec = trained(shared / "models" / "M3GNet-MP-2021.2.8-EFS-tensorflow").with_threads(1)
+    found = read_labels(shared / "data" / name, spec.open())
+    assert len(found) == n_frames

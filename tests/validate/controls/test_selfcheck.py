@@ -1,0 +1,116 @@
+"""A control counts as seen only if the checks that are there to see it fail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3compress.validate.controls import selfcheck
+from m3compress.validate.controls.selfcheck import (
+    CONTROLS,
+    NEGATIVE,
+    POSITIVE,
+    judge_control,
+    run_controls,
+)
+from m3compress.validate.report.document import ReferenceInfo, Report
+from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, Verdict, judge
+from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.settings import Settings
+from m3compress.validate.setup.subject import trained
+
+HOT = next(control for control in POSITIVE if control.name == "too-hot")
+LIMIT = Limit(value=1.0, unit="%", source="a test")
+
+
+def results(**values: float) -> list[CheckResult]:
+    """One result per id (``__`` for the dot); a value above 1 fails."""
+    return [
+        CheckResult(
+            id=name.replace("__", "."),
+            tier=Tier.DYNAMICS,
+            subject="artefact",
+            measures="something",
+            limit=LIMIT,
+            verdict=judge(Measurement(value=value), LIMIT),
+            measurement=Measurement(value=value),
+        )
+        for name, value in values.items()
+    ]
+
+
+def test_every_control_is_seen_by_checks_that_exist():
+    known = read_limits("smoke")
+    for control in POSITIVE:
+        assert control.seen_by
+        assert set(control.seen_by) <= set(known)
+        assert all(known[name].value is not None for name in control.seen_by), control.name
+    assert len({control.name for control in CONTROLS}) == len(CONTROLS)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "expected", "missed"),
+    [
+        ({"md__temperature": 2.0, "md__rdf": 0.5}, Verdict.FAIL, True, True),
+        ({"md__temperature": 2.0, "md__rdf": 2.0}, Verdict.FAIL, True, False),
+        # Failed, but by chance: not by the check that must see it.
+        ({"md__temperature": 0.5, "md__rdf": 2.0}, Verdict.FAIL, False, False),
+        ({"md__temperature": 0.5, "md__rdf": 0.5}, Verdict.PASS, False, True),
+    ],
+)
+def test_a_broken_control_must_fail_by_its_own_checks(values, verdict, expected, missed):
+    outcome = judge_control(HOT, 0, verdict, results(**values))
+    assert (outcome.as_expected, outcome.missed_by_rdf) == (expected, missed)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_the_reference_itself_must_pass(verdict):
+    outcome = judge_control(NEGATIVE, 0, verdict, results(md__rdf=0.5))
+    assert outcome.as_expected is (verdict is Verdict.PASS)
+
+
+def test_what_fails_on_the_reference_is_not_the_controls_doing():
+    found = [r.model_copy(update={"subject": "reference"}) for r in results(md__temperature=2.0)]
+    assert judge_control(HOT, 0, Verdict.PASS, found).failed == ()
+
+
+def test_a_control_stands_in_for_the_file():
+    reference = trained("model", "tf")
+    hot = HOT.stand_in(reference)
+    assert (hot.heat, hot.force_scale, hot.form, hot.convention) == (1.15, 1.0, "native", "tf")
+    assert NEGATIVE.stand_in(reference) == replace(reference, name="itself", precision="float32")
+
+
+def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypatch):
+    asked: list[tuple[Settings, Path, dict[str, Any]]] = []
+
+    def validate(settings: Settings, folder: Path, **options: Any) -> Report:
+        asked.append((settings, folder, options))
+        return Report(
+            created="",
+            tools={},
+            machine={},
+            artefact=None,
+            reference=ReferenceInfo(name="", sha256="", convention="", format=""),
+            profile=settings.read_profile(),
+            seed=settings.seed,
+            command="",
+            results=tuple(results(md__rdf=0.5)),
+            seconds=0.0,
+        )
+
+    monkeypatch.setattr(selfcheck, "validate", validate)
+    settings = Settings(artefact=tmp_path / "a.m3c.onnx", model="model", profile="smoke", seed=3)
+    outcomes = run_controls(settings, tmp_path, resume=True)
+    assert [o.control for o in outcomes] == list(CONTROLS)
+    assert [o.as_expected for o in outcomes] == [True, *[False] * len(POSITIVE)]
+    assert [folder.name for _, folder, _ in asked] == [control.name for control in CONTROLS]
+    assert {options["trajectories"] for _, _, options in asked} == {tmp_path / "trajectories"}
+    # A control that was never begun is begun, also when the others are resumed.
+    assert not any(options["resume"] for _, _, options in asked)
+    written = json.loads((tmp_path / "selfcheck.json").read_text())
+    assert [row["must"] for row in written] == ["pass", *["fail"] * len(POSITIVE)]

@@ -1,0 +1,52 @@
+"""How long a run will take, told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from m3compress.engines.dynamics.run import STATE, claim_folder
+from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.runs import plan
+from m3compress.validate.setup.estimate import estimate_seconds
+
+
+@pytest.fixture
+def dynamics(make_context, artefact_spec, silica_zoo):
+    """``dynamics(**changes)``: a gate with little but molecular dynamics of one small crystal."""
+    crystal = next(named for named in silica_zoo if named.atoms.pbc.all())
+
+    def make(**changes):
+        context = make_context(artefact_spec, zoo=(), samples=(Named(crystal.name, crystal.atoms),))
+        return replace(context, **changes)
+
+    return make
+
+
+def test_more_steps_take_longer_and_more_processes_do_not(dynamics):
+    context = dynamics()
+    once = estimate_seconds(context)
+    longer = replace(context.profile, duration=50 * context.profile.duration)
+    assert estimate_seconds(replace(context, profile=longer)) > 5 * once > 0
+    assert estimate_seconds(replace(context, n_workers=8)) < once / 2
+
+
+def test_what_is_done_is_not_counted(dynamics):
+    context = dynamics()
+    for job in plan(context).values():
+        folder = claim_folder(job, context.trajectories)
+        np.savez(folder / STATE, step=job.total_steps)
+    assert estimate_seconds(context) == 0
+
+
+def test_the_threads_of_the_process_are_left_as_they_were(dynamics):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        estimate_seconds(dynamics())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

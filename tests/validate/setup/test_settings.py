@@ -1,0 +1,122 @@
+"""Options and files that cannot be meant: one clear error before anything is measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from m3compress.api import resolve_source
+from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.validate.setup.settings import Settings, open_context
+from m3compress.validate.setup.subject import trained
+
+BUILTIN = str(resolve_source("builtin"))
+
+
+def opened(artefact: Path, tmp_path: Path, **options: Any) -> Any:
+    settings = Settings(**{"artefact": artefact, "model": BUILTIN, "profile": "smoke", **options})
+    return open_context(settings, tmp_path / "work", tmp_path / "trajectories")
+
+
+def test_a_gate_of_the_built_in_model(silica_artefact: Path, tmp_path: Path) -> None:
+    context = opened(silica_artefact, tmp_path, temperature=450.0, n_replicas=3, seed=7)
+    assert (context.profile.temperature, context.profile.n_replicas, context.seed) == (450.0, 3, 7)
+    assert context.twin is not None
+    assert context.twin.form == "native"
+    assert len(context.zoo) >= 8
+    (sample,) = context.samples
+    assert min(sample.atoms.cell.lengths()) >= 2 * context.profile.r_max
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"profile": "thorough"}, "no profile"),
+        ({"timestep": 0.0}, "timestep is 0.0"),
+        ({"duration": -1.0}, "duration is -1.0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"pressure": float("inf")}, "pressure is inf"),
+        ({"structures": Path("nowhere.xyz")}, r"nowhere\.xyz"),
+        ({"labels": Path("nowhere.xyz")}, r"nowhere\.xyz"),
+    ],
+)
+def test_impossible_options(
+    options: dict[str, Any], message: str, silica_artefact: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(M3CompressError, match=message) as caught:
+        opened(silica_artefact, tmp_path, **options)
+    assert caught.value.exit_code == 2
+
+
+def test_an_artefact_of_other_weights_is_refused(silica_artefact: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(BUILTIN, other, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    state = torch.load(other / "state.pt", weights_only=True)
+    name = next(key for key, value in state.items() if value.is_floating_point() and value.ndim > 1)
+    state[name] = state[name] * (1 + 1e-6)
+    torch.save(state, other / "state.pt")
+    with pytest.raises(ArtefactError, match="was made from"):
+        opened(silica_artefact, tmp_path, model=str(other))
+
+
+def test_an_artefact_for_other_elements_is_refused(silica_artefact: Path, tmp_path: Path) -> None:
+    path = tmp_path / silica_artefact.name
+    shutil.copy(silica_artefact, path)
+    manifest = json.loads(silica_artefact.with_suffix(".json").read_text())
+    manifest["elements"] = ["Ge", "O"] if manifest["elements"][0] == "Si" else ["O", "Ge"]
+    path.with_suffix(".json").write_text(json.dumps(manifest))
+    with pytest.raises(M3CompressError, match="Ge"):
+        opened(path, tmp_path)
+
+
+def test_cells_that_are_too_small_are_refused_if_they_must_not_be_repeated(
+    silica_artefact: Path, tmp_path: Path
+) -> None:
+    from ase.build import bulk
+
+    path = tmp_path / "si.xyz"
+    bulk("Si", cubic=True).write(path)
+    (sample,) = opened(silica_artefact, tmp_path, structures=path).samples
+    assert len(sample.atoms) > 8
+    with pytest.raises(M3CompressError, match=r"Å") as caught:
+        opened(silica_artefact, tmp_path, structures=path, supercell=False)
+    assert "--supercell" in str(caught.value.hint)
+
+
+def test_structures_with_unknown_elements_are_refused(
+    silica_artefact: Path, tmp_path: Path
+) -> None:
+    from ase.build import bulk
+
+    path = tmp_path / "ge.xyz"
+    bulk("Ge").write(path)
+    with pytest.raises(M3CompressError, match="Ge"):
+        opened(silica_artefact, tmp_path, structures=path)
+
+
+def test_a_run_is_the_same_if_its_files_and_options_are(
+    silica_artefact: Path, tmp_path: Path
+) -> None:
+    base = Settings(artefact=silica_artefact, model=BUILTIN)
+    assert base.fingerprint() == Settings(artefact=silica_artefact, model=BUILTIN).fingerprint()
+    same = Settings(artefact=silica_artefact, model=BUILTIN, n_workers=7, limit=("md.rdf=3",))
+    assert base.fingerprint() == same.fingerprint(), "neither cores nor limits change a trajectory"
+    other = Settings(artefact=silica_artefact, model=BUILTIN, seed=1)
+    assert base.fingerprint() != other.fingerprint()
+    moved = tmp_path / silica_artefact.name
+    shutil.copy(silica_artefact, moved)
+    assert Settings(artefact=moved, model=BUILTIN).fingerprint() == base.fingerprint()
+    # A copy of the model, for the run and for a control, is the same model.
+    copied = str(shutil.copytree(BUILTIN, tmp_path / "copy"))
+    controls = [
+        Settings(artefact=moved, model=path, control=trained(path)).fingerprint()
+        for path in (BUILTIN, copied)
+    ]
+    assert controls[0] == controls[1] != base.fingerprint()
+    moved.write_bytes(moved.read_bytes() + b"x")
+    assert Settings(artefact=moved, model=BUILTIN).fingerprint() != base.fingerprint()

@@ -1,0 +1,1 @@
+"""The gate tested on itself: candidates whose verdict is known."""

@@ -1,0 +1,201 @@
+"""The gate tests itself: what is known to be right must pass, what is known to be wrong must fail.
+
+A control stands in for the exported file. The negative control is the reference itself with other
+seeds; the positive ones are broken in one way each, and each must be failed by the checks that are
+there to see it, not by chance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from m3compress.contract.files import write_atomically
+from m3compress.contract.progress import Progress, silent
+from m3compress.validate.gate import quiet, validate
+from m3compress.validate.result import CheckResult, Verdict
+from m3compress.validate.setup.settings import Settings
+from m3compress.validate.setup.subject import SubjectSpec, trained
+
+#: Prefix of the checks that look at radial distribution functions and nothing else.
+_RDF = "md.rdf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A candidate whose verdict is known beforehand.
+
+    Attributes:
+        name: Its name.
+        description: What is done to the reference.
+        form: Three-body form.
+        force_scale: Factor on the forces.
+        heat: Factor on the temperature of its runs.
+        seen_by: Checks of which each must fail; none for the negative control, which must pass.
+    """
+
+    name: str
+    description: str
+    form: str = "native"
+    force_scale: float = 1.0
+    heat: float = 1.0
+    seen_by: tuple[str, ...] = ()
+
+    def stand_in(self, reference: SubjectSpec) -> SubjectSpec:
+        """The candidate."""
+        return replace(
+            reference,
+            name=self.name,
+            form=self.form,
+            precision="float32",
+            force_scale=self.force_scale,
+            heat=self.heat,
+        )
+
+
+NEGATIVE: Final = Control(name="itself", description="the reference itself, other seeds")
+POSITIVE: Final = (
+    Control(
+        name="weak-forces",
+        description="forces × 0.95",
+        force_scale=0.95,
+        seen_by=("grad.forces", "parity.force-scale"),
+    ),
+    Control(
+        name="too-hot",
+        description="molecular dynamics 15 % too hot",
+        heat=1.15,
+        seen_by=("md.temperature",),
+    ),
+    Control(
+        name="removed",
+        description="three-body block removed",
+        form="removed",
+        seen_by=("parity.force-rmse", "smooth.angle"),
+    ),
+    Control(
+        name="pruned",
+        description="half of the triplets dropped, drawn anew whenever one comes or goes",
+        form="redrawn=0.5",
+        seen_by=("smooth.cutoff-energy",),
+    ),
+    Control(
+        name="misrouted",
+        description="triplets routed to the wrong bonds",
+        form="misrouted",
+        seen_by=("inv.permutation",),
+    ),
+)
+CONTROLS: Final = (NEGATIVE, *POSITIVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the gate said of a control.
+
+    Attributes:
+        control: The control.
+        seed: Seed of the run.
+        verdict: Verdict of the gate.
+        failed: Ids of all checks that failed.
+        as_expected: Whether the gate did what it must.
+        missed_by_rdf: Whether the radial distribution functions alone saw nothing.
+    """
+
+    control: Control
+    seed: int
+    verdict: Verdict
+    failed: tuple[str, ...]
+    as_expected: bool
+    missed_by_rdf: bool
+
+
+def judge_control(
+    control: Control, seed: int, verdict: Verdict, results: Sequence[CheckResult]
+) -> Outcome:
+    """Whether the gate treated a control as it must.
+
+    Args:
+        control: The control.
+        seed: Seed of the run.
+        verdict: Verdict of its report.
+        results: Its results.
+    """
+    own = [result for result in results if result.subject == "artefact"]
+    failed = tuple(dict.fromkeys(r.id for r in own if r.verdict is Verdict.FAIL))
+    if control.seen_by:
+        right = verdict is Verdict.FAIL and set(control.seen_by) <= set(failed)
+    else:
+        right = verdict is Verdict.PASS
+    return Outcome(
+        control=control,
+        seed=seed,
+        verdict=verdict,
+        failed=failed,
+        as_expected=right,
+        missed_by_rdf=not any(name.startswith(_RDF) for name in failed),
+    )
+
+
+def run_controls(
+    settings: Settings,
+    folder: Path,
+    *,
+    controls: Sequence[Control] = CONTROLS,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress = silent,
+    announce: Callable[[str], None] = quiet,
+) -> tuple[Outcome, ...]:
+    """Put every control through the gate.
+
+    Args:
+        settings: As for the artefact that the controls stand in for.
+        folder: Where each control gets a folder with its reports.
+        controls: Which controls.
+        resume: Go on with the runs in ``folder``; a control that is not there is begun.
+        force: Start all of them again.
+        progress: Told how far the current control is.
+        announce: Told which control comes next.
+
+    Raises:
+        M3CompressError: If a control cannot run.
+    """
+    outcomes = []
+    for control in controls:
+        announce(f"control {control.name}: {control.description}")
+        place = folder / control.name
+        report = validate(
+            replace(
+                settings, control=control.stand_in(trained(settings.model, settings.convention))
+            ),
+            place,
+            resume=resume and (place / "work" / "run.json").is_file(),
+            force=force,
+            progress=progress,
+            trajectories=folder / "trajectories",
+        )
+        outcomes.append(judge_control(control, settings.seed, report.verdict, report.results))
+    document = json.dumps(to_json(tuple(outcomes)), indent=1, ensure_ascii=False)
+    write_atomically(folder / "selfcheck.json", document.encode())
+    return tuple(outcomes)
+
+
+def to_json(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
+    """Plain values, one per control."""
+    return [
+        {
+            "control": outcome.control.name,
+            "description": outcome.control.description,
+            "must": "fail" if outcome.control.seen_by else "pass",
+            "verdict": str(outcome.verdict),
+            "as_expected": outcome.as_expected,
+            "failed": list(outcome.failed),
+            "missed_by_rdf": outcome.missed_by_rdf,
+            "seed": outcome.seed,
+        }
+        for outcome in outcomes
+    ]

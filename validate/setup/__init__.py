@@ -1,0 +1,1 @@
+"""What a run of the gate is told, and what follows from it."""

@@ -1,0 +1,88 @@
+"""A check, and what all checks share: who is measured, against whom, on what, and how hard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from m3compress.contract.progress import Progress, silent
+from m3compress.models.structures.frames import Named
+from m3compress.validate.result import Measurement, Tier
+from m3compress.validate.setup.profiles import Profile
+from m3compress.validate.setup.subject import Subject, SubjectSpec
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a check may look at. Subjects are opened when first asked for.
+
+    Attributes:
+        candidate: The exported file, or a control in its place.
+        reference: The trained model as trained, float64.
+        twin: The trained model in the three-body form of the candidate, float64: what the
+            candidate should be if the export were perfect. None for a control without one.
+        profile: How much to do.
+        zoo: Small static structures of the model's elements, 1 to some 200 atoms.
+        crystals: Crystals at rest, for properties.
+        samples: Periodic supercells for molecular dynamics.
+        labels: Frames with DFT energies, forces (and stresses), or none.
+        workplace: Folder for what a resumed run finds again.
+        trajectories: Folder of the molecular dynamics; runs of several gates may share it.
+        seed: Of everything random.
+        n_workers: Processes that may run side by side, one thread each.
+        progress: Told how far the run is.
+        cached: What several checks need and one has computed; see ``setup/recall.py``.
+    """
+
+    candidate: SubjectSpec
+    reference: SubjectSpec
+    twin: SubjectSpec | None
+    profile: Profile
+    zoo: tuple[Named, ...]
+    crystals: tuple[Named, ...]
+    samples: tuple[Named, ...]
+    workplace: Path
+    trajectories: Path
+    labels: tuple[Named, ...] = ()
+    seed: int = 0
+    n_workers: int = 1
+    progress: Progress = silent
+    cached: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @cached_property
+    def candidate_subject(self) -> Subject:
+        """The candidate, opened."""
+        return self.candidate.open()
+
+    @cached_property
+    def reference_subject(self) -> Subject:
+        """The reference, opened."""
+        return self.reference.open()
+
+    @cached_property
+    def twin_subject(self) -> Subject | None:
+        """The twin, opened; None if there is none."""
+        return None if self.twin is None else self.twin.open()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is measured.
+
+    Attributes:
+        id: ``tier.name``; its limit stands under this name in ``limits.toml``.
+        tier: Its family.
+        measures: What it measures, in one sentence.
+        run: Yields one measurement per structure (or a single one).
+        on_reference: The same check on the reference, where that tells something; its results
+            inform and decide nothing.
+    """
+
+    id: str
+    tier: Tier
+    measures: str
+    run: Callable[[Context, Subject], Iterable[Measurement]]
+    on_reference: bool = False

@@ -1,0 +1,49 @@
+"""About how long a run of the gate will take, from a few evaluations on this machine.
+
+Processor time is counted, not time on the clock: other programs that happen to run now make an
+evaluation slow, and need not be there for the hours that follow.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Final
+
+from ase import Atoms
+
+from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.run import steps_done
+from m3compress.validate.checks.runs import plan
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.subject import Subject, SubjectSpec
+
+#: The static checks evaluate each structure of the zoo about so often, mostly with the reference.
+_STATIC_EVALUATIONS: Final = 60
+
+
+def estimate_seconds(context: Context) -> float:
+    """Time of the static checks and of what is left of the molecular dynamics."""
+    opened = cache(SubjectSpec.open)
+    reference = opened(replace(context.reference.with_threads(1), precision="float32"))
+    static = sum(_processor_time(reference, named.atoms) for named in context.zoo)
+    cost: dict[tuple[SubjectSpec, int], float] = {}
+    dynamics = 0.0
+    for job in plan(context).values():
+        spec = job.subject.with_threads(1)
+        key = (spec, len(job.structure))
+        if key not in cost:
+            cost[key] = min(_processor_time(opened(spec), job.structure) for _ in range(2))
+        dynamics += _steps_left(job, context) * cost[key]
+    return static * _STATIC_EVALUATIONS + dynamics / context.n_workers
+
+
+def _steps_left(job: Job, context: Context) -> int:
+    return job.total_steps - steps_done(job.folder(context.trajectories))
+
+
+def _processor_time(subject: Subject, atoms: Atoms) -> float:
+    start = time.process_time()
+    subject.evaluate(atoms)
+    return time.process_time() - start

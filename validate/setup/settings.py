@@ -1,0 +1,199 @@
+"""What a run of the gate is told, and the gate that follows from it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m3compress.contract.files import content_sha256
+from m3compress.engines.artefact import load_artefact
+from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.labels import read_labels
+from m3compress.validate.result import Limit
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.profiles import PROFILES, Profile
+from m3compress.validate.setup.structures import crystals_for, read_structures, samples_for, zoo_for
+from m3compress.validate.setup.subject import Subject, SubjectSpec, exported, provenance_of, trained
+
+if TYPE_CHECKING:
+    from m3compress.contract.manifest import Manifest
+
+
+class SettingError(M3CompressError):
+    """An option that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that decides what a run measures.
+
+    Attributes:
+        artefact: The exported file; for a control, the file it stands in for.
+        model: The trained model it came from.
+        profile: ``smoke``, ``ci`` or ``release``.
+        convention: Convention of the model, where its file leaves it open.
+        structures: File with structures for molecular dynamics; None for the built-in ones.
+        supercell: Whether small cells are repeated; else they are refused.
+        labels: File with frames and their DFT energies and forces.
+        limits: File with other limits.
+        limit: Single limits, ``id=value``.
+        temperature: In K; None for that of the profile, and so on for the next ones.
+        pressure: In GPa.
+        timestep: In fs.
+        duration: Sampled time of each replica in ps.
+        n_replicas: Independent runs.
+        seed: Of everything random.
+        n_workers: Processes side by side; None for one per core.
+        control: A candidate in place of the exported file: the gate's test of itself.
+    """
+
+    artefact: Path
+    model: str
+    profile: str = "ci"
+    convention: str | None = None
+    structures: Path | None = None
+    supercell: bool = True
+    labels: Path | None = None
+    limits: Path | None = None
+    limit: tuple[str, ...] = ()
+    temperature: float | None = None
+    pressure: float | None = None
+    timestep: float | None = None
+    duration: float | None = None
+    n_replicas: int | None = None
+    seed: int = 0
+    n_workers: int | None = None
+    control: SubjectSpec | None = None
+
+    def read_profile(self) -> Profile:
+        """The profile with the options in it.
+
+        Raises:
+            SettingError: If there is no such profile, or an option is out of range.
+        """
+        if self.profile not in PROFILES:
+            raise SettingError(
+                f"there is no profile {self.profile!r}", hint=f"choose from {', '.join(PROFILES)}"
+            )
+        given = {
+            name: value
+            for name in ("temperature", "pressure", "timestep", "duration", "n_replicas")
+            if (value := getattr(self, name)) is not None
+        }
+        for name, value in given.items():
+            if not math.isfinite(value) or (name != "pressure" and value <= 0):
+                raise SettingError(
+                    f"{name} is {value}, expected a finite number above zero",
+                    hint=f"leave --{name.removeprefix('n_')} out for the value of the profile",
+                )
+        return replace(PROFILES[self.profile], **given)
+
+    def read_limits(self) -> dict[str, Limit]:
+        """The limits of this run.
+
+        Raises:
+            LimitError: For an unknown check or a bad value.
+        """
+        return read_limits(self.profile, self.limits, self.limit)
+
+    def fingerprint(self) -> dict[str, object]:
+        """What must be the same for a run to be resumed; files by their content."""
+        document = asdict(self)
+        for name in ("n_workers", "limits", "limit"):
+            del document[name]
+        for name in ("artefact", "structures", "labels"):
+            path = getattr(self, name)
+            document[name] = None if path is None else content_sha256(path)
+        document["model"] = content_sha256(Path(self.model))
+        if self.control is not None:
+            document["control"]["path"] = content_sha256(Path(self.control.path))
+        plain: dict[str, object] = json.loads(json.dumps(document, default=str))
+        return plain
+
+
+def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Context:
+    """Read and compare the files, choose structures, and put the gate together.
+
+    Raises:
+        M3CompressError: If a file cannot be read, or artefact and model do not belong together.
+    """
+    profile = settings.read_profile()
+    manifest = load_artefact(settings.artefact).manifest
+    reference = trained(settings.model, settings.convention or _convention_by_user(manifest))
+    context = Context(
+        candidate=settings.control or exported(settings.artefact),
+        reference=reference,
+        twin=None if settings.control else _twin_of(manifest, reference),
+        profile=profile,
+        zoo=(),
+        crystals=(),
+        samples=(),
+        workplace=workplace,
+        trajectories=trajectories,
+        seed=settings.seed,
+        n_workers=settings.n_workers or os.cpu_count() or 1,
+    )
+    model = context.reference_subject
+    _require_same_source(manifest, model)
+    return replace(
+        context,
+        zoo=zoo_for(model.elements, model.cutoff, model.three_body_cutoff, profile.max_zoo_atoms),
+        crystals=crystals_for(model.elements),
+        samples=_samples(settings, profile, model),
+        labels=() if settings.labels is None else read_labels(settings.labels, model),
+    )
+
+
+def _samples(settings: Settings, profile: Profile, model: Subject) -> tuple[Named, ...]:
+    if settings.structures is None:
+        return samples_for(model.elements, profile.r_max, profile.n_samples)
+    return read_structures(
+        settings.structures, model.elements, 2 * profile.r_max, supercell=settings.supercell
+    )
+
+
+def _convention_by_user(manifest: Manifest) -> str | None:
+    """The convention that a user gave at export; what was found out is found out again."""
+    given = manifest.source.evidence.get("decided_by") == "user"
+    return manifest.source.convention if given else None
+
+
+def _twin_of(manifest: Manifest, reference: SubjectSpec) -> SubjectSpec:
+    """The reference in the three-body form of the artefact; triplets for a factorised one."""
+    method = manifest.three_body
+    form = {
+        "factorized": "native",
+        "triplets": "native",
+        "removed": "removed",
+        "pruned": f"pruned={method.fraction}",
+    }[method.method]
+    return replace(reference, form=form, name="twin")
+
+
+def _require_same_source(manifest: Manifest, model: Subject) -> None:
+    """Refuse to compare what does not belong together.
+
+    Raises:
+        ArtefactError: If the artefact was made from another model.
+    """
+    hint = "give the model that the artefact was exported from: --against MODEL"
+    if set(manifest.elements) != set(model.elements):
+        raise ArtefactError(
+            f"the artefact is for {' '.join(sorted(manifest.elements))}, "
+            f"the reference for {' '.join(sorted(model.elements))}",
+            hint=hint,
+        )
+    provenance = provenance_of(model)
+    if provenance is not None and provenance.sha256 != manifest.source.sha256:
+        raise ArtefactError(
+            f"the artefact was made from {manifest.source.name} "
+            f"(sha256 {manifest.source.sha256[:12]}…), the reference {provenance.path} is "
+            f"{provenance.sha256[:12]}…",
+            hint=hint,
+        )
