@@ -143,7 +143,7 @@ def test_engines_and_the_contract_do_without_compile_time_packages():
 
 
 def test_no_import_circles():
-    # Those in functions and for type checkers count too; the lazy ones of the package itself do not.
+    # Those in functions and for type checkers count too; the package's own lazy ones do not.
     edges = {
         module: {name for name in imports(module) if name in modules()} - {module}
         for module in modules()

@@ -17,11 +17,10 @@ from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import StructureError
 from m3compress.models.structures.frames import Named, read_frames, require_known
-from m3compress.contract.evaluation import Evaluator
 
 logger = logging.getLogger(__name__)
 
