@@ -61,6 +61,24 @@ class Potential:
         """The network's configuration."""
         return self.network.config
 
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols it knows."""
+        return self.config.elements
+
+    @property
+    def cutoff(self) -> float:
+        """Cutoff of the edges in Å."""
+        return self.config.cutoff
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """See :func:`evaluate`.
+
+        Raises:
+            StructureError: If the structure cannot be evaluated.
+        """
+        return evaluate(self, atoms)
+
     def with_form(self, form: ThreeBodyForm) -> Potential:
         """The same weights with another three-body form."""
         return replace(self, form=form)

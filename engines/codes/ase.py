@@ -1,8 +1,7 @@
-"""The ASE calculator: any exported file, with numpy alone."""
+"""The ASE calculator: of any evaluator, and of an exported file, with numpy alone."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,29 +9,20 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
-from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.manifest import Manifest
-from m3compress.engines.base import complete
-from m3compress.engines.open import load_engine
+from m3compress.engines.base import Engine
+from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.engines.runtimes.onnxruntime import Device
-from m3compress.engines.tables.verlet import VerletTable, species_of
+from m3compress.engines.tables.verlet import VerletTable
 from m3compress.errors import StructureError
 
-logger = logging.getLogger("m3compress.engines")
 
-
-class Calculator(AseCalculator):
-    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) of an exported model.
+class EvaluatorCalculator(AseCalculator):
+    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) of an evaluator: an engine, or a model.
 
     Args:
-        artefact: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``.
-        device: ``cpu`` or ``cuda``.
-        threads: Threads of one evaluation on the CPU; None for all physical cores.
-        skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
-
-    Raises:
-        ArtefactError: If the file is damaged, of another schema version, or not one of ours.
-        MissingDependencyError: If its runtime or the device is missing.
+        evaluator: What to ask.
 
     ``energies`` are those of the atoms; a constant per structure is in ``energy`` only. Structures
     that have no meaningful energy raise :class:`~m3compress.errors.StructureError`.
@@ -49,23 +39,9 @@ class Calculator(AseCalculator):
     #: A change of these does not change the energy.
     ignored_changes: set[str] = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
-    def __init__(
-        self,
-        artefact: str | Path,
-        *,
-        device: Device = "cpu",
-        threads: int | None = None,
-        skin: float = 0.5,
-    ) -> None:
+    def __init__(self, evaluator: Evaluator) -> None:
         super().__init__()
-        self.engine = load_engine(artefact, device=device, threads=threads)
-        self.table = VerletTable(self.manifest.cutoff, skin)
-        _report_status(self.manifest, Path(artefact).name)
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the loaded file is."""
-        return self.engine.manifest
+        self.evaluator = evaluator
 
     def calculate(
         self,
@@ -104,18 +80,46 @@ class Calculator(AseCalculator):
         Raises:
             StructureError: If the structure has no meaningful energy.
         """
-        species = species_of(atoms, self.manifest.elements)
-        inputs = self.table.update(atoms, species)
-        return complete(self.manifest, species, self.engine.run(inputs))
+        return self.evaluator.evaluate(atoms)
 
 
-def _report_status(manifest: Manifest, name: str) -> None:
-    method = manifest.three_body
-    if method.study_only:
-        logger.warning(
-            "%s is for study only (three-body block %s): its energy is not smooth",
-            name,
-            method.method,
-        )
-    if manifest.gate.status == "unvalidated":
-        logger.info("%s has not passed the release gate (`m3compress validate`)", name)
+class Calculator(EvaluatorCalculator):
+    """The calculator of an exported model; see :class:`EvaluatorCalculator`.
+
+    Args:
+        artefact: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``.
+        device: ``cpu`` or ``cuda``.
+        threads: Threads of one evaluation on the CPU; None for all physical cores.
+        skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
+
+    Raises:
+        ArtefactError: If the file is damaged, of another schema version, or not one of ours.
+        MissingDependencyError: If its runtime or the device is missing.
+    """
+
+    evaluator: ArtefactEvaluator
+
+    def __init__(
+        self,
+        artefact: str | Path,
+        *,
+        device: Device = "cpu",
+        threads: int | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        super().__init__(ArtefactEvaluator(artefact, device=device, threads=threads, skin=skin))
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the loaded file is."""
+        return self.evaluator.manifest
+
+    @property
+    def engine(self) -> Engine:
+        """What runs it."""
+        return self.evaluator.engine
+
+    @property
+    def table(self) -> VerletTable:
+        """Neighbours of the structure that was evaluated last."""
+        return self.evaluator.table

@@ -21,10 +21,11 @@ import numpy as np
 from ase import Atoms, units
 
 from m3compress.contract.files import write_atomically
+from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.engines.dynamics.integrate import State, end_of_segment, run_segment, start
 from m3compress.engines.dynamics.job import Job
 from m3compress.errors import M3CompressError, StructureError
-from m3compress.validate.setup.subject import Subject, SubjectCalculator
+from m3compress.validate.setup.subject import Subject
 
 JOB = "job.json"
 TRAJECTORY = "trajectory.extxyz.gz"
@@ -59,7 +60,7 @@ def run_job(job: Job, root: Path, subject: Subject, tick: Tick) -> None:
     folder = claim_folder(job, root)
     state, size = _load(job, folder)
     atoms = job.structure.copy()
-    atoms.calc = SubjectCalculator(subject)
+    atoms.calc = EvaluatorCalculator(subject)
     while state.step < job.total_steps and not _is_broken(folder):
         stop = end_of_segment(job, state.step)
         frames: list[Atoms] = []

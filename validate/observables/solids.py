@@ -14,10 +14,11 @@ import numpy as np
 from ase import Atoms, units
 
 from m3compress.contract.neighbors import FloatArray, IntArray
+from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import StructureError
 from m3compress.models.structures.supercell import perpendicular_widths
 from m3compress.units import VOIGT
-from m3compress.validate.setup.subject import Subject, SubjectCalculator
+from m3compress.validate.setup.subject import Subject
 
 #: Of atoms, and of the cell per atom. Five times as much would leave 0.1 % of the lattice constants
 #: of soft crystals open (measured).
@@ -258,7 +259,7 @@ def _prepared(subject: Subject, atoms: Atoms, deformation: FloatArray | None = N
     if deformation is not None:
         prepared.set_cell(prepared.cell.array @ deformation, scale_atoms=True)
     prepared.set_constraint(FixSymmetry(prepared, symprec=_SYMMETRY))
-    prepared.calc = SubjectCalculator(subject)
+    prepared.calc = EvaluatorCalculator(subject)
     return prepared
 
 

@@ -7,17 +7,15 @@ another three-body form, or with its forces scaled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.calculators.calculator import Calculator as AseCalculator
-from ase.calculators.calculator import all_changes
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import Edges, find_edges
@@ -247,45 +245,6 @@ def _scaled(result: Evaluation, factor: float) -> Evaluation:
     if factor == 1.0:
         return result
     return replace(result, forces=result.forces * factor, virial=result.virial * factor)
-
-
-class SubjectCalculator(AseCalculator):
-    """Any subject as an ASE calculator: energy, energies, free_energy, forces, stress.
-
-    Args:
-        subject: What to evaluate.
-    """
-
-    implemented_properties: list[str] = [  # noqa: RUF012 - ASE declares an instance variable
-        "energy",
-        "free_energy",
-        "energies",
-        "forces",
-        "stress",
-    ]
-
-    def __init__(self, subject: Subject) -> None:
-        super().__init__()
-        self.subject = subject
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Called by ASE when a property of a changed structure is asked for."""
-        super().calculate(atoms, list(properties), list(system_changes))
-        structure: Any = self.atoms
-        result = self.subject.evaluate(structure)
-        self.results = {
-            "energy": result.energy,
-            "free_energy": result.energy,
-            "energies": result.energies,
-            "forces": result.forces,
-        }
-        if structure.pbc.all():
-            self.results["stress"] = result.stress(structure)
 
 
 def exported(path: Path, *, threads: int | None = None) -> SubjectSpec:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from m3compress import Calculator
-from m3compress.engines.codes.ase import _report_status
+from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import StructureError
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.three_body import REMOVED
@@ -50,6 +49,19 @@ def test_parity_with_the_triplet_form_in_float64(
             )
         forces.append(np.abs(expected.forces).max())
     assert max(forces) > 1, "the test needs forces that matter"
+
+
+def test_any_evaluator_is_a_calculator(potential: Potential, structures: dict[str, Atoms]) -> None:
+    atoms, molecule = structures["triclinic"].copy(), structures["molecule"].copy()
+    atoms.calc = molecule.calc = EvaluatorCalculator(potential)
+    expected = evaluate(potential, atoms)
+    assert atoms.get_potential_energy() == expected.energy
+    assert atoms.get_potential_energy(force_consistent=True) == expected.energy
+    np.testing.assert_array_equal(atoms.get_potential_energies(), expected.energies)
+    np.testing.assert_array_equal(atoms.get_forces(), expected.forces)
+    np.testing.assert_array_equal(atoms.get_stress(), expected.stress(atoms))
+    with pytest.raises(PropertyNotImplementedError, match="periodic in all directions"):
+        molecule.get_stress()
 
 
 def test_parity_of_the_graph_without_three_body_block(
@@ -229,23 +241,6 @@ def test_structures_without_a_meaningful_energy(
         with pytest.raises(StructureError, match=message):
             broken.get_potential_energy()
     np.testing.assert_array_equal(calculator.evaluate(good).forces, before.forces)
-
-
-def test_status_is_logged(artefact: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="m3compress.engines"):
-        Calculator(artefact, threads=1)
-    (record,) = caplog.records
-    assert record.levelno == logging.INFO
-    assert "has not passed" in record.getMessage()
-
-
-def test_study_modes_warn(artefact: Path, caplog: pytest.LogCaptureFixture) -> None:
-    manifest = Calculator(artefact, threads=1).manifest
-    method = manifest.three_body.model_copy(update={"method": "pruned", "study_only": True})
-    caplog.clear()
-    _report_status(manifest.model_copy(update={"three_body": method}), "model.m3c.onnx")
-    (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert "study only" in record.getMessage()
 
 
 def test_calculating_nothing_is_refused(calculator: Calculator) -> None:

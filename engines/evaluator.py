@@ -1,0 +1,107 @@
+"""An exported file, opened: structures in, energies, forces and virial out, whatever the runtime.
+
+This is what the adapters of :mod:`m3compress.engines.codes` stand on; they add units and signs.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ase import Atoms
+
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.manifest import Manifest
+from m3compress.contract.tables import TableInputs
+from m3compress.engines.base import complete
+from m3compress.engines.open import load_engine
+from m3compress.engines.runtimes.onnxruntime import Device
+from m3compress.engines.tables.verlet import VerletTable, species_of
+
+logger = logging.getLogger("m3compress.engines")
+
+
+class ArtefactEvaluator:
+    """An exported file in its engine, with the neighbour table of the structure it saw last.
+
+    Args:
+        artefact: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``.
+        device: ``cpu`` or ``cuda``.
+        threads: Threads of one evaluation on the CPU; None for all physical cores.
+        skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
+
+    Raises:
+        ArtefactError: If the file is damaged, of another schema version, or not one of ours.
+        MissingDependencyError: If its runtime or the device is missing.
+    """
+
+    def __init__(
+        self,
+        artefact: str | Path,
+        *,
+        device: Device = "cpu",
+        threads: int | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        self.engine = load_engine(artefact, device=device, threads=threads)
+        self.table = VerletTable(self.cutoff, skin)
+        report_status(self.manifest, Path(artefact).name)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the loaded file is."""
+        return self.engine.manifest
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols it knows."""
+        return self.manifest.elements
+
+    @property
+    def cutoff(self) -> float:
+        """Cutoff of the edges in Å."""
+        return self.manifest.cutoff
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Energy (eV), energies of the atoms, forces (eV/Å) and virial (eV).
+
+        ``energies`` are those of the atoms; a constant per structure is in ``energy`` only.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+        return self.run(self.inputs(atoms))
+
+    def inputs(self, atoms: Atoms) -> TableInputs:
+        """What the graph is given for a structure.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+        return self.table.update(atoms, species_of(atoms, self.elements))
+
+    def run(self, inputs: TableInputs) -> Evaluation:
+        """What :meth:`evaluate` makes of such inputs.
+
+        Raises:
+            StructureError: If an output is not finite.
+        """
+        return complete(self.manifest, inputs.species, self.engine.run(inputs))
+
+
+def report_status(manifest: Manifest, name: str) -> None:
+    """Log what the user of a file should know of it.
+
+    Args:
+        manifest: What the file says of itself.
+        name: What to call it.
+    """
+    method = manifest.three_body
+    if method.study_only:
+        logger.warning(
+            "%s is for study only (three-body block %s): its energy is not smooth",
+            name,
+            method.method,
+        )
+    if manifest.gate.status == "unvalidated":
+        logger.info("%s has not passed the release gate (`m3compress validate`)", name)
