@@ -1,7 +1,8 @@
 """Which convention was a matgl checkpoint trained with? Its files do not say; physics does.
 
-The same weights are read in every candidate convention and shown crystals whose lattice constants
-were measured. Three label-free observations decide:
+Which formats leave the choice, and between what, is in the table of readers. The same weights are
+read in every candidate convention and shown crystals whose lattice constants were measured. Three
+label-free observations decide:
 
 * **Residual force.** In a measured crystal at rest, forces and stress nearly vanish. Read with the
   wrong aggregation, a potential leaves several eV/Å there.
@@ -29,12 +30,8 @@ from m3compress.contract.evaluation import Evaluation
 from m3compress.errors import ConventionError
 from m3compress.models.config import CONVENTIONS, convention
 from m3compress.models.potential import Potential, evaluate
+from m3compress.models.readers.table import open_conventions
 from m3compress.models.structures.zoo import Crystal, known_crystals, rattled, repeated
-
-#: Conventions among which matgl's files leave the choice, oldest first.
-CANDIDATES = ("matgl-dgl", "matgl-3", "matgl-4.1")
-#: Formats that know their convention.
-SETTLED_FORMATS = ("tensorflow", "mattersim", "native")
 
 #: Strain at which the pressure must have changed its sign; density functionals misjudge lattice
 #: constants by 1–2 %, so that a sound potential passes with room to spare.
@@ -141,16 +138,17 @@ def decide_convention(potential: Potential, requested: str | None) -> Potential:
     """
     if requested is not None:
         convention(requested)
-    if potential.provenance.format in SETTLED_FORMATS:
+    candidates = open_conventions(potential.provenance.format)
+    if not candidates:
         return _settled(potential, requested)
     if requested is not None:
-        return _as_requested(potential, requested)
+        return _as_requested(potential, requested, candidates)
     crystals = telling_crystals(potential.config.elements)
     if len(crystals) < _FEWEST_CRYSTALS:
         reason = f"the zoo holds {len(crystals)} measured compounds of its elements, 2 are needed"
         raise _undecided(potential, reason, ())
     probe = potential.to(torch.float32)
-    readings = tuple(read_as(probe, name, crystals) for name in CANDIDATES)
+    readings = tuple(read_as(probe, name, crystals) for name in candidates)
     chosen, reason = weigh(readings)
     if chosen is None:
         raise _undecided(potential, reason, readings)
@@ -164,16 +162,16 @@ def _settled(potential: Potential, requested: str | None) -> Potential:
         raise ConventionError(
             f"convention {requested!r} contradicts {potential.provenance.path}, "
             f"a {potential.provenance.format} file with convention {known!r}",
-            hint="leave --convention out; only matgl's files leave the convention open",
+            hint="leave --convention out; files of this format settle it",
         )
     return potential
 
 
-def _as_requested(potential: Potential, requested: str) -> Potential:
-    if requested not in CANDIDATES:
+def _as_requested(potential: Potential, requested: str, candidates: Sequence[str]) -> Potential:
+    if requested not in candidates:
         raise ConventionError(
             f"convention {requested!r} contradicts the format: "
-            f"a {potential.provenance.format} file has one of {', '.join(CANDIDATES)}",
+            f"a {potential.provenance.format} file has one of {', '.join(candidates)}",
             hint="choose one of those, or leave --convention out",
         )
     evidence = {"decided_by": "user", "reason": "given by the user", "convention": requested}
@@ -254,7 +252,7 @@ def weigh(readings: Sequence[Reading]) -> tuple[str | None, str]:
     """Decide between the candidates.
 
     Args:
-        readings: One for each of :data:`CANDIDATES`.
+        readings: One for each convention among which the file leaves the choice.
 
     Returns:
         The convention, or None if the evidence does not decide, and the reason in words.
@@ -276,7 +274,10 @@ def weigh(readings: Sequence[Reading]) -> tuple[str | None, str]:
         reason += f", {ratio:.3g} times less than the alternative"
     if target == "neighbor":
         return best.name, reason
-    chosen, why = _weigh_triplets(next(r for r in readings if r.name == "matgl-3"))
+    misrouted = next((r for r in readings if r.name == "matgl-3"), None)
+    if misrouted is None:  # a format that never had misrouted triplets
+        return best.name, reason
+    chosen, why = _weigh_triplets(misrouted)
     return chosen, f"{reason}; {why}"
 
 

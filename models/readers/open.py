@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +11,8 @@ from m3compress.models.config import convention as convention_named
 from m3compress.models.detection import decide_convention
 from m3compress.models.potential import Potential
 from m3compress.models.readers.matgl import FILES as MATGL_FILES
-from m3compress.models.readers.matgl import looks_like_matgl, read_matgl
-from m3compress.models.readers.mattersim import looks_like_mattersim, read_mattersim
-from m3compress.models.readers.native import looks_like_native, read_native
-from m3compress.models.readers.tensorflow import looks_like_tensorflow, read_tensorflow
-
-FORMATS = (
-    "a matgl directory (model.pt, state.pt, model.json)",
-    "the original TensorFlow directory (m3gnet.json, m3gnet.index, m3gnet.data-*)",
-    "a MatterSim .pth file",
-    "an m3compress .m3c.safetensors file",
-    "a Hugging Face name (org/name, or M3GNet-...)",
-)
+from m3compress.models.readers.matgl import looks_like_matgl
+from m3compress.models.readers.table import Reader, descriptions, file_suffixes, reader_of
 
 #: Organisation in which matgl ≥ 4 looks for a bare name (``HF_MATGL_ORG``, matgl/utils/io.py).
 HUB_ORGANISATION = "materialyze"
@@ -32,7 +21,9 @@ _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeE
 _ARTEFACTS = (".onnx", ".m3c.json", ".plan", ".engine")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _BARE_NAME = re.compile(r"M3GNet-[\w.-]+")
-_FILE_SUFFIXES = (".pt", ".pth", ".json", ".safetensors", ".index", ".npz", ".ckpt", ".h5", ".zip")
+_A_NAME = "a Hugging Face name (org/name, or M3GNet-...)"
+#: Suffixes of weights that nobody here reads; no model on the hub is named like that either.
+_FOREIGN_SUFFIXES = (".npz", ".ckpt", ".h5", ".zip")
 
 
 def read_model(source: str | Path, *, convention: str | None = None) -> Potential:
@@ -62,33 +53,34 @@ def read_model(source: str | Path, *, convention: str | None = None) -> Potentia
     name = _hub_name(str(source))
     if name is None:
         raise CheckpointError(
-            f"{path} does not exist", hint=f"give the path of {', or '.join(FORMATS)}"
+            f"{path} does not exist", hint=f"give the path of {_known_sources(', or ')}"
         )
     potential = _read_path(_download(name), convention)
     return replace(potential, provenance=replace(potential.provenance, path=f"hf://{name}"))
 
 
 def _read_path(path: Path, convention: str | None) -> Potential:
-    if looks_like_native(path):
-        return decide_convention(_read(read_native, path), convention)
-    if looks_like_tensorflow(path):
-        return decide_convention(_read(read_tensorflow, path), convention)
-    if looks_like_matgl(path):
-        return decide_convention(_read(read_matgl, path), convention)
-    if looks_like_mattersim(path):
-        return decide_convention(_read(read_mattersim, path), convention)
+    reader = reader_of(path)
+    if reader is not None:
+        return decide_convention(_read(reader, path), convention)
     if path.name.endswith(_ARTEFACTS):
         raise CheckpointError(
             f"{path} is an exported model, not a checkpoint: its network cannot be read back",
             hint="look at it with `m3compress inspect`, or run it with m3compress.Calculator",
         )
-    raise CheckpointError(f"{path} is of an unknown format", hint=f"known are {', '.join(FORMATS)}")
+    raise CheckpointError(
+        f"{path} is of an unknown format", hint=f"known are {_known_sources(', ')}"
+    )
 
 
-def _read(reader: Callable[[Path], Potential], path: Path) -> Potential:
+def _known_sources(separator: str) -> str:
+    return separator.join((*descriptions(), _A_NAME))
+
+
+def _read(reader: Reader, path: Path) -> Potential:
     """Run a reader; what it did not foresee in a garbled file becomes an error about that file."""
     try:
-        return reader(path)
+        return reader.read(path)
     except _UNFORESEEN as error:
         raise CheckpointError(
             f"{path} is garbled: {type(error).__name__}: {error}",
@@ -98,7 +90,7 @@ def _read(reader: Callable[[Path], Potential], path: Path) -> Potential:
 
 def _hub_name(source: str) -> str | None:
     """``org/name`` if ``source`` can be a name on the hub rather than a path that is missing."""
-    if source.lower().endswith((*_FILE_SUFFIXES, *_ARTEFACTS)):
+    if source.lower().endswith((*file_suffixes(), *_FOREIGN_SUFFIXES, *_ARTEFACTS)):
         return None
     if _BARE_NAME.fullmatch(source):
         return f"{HUB_ORGANISATION}/{source}"
