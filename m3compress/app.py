@@ -158,7 +158,7 @@ def bench(
     sizes: Annotated[
         str, typer.Option(metavar="N,N,…", help="Numbers of atoms, about.")
     ] = _DEFAULT_SIZES,
-    rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the best one counts.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions; their median counts.")] = 3,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. Default: all of them.")
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from m3compress.options import (
     epilog,
     session,
 )
+from m3compress.validate.setup.profiles import CI, PROFILES, RELEASE, profile_named
 
 EXIT_CODES = (
     "exit codes: 0 passed · 1 failed · 2 could not run · 3 inconclusive (1 with --strict) · "
@@ -24,17 +24,14 @@ EXIT_CODES = (
 )
 
 
-class ProfileName(StrEnum):
-    """How much the gate measures."""
-
-    SMOKE = "smoke"
-    CI = "ci"
-    RELEASE = "release"
-
-
 Profile = Annotated[
-    ProfileName,
-    typer.Option(help="How much to measure: minutes, a quarter of an hour, or hours."),
+    str,
+    typer.Option(
+        metavar="|".join(PROFILES),
+        help="How much to measure: minutes, a quarter of an hour, or hours.",
+        callback=lambda name: profile_named(name).name,
+        autocompletion=lambda: list(PROFILES),
+    ),
 ]
 ReportDir = Annotated[
     Path | None,
@@ -42,28 +39,54 @@ ReportDir = Annotated[
 ]
 Structures = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Run molecular dynamics on these (any format of ASE)."),
+    typer.Option(metavar="FILE", help="Structures for molecular dynamics, in any format of ASE."),
 ]
 Supercell = Annotated[
     bool, typer.Option("--supercell/--no-supercell", help="Repeat small cells, or refuse them.")
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Frames with DFT energies and forces in eV and Å."),
+    typer.Option(metavar="FILE", help="Frames with DFT energies and forces in eV and eV/Å."),
 ]
-Limits = Annotated[Path | None, typer.Option(metavar="FILE", help="Other limits (TOML).")]
+Limits = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="TOML file with limits that replace the built-in ones."),
+]
 Limit = Annotated[
-    list[str] | None, typer.Option("--limit", metavar="ID=VALUE", help="One other limit.")
+    list[str] | None,
+    typer.Option("--limit", metavar="ID=VALUE", help="Limit of one check. May be repeated."),
 ]
-Temperature = Annotated[float | None, typer.Option(metavar="K", help="Temperature.")]
-Pressure = Annotated[float | None, typer.Option(metavar="GPA", help="Pressure of NPT.")]
-Timestep = Annotated[float | None, typer.Option(metavar="FS", help="Time step.")]
-Duration = Annotated[float | None, typer.Option(metavar="PS", help="Sampled time of a replica.")]
-Replicas = Annotated[int | None, typer.Option(metavar="N", help="Independent runs of each side.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Count inconclusive as failed.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(metavar="K", help="Temperature of molecular dynamics. Default: the profile's."),
+]
+Pressure = Annotated[
+    float | None, typer.Option(metavar="GPA", help="Pressure of NPT runs. Default: the profile's.")
+]
+Timestep = Annotated[
+    float | None,
+    typer.Option(metavar="FS", help="Time step. Default: 2 fs, or 0.5 fs with hydrogen."),
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(metavar="PS", help="Sampled time of each NVT run. Default: the profile's."),
+]
+Replicas = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Independent runs of file and of model each. Default: the profile's."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes side by side. Default: one per core.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the interrupted run of the report folder.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Count an inconclusive result as a failed one.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -93,9 +116,11 @@ def validate(
     *,
     artefact: Annotated[Path, typer.Argument(help="An exported file.")],
     against: Annotated[str, typer.Option(metavar="MODEL", help=MODEL_HELP)],
-    profile: Profile = ProfileName.CI,
+    profile: Profile = CI.name,
     report_dir: ReportDir = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Another junit.xml.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write junit.xml here, too.")
+    ] = None,
     structures: Structures = None,
     supercell: Supercell = True,
     labels: Labels = None,
@@ -160,7 +185,7 @@ def release(
         str, typer.Option(metavar="METHOD", help="As for export: auto, factorize, remove or keep.")
     ] = "auto",
     precision: Annotated[Precision, typer.Option(help="As for export.")] = Precision.FLOAT32,
-    profile: Profile = ProfileName.RELEASE,
+    profile: Profile = RELEASE.name,
     report_dir: ReportDir = None,
     structures: Structures = None,
     supercell: Supercell = True,
@@ -204,8 +229,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     """What ``validate`` and ``release`` share, under the names of the settings."""
     same = ("structures", "supercell", "labels", "limits", "temperature", "pressure", "timestep")
     return {
-        **{name: given[name] for name in (*same, "duration", "seed", "convention")},
-        "profile": given["profile"].value,
+        **{name: given[name] for name in (*same, "duration", "seed", "convention", "profile")},
         "limit": tuple(given["limit"] or ()),
         "n_replicas": given["replicas"],
         "n_workers": given["workers"],
@@ -228,8 +252,8 @@ def verify(
 def diff(
     context: typer.Context,
     *,
-    before: Annotated[Path, typer.Argument(help="A report.json.")],
-    after: Annotated[Path, typer.Argument(help="Another one.")],
+    before: Annotated[Path, typer.Argument(help="The earlier report.json.")],
+    after: Annotated[Path, typer.Argument(help="The later report.json.")],
     as_json: AsJson = False,
 ) -> None:
     """Compare two reports; exit code 1 if a check got worse."""

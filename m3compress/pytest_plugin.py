@@ -5,7 +5,8 @@
     def test_model(m3compress_gate):
         m3compress_gate("model.m3c.onnx", against="model/")
 
-Loaded by pytest wherever m3compress is installed, so it imports nothing before the fixture is used.
+Loaded by pytest wherever m3compress is installed, so it imports nothing slow before the fixture is
+used.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ GateFunction = Callable[..., "Report"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the gate."""
+    from m3compress.validate.setup.profiles import PROFILES
+
     group = parser.getgroup("m3compress", "release gate of m3compress")
     group.addoption(
         "--m3compress-profile",
         default="smoke",
-        choices=("smoke", "ci", "release"),
+        choices=tuple(PROFILES),
         help="how much the gate measures, where a test does not say it (default: smoke)",
     )
     group.addoption(

@@ -23,6 +23,12 @@ def test_options_are_refused_like_on_the_command_line(
     result.stdout.fnmatch_lines(["*none.m3c.onnx*"])
 
 
+def test_an_unknown_profile_is_told_the_ones_that_exist(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--m3compress-profile", "thorough")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*choose from*smoke*ci*release*"])
+
+
 @pytest.mark.slow
 def test_a_test_fails_with_the_table_of_checks(
     pytester: pytest.Pytester, silica_artefact: Path, tmp_path: Path

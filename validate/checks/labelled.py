@@ -16,8 +16,6 @@ from m3compress.validate.result import Interval, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
-#: Frames that short profiles look at, evenly spread over the file.
-_MOST_FRAMES: Final = {"smoke": 20, "ci": 200}
 _N_RESAMPLES: Final = 2000
 #: Forces (eV/Å) that agree to this with the model were computed with it.
 _COPIED: Final = 1e-6
@@ -62,8 +60,9 @@ def measure_labels(context: Context, subject: Subject) -> Iterator[Measurement]:
 
 
 def _chosen(context: Context) -> tuple[Named, ...]:
-    most = min(_MOST_FRAMES.get(context.profile.name, len(context.labels)), len(context.labels))
-    rows = np.linspace(0, len(context.labels) - 1, most).round().astype(int)
+    n_given, most = len(context.labels), context.profile.n_labels
+    n_frames = n_given if most is None else min(most, n_given)
+    rows = np.linspace(0, n_given - 1, n_frames).round().astype(int)
     return tuple(context.labels[row] for row in rows)
 
 

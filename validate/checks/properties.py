@@ -29,8 +29,6 @@ from m3compress.validate.setup.context import Check, Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
 
-#: Crystals that a profile looks at; others look at all of them.
-_N_CRYSTALS: Final = {"smoke": 1, "ci": 2}
 #: A frequency (THz) above the negative of this is zero but for the tolerance of relaxation, and a
 #: change of less is no new instability (float32 rounding moves frequencies by less than 0.001).
 _IMAGINARY: Final = 0.1
@@ -88,7 +86,7 @@ def _as_check(name: str, group: str, measures: str, compute: _Compute, judge: _J
         if group not in context.profile.properties:
             yield Measurement(skipped=f"the profile {context.profile.name} does without {group}")
             return
-        crystals = context.crystals[: _N_CRYSTALS.get(context.profile.name)]
+        crystals = context.crystals[: context.profile.n_crystals]
         if not crystals:
             yield Measurement(skipped="there is no crystal to compare on")
         for crystal in crystals:

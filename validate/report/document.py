@@ -139,6 +139,9 @@ def read_json(path: Path) -> Report:
             f"{path} has schema version {version}, this m3compress reads {SCHEMA_VERSION}",
             hint="give a report.json of the gate of this version",
         )
+    if isinstance(document.get("profile"), dict):
+        # Earlier reports say how long a run was meant to take, which nothing ever read.
+        document["profile"].pop("budget", None)
     try:
         return Report.model_validate(_with_nans(document))
     except ValidationError as error:

@@ -12,9 +12,9 @@ from typing import Any
 
 from m3compress.errors import M3CompressError
 from m3compress.validate.result import Limit
+from m3compress.validate.setup.profiles import PROFILES
 
-_PROFILES = ("smoke", "ci", "release")
-_KEYS = {"limit", "unit", "source", "mandatory", *_PROFILES}
+_KEYS = {"limit", "unit", "source", "mandatory"}
 
 
 class LimitError(M3CompressError):
@@ -27,7 +27,7 @@ def read_limits(
     """Limits of all checks for one profile.
 
     Args:
-        profile: ``smoke``, ``ci`` or ``release``.
+        profile: Name of a profile; one that a limit does not name has the limit of all.
         overriding: A TOML file of the form of ``limits.toml``; it may leave fields out.
         single: ``id=value`` strings, which win over the file.
 
@@ -42,16 +42,19 @@ def read_limits(
             _require_known(name, table)
             _require_fields(name, fields)
             # A limit in a user's file holds for every profile, unless the file names profiles.
-            kept = {k: v for k, v in table[name].items() if k not in _PROFILES}
-            base = kept if "limit" in fields else table[name]
+            base = _for_all(table[name]) if "limit" in fields else table[name]
             table[name] = {**base, **fields}
             changed.add(name)
     for text in single:
         name, value = _parse_single(text, table)
-        kept = {k: v for k, v in table[name].items() if k not in _PROFILES}
-        table[name] = {**kept, "limit": value}
+        table[name] = {**_for_all(table[name]), "limit": value}
         changed.add(name)
     return {name: _limit(name, fields, profile, name in changed) for name, fields in table.items()}
+
+
+def _for_all(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a limit but for those of single profiles."""
+    return {name: value for name, value in fields.items() if name in _KEYS}
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -85,11 +88,12 @@ def _require_known(name: str, table: Mapping[str, Any]) -> None:
 
 
 def _require_fields(name: str, fields: Mapping[str, Any]) -> None:
-    unknown = sorted(set(fields) - _KEYS)
+    known = _KEYS | set(PROFILES)
+    unknown = sorted(set(fields) - known)
     if unknown:
         raise LimitError(
             f"the limit {name} has a field {unknown[0]!r}",
-            hint=f"known: {', '.join(sorted(_KEYS))}",
+            hint=f"known: {', '.join(sorted(known))}",
         )
 
 

@@ -1,9 +1,15 @@
-"""How much each profile does. Times are those of the built-in model on two cores."""
+"""How much each profile does: the one table that the command line and every check read.
+
+A profile is added by a row here; limits that do not name it are those for all profiles. Imports
+nothing that is slow to import.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+
+from m3compress.errors import M3CompressError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +18,6 @@ class Profile:
 
     Attributes:
         name: Its name.
-        budget: Time limit in seconds on two cores for the built-in model.
         max_zoo_atoms: Largest structure of the static checks.
         n_samples: Structures for molecular dynamics.
         r_max: Largest distance of radial distribution functions in Å; supercells are at least
@@ -30,10 +35,11 @@ class Profile:
         properties: Names of the static properties to compare: ``relax``, ``eos``, ``elastic``,
             ``phonons``.
         performance: Whether to time.
+        n_crystals: Crystals whose properties are compared, at most; None for all.
+        n_labels: Labelled frames that are compared, evenly spread over the file; None for all.
     """
 
     name: str
-    budget: float
     max_zoo_atoms: int
     n_samples: int
     r_max: float
@@ -48,11 +54,13 @@ class Profile:
     npt_duration: float
     properties: tuple[str, ...]
     performance: bool
+    # With defaults: reports that were written before these fields are still read.
+    n_crystals: int | None = None
+    n_labels: int | None = None
 
 
 SMOKE: Final = Profile(
     name="smoke",
-    budget=120,
     max_zoo_atoms=40,
     n_samples=1,
     r_max=4.2,
@@ -67,10 +75,11 @@ SMOKE: Final = Profile(
     npt_duration=0.0,
     properties=("relax",),
     performance=False,
+    n_crystals=1,
+    n_labels=20,
 )
 CI: Final = Profile(
     name="ci",
-    budget=900,
     max_zoo_atoms=200,
     n_samples=1,
     r_max=4.2,
@@ -85,10 +94,11 @@ CI: Final = Profile(
     npt_duration=3.0,
     properties=("relax", "eos", "elastic", "phonons"),
     performance=True,
+    n_crystals=2,
+    n_labels=200,
 )
 RELEASE: Final = Profile(
     name="release",
-    budget=10_800,
     max_zoo_atoms=2_000,
     n_samples=3,
     r_max=5.2,
@@ -105,4 +115,18 @@ RELEASE: Final = Profile(
     performance=True,
 )
 
+#: By name, the shortest first.
 PROFILES: Final = {profile.name: profile for profile in (SMOKE, CI, RELEASE)}
+
+
+def profile_named(name: str) -> Profile:
+    """The profile of a name.
+
+    Raises:
+        M3CompressError: If there is none.
+    """
+    if name not in PROFILES:
+        raise M3CompressError(
+            f"there is no profile {name!r}", hint=f"choose from {', '.join(PROFILES)}"
+        )
+    return PROFILES[name]

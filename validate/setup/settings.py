@@ -17,7 +17,7 @@ from m3compress.models.structures.labels import read_labels
 from m3compress.validate.result import Limit
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
-from m3compress.validate.setup.profiles import PROFILES, Profile
+from m3compress.validate.setup.profiles import Profile, profile_named
 from m3compress.validate.setup.structures import crystals_for, read_structures, samples_for, zoo_for
 from m3compress.validate.setup.subject import Subject, SubjectSpec, exported, provenance_of, trained
 
@@ -36,7 +36,7 @@ class Settings:
     Attributes:
         artefact: The exported file; for a control, the file it stands in for.
         model: The trained model it came from.
-        profile: ``smoke``, ``ci`` or ``release``.
+        profile: Name of a profile.
         convention: Convention of the model, where its file leaves it open.
         structures: File with structures for molecular dynamics; None for the built-in ones.
         supercell: Whether small cells are repeated; else they are refused.
@@ -75,12 +75,9 @@ class Settings:
         """The profile with the options in it.
 
         Raises:
-            SettingError: If there is no such profile, or an option is out of range.
+            M3CompressError: If there is no such profile, or an option is out of range.
         """
-        if self.profile not in PROFILES:
-            raise SettingError(
-                f"there is no profile {self.profile!r}", hint=f"choose from {', '.join(PROFILES)}"
-            )
+        profile = profile_named(self.profile)
         given = {
             name: value
             for name in ("temperature", "pressure", "timestep", "duration", "n_replicas")
@@ -92,7 +89,7 @@ class Settings:
                     f"{name} is {value}, expected a finite number above zero",
                     hint=f"leave --{name.removeprefix('n_')} out for the value of the profile",
                 )
-        return replace(PROFILES[self.profile], **given)
+        return replace(profile, **given)
 
     def read_limits(self) -> dict[str, Limit]:
         """The limits of this run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -103,6 +104,17 @@ def test_numbers_that_are_none_never_pass(
     again = read_json(written(make_report(results[2]), tmp_path))
     assert math.isnan(again.results[0].measurement.curves[0].y[0])
     assert math.isnan(again.results[0].measurement.interval[1])  # type: ignore[index]
+
+
+def test_a_report_of_an_earlier_profile_is_read(full_report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    document = json.loads(full_report.model_dump_json())
+    document["profile"] |= {"budget": 120.0}
+    for added_since in ("n_crystals", "n_labels"):
+        del document["profile"][added_since]
+    path.write_text(json.dumps(document))
+    profile = read_json(path).profile
+    assert profile == replace(full_report.profile, n_crystals=None, n_labels=None)
 
 
 def test_null_in_evidence_stays_what_it_is(
