@@ -28,10 +28,10 @@ from machine import machine
 from rich.console import Console
 from rich.progress import Progress
 
+from m3compress.contract.forms import FACTORIZED, REMOVED, ThreeBodyForm
 from m3compress.errors import StructureError
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.open import read_model
-from m3compress.models.three_body import FACTORIZED, REMOVED, ThreeBodyForm
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = {

@@ -5,87 +5,47 @@ Weights never change: a method only chooses in which form the block is evaluated
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
-
+from m3compress.contract.forms import FACTORIZED, REMOVED, TRIPLETS, Choice, ThreeBodyForm
 from m3compress.distill.share import ThreeBodyShare, three_body_share
-from m3compress.errors import M3CompressError, UnsupportedModelError
+from m3compress.errors import UnsupportedModelError
 from m3compress.models.potential import Potential, native_form
-from m3compress.models.three_body import FACTORIZED, REMOVED, ThreeBodyForm
-
-MethodName = Literal["auto", "factorize", "remove", "prune", "keep"]
-
-_CHOICES = "auto, factorize, remove, prune=P with 0 <= P <= 1, or keep"
 
 
-class MethodError(M3CompressError):
-    """A three-body method was asked for that does not exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A parsed ``--three-body``.
-
-    Attributes:
-        name: Which method.
-        fraction: Fraction of the triplets to drop; only for ``prune``.
-    """
-
-    name: MethodName
-    fraction: float | None = None
-
-
-def parse_method(text: str) -> Method:
-    """Read ``auto``, ``factorize``, ``remove``, ``prune=P`` or ``keep``.
-
-    Raises:
-        MethodError: If it is none of these, or P is not a number from 0 to 1.
-    """
-    name, separator, value = text.strip().partition("=")
-    if name == "prune":
-        return Method("prune", _parse_fraction(text, value))
-    if separator or name not in ("auto", "factorize", "remove", "keep"):
-        raise MethodError(f"unknown three-body method {text!r}", hint=f"choose {_CHOICES}")
-    return Method(name)  # type: ignore[arg-type]
-
-
-def _parse_fraction(text: str, value: str) -> float:
-    try:
-        fraction = float(value)
-    except ValueError as error:
-        raise MethodError(
-            f"{text!r} does not say which fraction of the triplets to drop",
-            hint="for example prune=0.5",
-        ) from error
-    return _checked_fraction(fraction)
-
-
-def _checked_fraction(fraction: float) -> float:
-    if not (math.isfinite(fraction) and 0 <= fraction <= 1):
-        raise MethodError(
-            f"the fraction of triplets to drop is {fraction:g}, expected a number from 0 to 1",
-            hint="for example prune=0.5",
-        )
-    return fraction
-
-
-def apply(potential: Potential, method: Method, share: ThreeBodyShare | None = None) -> Potential:
+def apply(
+    potential: Potential, method: ThreeBodyForm | Choice, share: ThreeBodyShare | None = None
+) -> Potential:
     """The potential after a method.
 
     Args:
         potential: In the convention it was trained with.
-        method: What to do.
+        method: What to do (:func:`m3compress.contract.forms.parse_method`).
         share: Measured share of the block, for ``auto``; measured here if it is not given.
 
     Raises:
         UnsupportedModelError: If the method does not exist for the dialect, or ``auto`` finds none.
     """
-    if method.name == "auto":
-        return choose(potential, three_body_share(potential) if share is None else share)
-    if method.name == "prune":
-        return prune(potential, method.fraction if method.fraction is not None else 0.0)
-    return {"factorize": factorize, "remove": remove, "keep": keep}[method.name](potential)
+    if isinstance(method, ThreeBodyForm):
+        return in_form(potential, method)
+    if method is Choice.KEEP:
+        return keep(potential)
+    return choose(potential, three_body_share(potential) if share is None else share)
+
+
+def in_form(potential: Potential, form: ThreeBodyForm) -> Potential:
+    """The potential in a form, if that leaves it the model that was trained.
+
+    Raises:
+        UnsupportedModelError: If the form takes right triplets and the training had misrouted ones.
+    """
+    dialect = potential.config.convention
+    if form.row.needs_routed and native_form(dialect) != TRIPLETS:
+        raise UnsupportedModelError(
+            f"the three-body block of convention {dialect.name!r} cannot be {form.name}: its "
+            "triplets were routed to the wrong bonds in training; right ones would make another "
+            "model",
+            hint="--three-body remove; the training has switched such a block off",
+        )
+    return potential.with_form(form)
 
 
 def factorize(potential: Potential) -> Potential:
@@ -94,8 +54,7 @@ def factorize(potential: Potential) -> Potential:
     Raises:
         UnsupportedModelError: If the model was trained with misrouted triplets.
     """
-    _refuse_misrouted(potential, "factorised")
-    return potential.with_form(FACTORIZED)
+    return in_form(potential, FACTORIZED)
 
 
 def remove(potential: Potential) -> Potential:
@@ -112,14 +71,10 @@ def prune(potential: Potential, fraction: float, seed: int = 0) -> Potential:
         seed: Which triplets.
 
     Raises:
-        MethodError: If ``fraction`` is out of range or ``seed`` negative.
+        FormError: If ``fraction`` is out of range or ``seed`` negative.
         UnsupportedModelError: If the model was trained with misrouted triplets.
     """
-    _checked_fraction(fraction)
-    if seed < 0:
-        raise MethodError(f"the seed of the pruning is {seed}, expected 0 or more")
-    _refuse_misrouted(potential, "pruned")
-    return potential.with_form(ThreeBodyForm(name="pruned", fraction=fraction, seed=seed))
+    return in_form(potential, ThreeBodyForm(name="pruned", fraction=fraction, seed=seed))
 
 
 def keep(potential: Potential) -> Potential:
@@ -140,13 +95,3 @@ def choose(potential: Potential, share: ThreeBodyShare) -> Potential:
     raise UnsupportedModelError(
         share.text, hint="--three-body remove drops the block all the same; check with validate"
     )
-
-
-def _refuse_misrouted(potential: Potential, verb: str) -> None:
-    dialect = potential.config.convention
-    if dialect.triplet_index == "pruned":
-        raise UnsupportedModelError(
-            f"the three-body block of convention {dialect.name!r} cannot be {verb}: its triplets "
-            "were routed to the wrong bonds in training; right ones would make another model",
-            hint="--three-body remove; the training has switched such a block off",
-        )

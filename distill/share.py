@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from m3compress.contract.forms import FACTORIZED, MISROUTED, REMOVED
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.structures.zoo import ZooEntry, equilibrium_and_rattled
-from m3compress.models.three_body import FACTORIZED, MISROUTED, REMOVED
 
 Advice = Literal["remove", "factorize", "distill"]
 

@@ -20,7 +20,6 @@ from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import ParityError
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.structures.zoo import ZooEntry
-from m3compress.models.three_body import TRIPLETS
 from m3compress.units import MEV_PER_EV
 
 
@@ -81,8 +80,7 @@ LIMITS = {"float32": FLOAT32_LIMITS, "mixed": MIXED_LIMITS}
 
 def reference_of(potential: Potential) -> Potential:
     """What an exported potential is compared with, in float64."""
-    exact = potential.form.name == "factorized"
-    return potential.with_form(TRIPLETS if exact else potential.form).to(torch.float64)
+    return potential.with_form(potential.form.reference).to(torch.float64)
 
 
 def check_parity(

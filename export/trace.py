@@ -11,9 +11,9 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental import _config as symbolic_shapes
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from m3compress.contract.forms import ThreeBodyForm
 from m3compress.models.graph import TableGraph
 from m3compress.models.network import M3GNet
-from m3compress.models.three_body import ThreeBodyForm
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 

@@ -132,8 +132,9 @@ def export_model(
         ParityError: If the exported file disagrees with the model; nothing is left behind.
         M3CompressError: If a step cannot run.
     """
+    from m3compress.contract.forms import Choice, parse_method
     from m3compress.contract.manifest import manifest_path
-    from m3compress.distill.methods import apply, parse_method
+    from m3compress.distill.methods import apply
     from m3compress.distill.share import three_body_share
 
     start = time.perf_counter()
@@ -149,8 +150,9 @@ def export_model(
     share = three_body_share(potential)
     report("three-body", share.text)
     compressed = apply(potential, method, share)
-    reason = share.text if method.name == "auto" else f"asked for with --three-body {three_body}"
-    report("method", f"{compressed.form} ({'measured' if method.name == 'auto' else 'as asked'})")
+    measured = method is Choice.AUTO
+    reason = share.text if measured else f"asked for with --three-body {three_body}"
+    report("method", f"{compressed.form} ({'measured' if measured else 'as asked'})")
     with _workplace(path) as folder:
         manifest = _write_checked(
             compressed, folder / path.name, reason, target, precision, max_atoms, report

@@ -6,7 +6,6 @@ answers at once and needs neither numpy nor torch.
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,12 +20,12 @@ from m3compress.options import (
     ConventionName,
     Force,
     Precision,
+    ThreeBody,
     epilog,
     session,
 )
 
 _DEFAULT_SIZES = "200,600,2000"
-_PRUNE = re.compile(r"prune=(\d*\.?\d+)")
 
 
 class Target(StrEnum):
@@ -100,14 +99,7 @@ def export(
     context: typer.Context,
     *,
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    three_body: Annotated[
-        str,
-        typer.Option(
-            metavar="METHOD",
-            help="auto (measure, then decide), factorize (exact), remove, keep (triplets), "
-            "or prune=P with the dropped fraction P, for studies only.",
-        ),
-    ] = "auto",
+    three_body: ThreeBody = "auto",
     target: Annotated[Target, typer.Option("--to", help="Format to write.")] = Target.ONNX,
     precision: Annotated[
         Precision, typer.Option(help="float32, or mixed for matrix products in half precision.")
@@ -124,7 +116,6 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a model as ONNX or TensorRT, and compare the file with it."""
-    _check_three_body(three_body)
     with session(context):
         from m3compress.commands.export import run
 
@@ -194,18 +185,6 @@ def doctor(
 
 
 register(app)
-
-
-def _check_three_body(text: str) -> None:
-    """Refuse a method that does not exist, before anything slow is imported."""
-    if text in {"auto", "factorize", "remove", "keep"}:
-        return
-    match = _PRUNE.fullmatch(text)
-    if match is None or not 0.0 <= float(match[1]) <= 1.0:
-        raise typer.BadParameter(
-            f"{text!r} is none of auto, factorize, remove, keep, prune=P with P from 0 to 1",
-            param_hint="--three-body",
-        )
 
 
 def _parse_sizes(text: str) -> tuple[int, ...]:

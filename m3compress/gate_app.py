@@ -13,6 +13,7 @@ from m3compress.options import (
     ConventionName,
     Force,
     Precision,
+    ThreeBody,
     epilog,
     session,
 )
@@ -181,9 +182,7 @@ def release(
         Path | None,
         typer.Option("-o", "--output", metavar="OUT", help="Folder or .zip. Default: NAME.m3c."),
     ] = None,
-    three_body: Annotated[
-        str, typer.Option(metavar="METHOD", help="As for export: auto, factorize, remove or keep.")
-    ] = "auto",
+    three_body: ThreeBody = "auto",
     precision: Annotated[Precision, typer.Option(help="As for export.")] = Precision.FLOAT32,
     profile: Profile = RELEASE.name,
     report_dir: ReportDir = None,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from m3compress.console import configure_logging
+from m3compress.contract.forms import FormError, method_help, parse_method
 
 INTERRUPTED = 130
 EXIT_CODES = "exit codes: 0 done · 1 ran and failed · 2 could not run · 130 interrupted"
@@ -22,6 +23,19 @@ _CONVENTION_HELP = (
     "tf, matgl-dgl, matgl-3, matgl-4.1 or mattersim."
 )
 
+
+def check_three_body(text: str) -> str:
+    """Refuse a form that does not exist, before anything slow is imported."""
+    try:
+        parse_method(text)
+    except FormError as error:
+        raise typer.BadParameter(f"{error.message}; {error.hint}") from error
+    return text
+
+
+ThreeBody = Annotated[
+    str, typer.Option(metavar="METHOD", callback=check_three_body, help=method_help())
+]
 ConventionName = Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is in the way.")]

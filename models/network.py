@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from m3compress.contract.forms import ThreeBodyForm
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import Graph
 from m3compress.models.radial import BesselBasis, SmoothBasis, polynomial_cutoff
 from m3compress.models.three_body import (
-    ThreeBodyForm,
     TripletGeometry,
+    has_block,
     legendre_norms,
     same_order,
     three_body_sum,
@@ -222,7 +223,7 @@ class M3GNet(nn.Module):
         """Bases and angular quantities of a structure."""
         r = graph.lengths(padding=self.config.cutoff)
         basis = graph.mask_edges(self.edge_basis(r))
-        if form.name == "removed":
+        if not has_block(form):
             return Geometry(graph, basis, None, None)
         triplets = TripletGeometry(
             graph=graph,

@@ -12,12 +12,12 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.forms import MISROUTED, TRIPLETS, ThreeBodyForm
 from m3compress.contract.neighbors import Edges, FloatArray, find_edges
 from m3compress.errors import StructureError
 from m3compress.models.config import Convention, M3GNetConfig
 from m3compress.models.graph import EdgeGraph
 from m3compress.models.network import M3GNet
-from m3compress.models.three_body import MISROUTED, TRIPLETS, ThreeBodyForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,55 +1,28 @@
-"""The three-body block, written five ways (``docs/three-body.md`` derives them).
+"""The algebra of the three-body forms (``docs/three-body.md`` derives it).
 
 For an edge i→j, with f the cutoff polynomial, R the radial basis and G the gate,
 
     T_ij[l, n] = f(r_ij) Σ_{k≠j} f(r_ik) R_ln(r_ik) Y_l0(θ_jik) G[l, n].
 
 All forms share w_ik[l, n] = f(r_ik) R_ln(r_ik) G[l, n] and Y_l0 = c_l P_l, c_l = √((2l+1)/4π), and
-differ only in how the sum over k is done.
+differ only in how the sum over k is done. What else is known of a form stands in its row
+(:mod:`m3compress.contract.forms`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 import torch
 from torch import Tensor
 
+from m3compress.contract.forms import ThreeBodyForm
 from m3compress.errors import ExportError
 from m3compress.models.angular import legendre, solid_harmonics
 from m3compress.models.graph import EdgeGraph, Graph, TableGraph
-
-FormName = Literal["triplets", "misrouted", "factorized", "pruned", "removed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreeBodyForm:
-    """Which of the five forms to evaluate.
-
-    Attributes:
-        name: ``triplets`` (as published), ``misrouted`` (matgl before 4.1, for parity only),
-            ``factorized`` (exact, no triplets), ``pruned`` (a fraction of triplets dropped),
-            ``removed`` (no three-body block).
-        fraction: Fraction of the triplets that ``pruned`` and ``misrouted`` drop, in [0, 1].
-        seed: Seed of the pruning.
-    """
-
-    name: FormName
-    fraction: float = 0.0
-    seed: int = 0
-
-    def __str__(self) -> str:
-        """Name, with the fraction where it matters."""
-        pruned = self.name == "pruned" or self.fraction > 0
-        return f"{self.name}({self.fraction:g})" if pruned else self.name
-
-
-TRIPLETS = ThreeBodyForm(name="triplets")
-MISROUTED = ThreeBodyForm(name="misrouted")
-FACTORIZED = ThreeBodyForm(name="factorized")
-REMOVED = ThreeBodyForm(name="removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +55,18 @@ class TripletGeometry:
         return self.radial.shape[-1] // self.max_l
 
 
+#: T_ij[l, n] of a geometry; the gate is G[l, n] of every atom, read at the end atom k, shape
+#: (n_atoms, max_l · max_n), or None for 1.
+Sum = Callable[[TripletGeometry, Tensor | None, ThreeBodyForm], Tensor]
+#: Which triplets (i, j, k) are kept, as atom indices that broadcast with each other.
+Keep = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def has_block(form: ThreeBodyForm) -> bool:
+    """Whether anything of the three-body block is left to evaluate."""
+    return SUMS[form.name] is not None
+
+
 def three_body_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBodyForm) -> Tensor:
     """T_ij[l, n] in the chosen form.
 
@@ -89,7 +74,7 @@ def three_body_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBo
         geometry: The geometry of all edges.
         gate: G[l, n] of every atom, read at the end atom k, shape (n_atoms, max_l · max_n);
             None for 1.
-        form: Any form but ``removed``.
+        form: Any form that has a block.
 
     Returns:
         T, shape (*edges, max_l · max_n).
@@ -97,23 +82,10 @@ def three_body_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBo
     Raises:
         ExportError: If the form does not exist on this graph layout.
     """
-    graph = geometry.graph
-    if form.name == "misrouted":
-        if not isinstance(graph, EdgeGraph):
-            raise ExportError("misrouted triplets exist only for parity checks on edge lists")
-        return _misrouted(geometry, graph, gate, form)
-    weights = geometry.taper * geometry.radial
-    if gate is not None:
-        weights = weights * graph.from_neighbors(gate)
-    if form.name == "factorized":
-        total = _factorized(geometry, weights)
-    elif isinstance(graph, TableGraph):
-        total = _dense_triplets(geometry, graph, weights, form)
-    elif isinstance(graph, EdgeGraph):
-        total = _listed_triplets(geometry, graph, weights, form)
-    else:
-        raise ExportError(f"the form {form} does not exist on a {type(graph).__name__}")
-    return geometry.taper * total * geometry.norms
+    total = SUMS[form.name]
+    if total is None:
+        raise ExportError(f"the form {form} has no three-body block to sum")
+    return total(geometry, gate, form)
 
 
 def legendre_norms(max_l: int, max_n: int) -> Tensor:
@@ -130,15 +102,43 @@ def same_order(max_l: int, max_n: int) -> Tensor:
     return (rows[:, None] == columns[None, :]).to(torch.float64)
 
 
-def _factorized(geometry: TripletGeometry, weights: Tensor) -> Tensor:
+def gated_weights(geometry: TripletGeometry, gate: Tensor | None) -> Tensor:
+    """w_ik[l, n] of every edge, shape (*edges, max_l · max_n)."""
+    weights = geometry.taper * geometry.radial
+    return weights if gate is None else weights * geometry.graph.from_neighbors(gate)
+
+
+def factorized_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyForm) -> Tensor:
     """Σ_{k≠j} w_ik P_l(cos θ_jik) by the addition theorem: sums over k per atom, then over m.
 
     The sum runs over all k; the term k = j, w_ij P_l(1) = w_ij, is subtracted.
     """
-    graph = geometry.graph
+    graph, weights = geometry.graph, gated_weights(geometry, gate)
     harmonics = solid_harmonics(geometry.unit, geometry.max_l)
     moments = graph.sum_outer(harmonics, weights)
-    return graph.contract(harmonics, moments * geometry.same_order) - weights
+    total = graph.contract(harmonics, moments * geometry.same_order) - weights
+    return geometry.taper * total * geometry.norms
+
+
+def triplet_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyForm) -> Tensor:
+    """The explicit sum over all triplets, as published; the reference."""
+    return _explicit_sum(geometry, gate, keep=None)
+
+
+def pruned_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBodyForm) -> Tensor:
+    """The explicit sum over the triplets that a seeded pruning keeps."""
+    return _explicit_sum(geometry, gate, keep=lambda i, j, k: survives(i, j, k, form))
+
+
+def _explicit_sum(geometry: TripletGeometry, gate: Tensor | None, keep: Keep | None) -> Tensor:
+    graph, weights = geometry.graph, gated_weights(geometry, gate)
+    if isinstance(graph, TableGraph):
+        total = _dense_triplets(geometry, graph, weights, keep)
+    elif isinstance(graph, EdgeGraph):
+        total = _listed_triplets(geometry, graph, weights, keep)
+    else:
+        raise ExportError(f"triplets cannot be listed on a {type(graph).__name__}")
+    return geometry.taper * total * geometry.norms
 
 
 def list_triplets(centers: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,13 +166,13 @@ def list_triplets(centers: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _listed_triplets(
-    geometry: TripletGeometry, graph: EdgeGraph, weights: Tensor, form: ThreeBodyForm
+    geometry: TripletGeometry, graph: EdgeGraph, weights: Tensor, keep: Keep | None
 ) -> Tensor:
-    """Explicit sum over listed triplets; the reference."""
+    """Σ over listed triplets."""
     a, b = list_triplets(graph.centers, geometry.inside)
-    if form.name == "pruned":
-        keep = survives(graph.centers[a], graph.neighbors[a], graph.neighbors[b], form)
-        a, b = a[keep], b[keep]
+    if keep is not None:
+        kept = keep(graph.centers[a], graph.neighbors[a], graph.neighbors[b])
+        a, b = a[kept], b[kept]
     cosine = (geometry.unit[a] * geometry.unit[b]).sum(-1, keepdim=True)
     terms = _times_legendre(weights[b], cosine, geometry.max_l)
     return torch.zeros_like(weights).index_add(0, a, terms)
@@ -185,21 +185,20 @@ def _times_legendre(weights: Tensor, cosine: Tensor, max_l: int) -> Tensor:
 
 
 def _dense_triplets(
-    geometry: TripletGeometry, graph: TableGraph, weights: Tensor, form: ThreeBodyForm
+    geometry: TripletGeometry, graph: TableGraph, weights: Tensor, keep: Keep | None
 ) -> Tensor:
     """All K × K pairs of slots, for exporting the triplet form or a pruned one; O(K²) per atom."""
     cosine = geometry.unit @ geometry.unit.transpose(1, 2)
     slot = torch.arange(graph.neighbors.shape[1], device=weights.device)
-    keep = slot.unsqueeze(1) != slot.unsqueeze(0)
-    if form.name == "pruned":
+    distinct = slot.unsqueeze(1) != slot.unsqueeze(0)
+    if keep is not None:
         center = torch.arange(graph.n_atoms, device=weights.device)[:, None, None]
-        keep = keep & survives(
-            center, graph.neighbors[:, :, None], graph.neighbors[:, None, :], form
-        )
-    keep = keep.to(weights.dtype)
+        neighbors = graph.neighbors
+        distinct = distinct & keep(center, neighbors[:, :, None], neighbors[:, None, :])
+    pairs = distinct.to(weights.dtype)
     columns = torch.split(weights, geometry.max_n, dim=-1)
     polynomials = legendre(cosine, geometry.max_l)
-    return torch.cat([(p * keep) @ w for p, w in zip(polynomials, columns, strict=True)], dim=-1)
+    return torch.cat([(p * pairs) @ w for p, w in zip(polynomials, columns, strict=True)], dim=-1)
 
 
 def survives(center: Tensor, j: Tensor, k: Tensor, form: ThreeBodyForm) -> Tensor:
@@ -224,15 +223,16 @@ def survives(center: Tensor, j: Tensor, k: Tensor, form: ThreeBodyForm) -> Tenso
     return state >= form.fraction * prime
 
 
-def _misrouted(
-    geometry: TripletGeometry, graph: EdgeGraph, gate: Tensor | None, form: ThreeBodyForm
-) -> Tensor:
+def misrouted_sum(geometry: TripletGeometry, gate: Tensor | None, form: ThreeBodyForm) -> Tensor:
     """The three-body sum of matgl before 4.1: positions in the pruned list address the full one.
 
     Angles and lengths come from the pruned list; the tapers, the gate's atom and the edge that
     receives the message come from the same positions of the full list (matgl 2.0.4,
     ``layers/_three_body.py`` and ``graph/_compute_dgl.py``). The result depends on the edge order.
     """
+    graph = geometry.graph
+    if not isinstance(graph, EdgeGraph):
+        raise ExportError("misrouted triplets exist only for parity checks on edge lists")
     pruned = torch.nonzero(geometry.inside).squeeze(-1)
     owners = graph.centers[pruned]
     a, b = list_triplets(owners, torch.ones_like(pruned, dtype=torch.bool))
@@ -264,3 +264,13 @@ def _misrouted_targets(owners: Tensor) -> Tensor:
     lone = (torch.bincount(owners)[owners] == 1).to(torch.int64)
     before = torch.cumsum(lone, 0) - lone
     return torch.clamp(position - before + lone[0], max=len(owners) - 1, min=0)
+
+
+#: How each form of :data:`m3compress.contract.forms.FORMS` is summed; None where no block is left.
+SUMS: Final[dict[str, Sum | None]] = {
+    "triplets": triplet_sum,
+    "misrouted": misrouted_sum,
+    "factorized": factorized_sum,
+    "pruned": pruned_sum,
+    "removed": None,
+}

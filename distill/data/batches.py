@@ -10,10 +10,10 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from m3compress.contract.forms import ThreeBodyForm
 from m3compress.contract.neighbors import FloatArray, find_edges
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import EdgeGraph, Graph
-from m3compress.models.three_body import ThreeBodyForm
 from m3compress.units import VOIGT
 
 #: A network in the sense of a loss: (graph, species, form) → energies of the atoms in eV.

@@ -17,10 +17,10 @@ from torch.func import functional_call
 from torch.fx.experimental import _config as symbolic_shapes
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from m3compress.contract.forms import ThreeBodyForm
 from m3compress.distill.data.batches import Batch, NetworkFunction
 from m3compress.models.graph import Graph
 from m3compress.models.network import M3GNet
-from m3compress.models.three_body import ThreeBodyForm
 
 Step = Callable[[Batch], tuple[Tensor, ...]]
 

@@ -76,13 +76,11 @@ def build_onnx(potential: Potential, *, precision: str = "float32") -> onnx.Mode
         A checked model without metadata.
 
     Raises:
-        ExportError: If the form has no padded-table version, or the trace cannot be lowered.
+        ExportError: If the form is never exported, or the trace cannot be lowered.
     """
-    if potential.form.name == "misrouted":
-        raise ExportError(
-            "misrouted triplets depend on the order of the edges and are never exported",
-            hint="use `--three-body remove` for checkpoints of that era",
-        )
+    row = potential.form.row
+    if not row.exportable:
+        raise ExportError(row.refusal, hint=row.instead)
     network = potential.to(torch.float32).network
     if precision == "mixed":
         network = with_half_mlps(network)
@@ -124,8 +122,7 @@ def describe(
         precision: As given to :func:`build_onnx`.
         parity: The result of the parity check, once it ran.
     """
-    config, form, origin = potential.config, potential.form, potential.provenance
-    pruned = form.name == "pruned"
+    config, origin = potential.config, potential.provenance
     return Manifest(
         created_by=f"m3compress {m3compress.__version__}",
         precision=precision,  # type: ignore[arg-type]
@@ -143,13 +140,7 @@ def describe(
         three_body_cutoff=config.three_body_cutoff,
         n_blocks=config.n_blocks,
         receptive_field=config.receptive_field,
-        three_body=ThreeBodyMethod(
-            method=form.name,  # type: ignore[arg-type]
-            fraction=form.fraction if pruned else None,
-            seed=form.seed if pruned else None,
-            study_only=pruned,
-            reason=reason,
-        ),
+        three_body=ThreeBodyMethod.of(potential.form, reason),
         units={
             "energy": ENERGY_UNIT,
             "length": LENGTH_UNIT,

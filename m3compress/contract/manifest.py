@@ -11,7 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from m3compress.contract.forms import FORMS, ThreeBodyForm
 
 #: Inputs of every exported graph in order; a graph without three-body block may use fewer.
 INPUT_NAMES: Final = (
@@ -67,13 +69,39 @@ class Source(_Strict):
 class ThreeBodyMethod(_Strict):
     """What was done to the three-body block."""
 
-    method: Literal["factorized", "removed", "pruned", "triplets"]
+    #: Name of a three-body form that is exportable.
+    method: str
     fraction: float | None = None
     seed: int | None = None
     #: A study mode is not meant for production runs (hard pruning breaks smoothness).
     study_only: bool = False
     #: Why this method: measured share of the block, or the user's choice.
     reason: str = ""
+
+    @field_validator("method")
+    @classmethod
+    def _is_exportable(cls, name: str) -> str:
+        exportable = [row.name for row in FORMS.values() if row.exportable]
+        if name not in exportable:
+            raise ValueError(f"expected one of {', '.join(exportable)}, got {name!r}")
+        return name
+
+    @classmethod
+    def of(cls, form: ThreeBodyForm, reason: str = "") -> ThreeBodyMethod:
+        """What a file says of the form that it was exported in."""
+        drops = form.row.fraction != "never"
+        return cls(
+            method=form.name,
+            fraction=form.fraction if drops else None,
+            seed=form.seed if drops else None,
+            study_only=form.row.study_only,
+            reason=reason,
+        )
+
+    @property
+    def form(self) -> ThreeBodyForm:
+        """The form that the file was exported in."""
+        return ThreeBodyForm(name=self.method, fraction=self.fraction or 0.0, seed=self.seed or 0)
 
 
 class ParityRow(_Strict):

@@ -21,11 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from m3compress.contract.forms import FormError, ThreeBodyForm
 from m3compress.errors import CheckpointError, OutputExistsError
 from m3compress.models.config import CONVENTIONS, Activation, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance
 from m3compress.models.readers.arrays import fill_network, sha256_of
-from m3compress.models.three_body import FormName, ThreeBodyForm
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "m3compress"
@@ -236,13 +236,11 @@ def _checked_config(document: Mapping[str, Any], path: Path) -> M3GNetConfig:
 
 def _checked_form(values: Any, path: Path) -> ThreeBodyForm:
     try:
-        form = ThreeBodyForm(**values)
-        sound = form.name in get_args(FormName) and 0 <= form.fraction <= 1 and form.seed >= 0
-    except TypeError:
-        sound = False
-    if not sound:
-        raise CheckpointError(f"{path}: {values!r} is not a three-body form", hint=_REWRITE)
-    return form
+        return ThreeBodyForm(**values)
+    except (TypeError, FormError) as error:
+        raise CheckpointError(
+            f"{path}: {values!r} is not a three-body form", hint=_REWRITE
+        ) from error
 
 
 def _provenance(values: Any, path: Path) -> Provenance:

@@ -20,6 +20,7 @@ from m3compress.errors import (
     ParityError,
 )
 from m3compress.extras import EXTRA_OF_MODULE, install_command, missing_dependency
+from m3compress.options import check_three_body
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,9 +161,11 @@ def _fresh_console():
     console.stdout.cache_clear()
 
 
-@pytest.mark.parametrize("text", ["auto", "factorize", "remove", "keep", "prune=0.5", "prune=1"])
+@pytest.mark.parametrize(
+    "text", ["auto", "factorize", "remove", "keep", "prune=0.5", "prune=1", "prune=1e-3"]
+)
 def test_three_body_methods_that_exist(text):
-    app_module._check_three_body(text)
+    assert check_three_body(text) == text
 
 
 def test_sizes_are_read_as_numbers():

@@ -90,6 +90,8 @@ def test_version():
         (["export", "x", "--three-body", "prune"], "prune=P"),
         (["export", "x", "--three-body", "prune=1.5"], "prune=1.5"),
         (["export", "x", "--three-body", "Auto"], "auto"),
+        (["export", "x", "--three-body", "triplets"], "auto, keep, factorize"),
+        (["release", "x", "--three-body", "factorise"], "factorise"),
         (["export", "x", "--max-atoms", "0"], "--max-atoms"),
         (["export", "x", "--no-parity"], "--no-parity"),
         (["bench", "x", "--sizes", "10,,20"], "10,,20"),

@@ -10,24 +10,29 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from m3compress.contract.forms import (
+    FACTORIZED,
+    MISROUTED,
+    REMOVED,
+    TRIPLETS,
+    FormError,
+    ThreeBodyForm,
+    parse_method,
+)
 from m3compress.distill.methods import (
-    Method,
-    MethodError,
     apply,
     choose,
     factorize,
     keep,
-    parse_method,
     prune,
     remove,
 )
 from m3compress.distill.share import ThreeBodyShare
-from m3compress.errors import M3CompressError, UnsupportedModelError
+from m3compress.errors import UnsupportedModelError
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.open import read_model
-from m3compress.models.three_body import FACTORIZED, MISROUTED, REMOVED, TRIPLETS, ThreeBodyForm
 
 MATTERS = ThreeBodyShare(
     force_rms=0.1,
@@ -57,36 +62,6 @@ def silicon() -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize(
-    ("text", "method"),
-    [
-        ("auto", Method("auto")),
-        ("factorize", Method("factorize")),
-        (" remove ", Method("remove")),
-        ("keep", Method("keep")),
-        ("prune=0.25", Method("prune", 0.25)),
-        ("prune=0", Method("prune", 0.0)),
-        ("prune=1", Method("prune", 1.0)),
-    ],
-)
-def test_methods_are_parsed(text: str, method: Method) -> None:
-    assert parse_method(text) == method
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "factorise", "remove=1", "auto=", "prune", "prune=", "prune=half", "prune=1.5"),
-        *("prune=-0.1", "prune=nan", "prune=inf"),
-    ],
-)
-def test_other_words_are_refused(text: str) -> None:
-    with pytest.raises(MethodError) as caught:
-        parse_method(text)
-    assert isinstance(caught.value, M3CompressError)
-    assert caught.value.hint
-
-
 def test_factorizing_changes_nothing_but_the_form(original: Potential, silicon: Atoms) -> None:
     factorized = factorize(original)
     assert factorized.form == FACTORIZED
@@ -106,7 +81,7 @@ def test_pruning_everything_is_removal(original: Potential, silicon: Atoms) -> N
 
 @pytest.mark.parametrize(("fraction", "seed"), [(1.1, 0), (-0.1, 0), (float("nan"), 0), (0.5, -1)])
 def test_pruning_checks_its_numbers(original: Potential, fraction: float, seed: int) -> None:
-    with pytest.raises(MethodError, match="expected"):
+    with pytest.raises(FormError, match="expected"):
         prune(original, fraction, seed)
 
 

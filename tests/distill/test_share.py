@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from m3compress.contract.forms import FACTORIZED, REMOVED, TRIPLETS
 from m3compress.distill.share import (
     HARMLESS_ENERGY,
     HARMLESS_FORCE,
@@ -22,7 +23,6 @@ from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.open import read_model
 from m3compress.models.structures.zoo import ZooEntry, equilibrium_and_rattled
-from m3compress.models.three_body import FACTORIZED, REMOVED, TRIPLETS
 
 DGL_ERA = (
     "M3GNet-MatPES-PBE-v2025.1-PES",

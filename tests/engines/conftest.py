@@ -14,11 +14,11 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
 from m3compress import Calculator
+from m3compress.contract.forms import FACTORIZED, TRIPLETS
 from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
-from m3compress.models.three_body import FACTORIZED, TRIPLETS
 
 ELEMENTS = ("H", "O", "Na", "Si", "Cl")
 CUTOFF = 5.0

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from m3compress.api import load_potential
+from m3compress.contract.forms import FACTORIZED, REMOVED, TRIPLETS, ThreeBodyForm
 from m3compress.engines.codes.ase import Calculator
 from m3compress.errors import ParityError
 from m3compress.export.parity import FLOAT32_LIMITS, MIXED_LIMITS, check_parity, require
 from m3compress.models.potential import Potential
 from m3compress.models.structures.zoo import ZooEntry, build_zoo
-from m3compress.models.three_body import FACTORIZED, REMOVED, TRIPLETS, ThreeBodyForm
 
 MakeCalculator = Callable[..., Calculator]
 

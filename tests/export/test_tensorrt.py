@@ -7,11 +7,11 @@ import os
 
 import pytest
 
+from m3compress.contract.forms import FACTORIZED, REMOVED, ThreeBodyForm
 from m3compress.errors import MissingDependencyError
 from m3compress.export import tensorrt as trt
 from m3compress.export.onnx.build import build_onnx
 from m3compress.models.potential import Potential
-from m3compress.models.three_body import FACTORIZED, REMOVED, ThreeBodyForm
 
 BACKEND = "tensorrt-rtx"
 

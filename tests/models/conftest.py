@@ -14,10 +14,10 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
+from m3compress.contract.forms import TRIPLETS, ThreeBodyForm
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
-from m3compress.models.three_body import TRIPLETS, ThreeBodyForm
 
 ELEMENTS = ("H", "C", "O", "Na", "Cl", "Si", "Ti")
 

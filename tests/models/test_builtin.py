@@ -10,11 +10,11 @@ import torch
 from ase import units
 from ase.build import bulk
 
+from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.distill.recipes.builtin import frames
 from m3compress.distill.recipes.builtin.report import BUILTIN, energy_conservation
 from m3compress.models.potential import evaluate
 from m3compress.models.readers.matgl import FILES, read_matgl
-from m3compress.models.three_body import FACTORIZED, REMOVED
 from m3compress.models.writers.matgl import save_matgl
 
 LARGEST_BYTES = 2_000_000

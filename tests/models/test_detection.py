@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from m3compress.contract.forms import MISROUTED, TRIPLETS
 from m3compress.errors import ConventionError
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.detection import (
@@ -26,7 +27,6 @@ from m3compress.models.detection import (
 from m3compress.models.potential import Potential, Provenance
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.open import read_model
-from m3compress.models.three_body import MISROUTED, TRIPLETS
 
 DGL_ERA = (
     "M3GNet-MatPES-PBE-v2025.1-PES",

@@ -15,12 +15,12 @@ from ase.build import bulk
 from ase.io import read
 from scipy.optimize import minimize_scalar
 
+from m3compress.contract.forms import FACTORIZED, MISROUTED, REMOVED, ThreeBodyForm
 from m3compress.contract.neighbors import Edges, find_edges
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.tensorflow import read_tensorflow
-from m3compress.models.three_body import FACTORIZED, MISROUTED, REMOVED, ThreeBodyForm
 
 MODELS = (
     "M3GNet-MP-2021.2.8-PES",

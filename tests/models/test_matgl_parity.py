@@ -17,10 +17,10 @@ import pytest
 import torch
 from ase import Atoms
 
+from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
-from m3compress.models.three_body import FACTORIZED, REMOVED
 
 matgl = pytest.importorskip("matgl")
 

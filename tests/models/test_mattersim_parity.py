@@ -20,9 +20,9 @@ import pytest
 import torch
 from ase import Atoms
 
+from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.mattersim import read_mattersim
-from m3compress.models.three_body import FACTORIZED, REMOVED
 
 for _package in ("mattersim", "e3nn", "torch_runstats", "pymatgen", "torch_geometric"):
     if importlib.util.find_spec(_package) is None:

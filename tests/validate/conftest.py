@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from m3compress.api import load_potential, resolve_source
+from m3compress.contract.forms import FACTORIZED, ThreeBodyForm
 from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.potential import Potential
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.zoo import build_zoo
-from m3compress.models.three_body import FACTORIZED, ThreeBodyForm
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import SMOKE
 from m3compress.validate.setup.subject import SubjectSpec, exported, trained

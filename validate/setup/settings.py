@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3compress.contract.files import content_sha256
+from m3compress.contract.forms import TRIPLETS
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import ArtefactError, M3CompressError
 from m3compress.models.structures.frames import Named
@@ -162,15 +163,10 @@ def _convention_by_user(manifest: Manifest) -> str | None:
 
 
 def _twin_of(manifest: Manifest, reference: SubjectSpec) -> SubjectSpec:
-    """The reference in the three-body form of the artefact; triplets for a factorised one."""
-    method = manifest.three_body
-    form = {
-        "factorized": "native",
-        "triplets": "native",
-        "removed": "removed",
-        "pruned": f"pruned={method.fraction}",
-    }[method.method]
-    return replace(reference, form=form, name="twin")
+    """The reference in the form that the artefact is judged against."""
+    form = manifest.three_body.form.reference
+    # Only a model that was trained with right triplets is judged against them.
+    return replace(reference, form="native" if form == TRIPLETS else form.text, name="twin")
 
 
 def _require_same_source(manifest: Manifest, model: Subject) -> None:

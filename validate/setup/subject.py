@@ -18,12 +18,12 @@ import numpy.typing as npt
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.forms import parse_form
 from m3compress.contract.neighbors import Edges, find_edges
 from m3compress.contract.tables import TableInputs
 from m3compress.engines.base import complete
 from m3compress.engines.codes.ase import Calculator
 from m3compress.engines.tables.verlet import species_of
-from m3compress.errors import ArtefactError
 
 if TYPE_CHECKING:
     from m3compress.models.potential import Potential, Provenance
@@ -41,10 +41,10 @@ class SubjectSpec:
         path: The file or folder.
         name: What reports call it.
         convention: Convention of the model's file, where the file does not say it.
-        form: Three-body form of a model: ``native`` (as trained), ``triplets``, ``misrouted``,
-            ``factorized``, ``removed``, ``pruned=P``, ``misrouted=P`` (a fraction P of either
-            dropped), or ``redrawn=P``: pruned by place in the list of triplets, so that all change
-            when one comes or goes. An exported file has its own.
+        form: Three-body form of a model: ``native`` (as trained), what
+            :func:`~m3compress.contract.forms.parse_form` reads, or ``redrawn=P``: pruned by place
+            in the list of triplets, so that all change when one comes or goes. An exported file has
+            its own.
         precision: Of a model in PyTorch.
         force_scale: Factor on forces and virial, for the gate's own controls.
         heat: Factor on the temperature of its thermostats, for the same.
@@ -195,32 +195,9 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
 
 
 def _in_form(potential: Potential, form: str) -> Potential:
-    from m3compress.models.three_body import (
-        FACTORIZED,
-        MISROUTED,
-        REMOVED,
-        TRIPLETS,
-        ThreeBodyForm,
-    )
-
     if form == "native":
         return potential
-    known = {
-        "triplets": TRIPLETS,
-        "misrouted": MISROUTED,
-        "factorized": FACTORIZED,
-        "removed": REMOVED,
-    }
-    name, separator, fraction = form.partition("=")
-    if separator and name in ("pruned", "redrawn"):
-        return potential.with_form(ThreeBodyForm(name="pruned", fraction=float(fraction)))
-    if separator and name == "misrouted":
-        return potential.with_form(replace(MISROUTED, fraction=float(fraction)))
-    if form not in known:
-        raise ArtefactError(
-            f"there is no three-body form {form!r}", hint=f"choose from {', '.join(known)}"
-        )
-    return potential.with_form(known[form])
+    return potential.with_form(parse_form(form.replace("redrawn=", "pruned=")))
 
 
 def _with_slots_shuffled(inputs: TableInputs, rng: np.random.Generator) -> TableInputs:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import Batch, NetworkFunction, join
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.graph import EdgeGraph
 from m3compress.models.network import M3GNet
-from m3compress.models.three_body import FACTORIZED, three_body_sum
+from m3compress.models.three_body import three_body_sum
 
 WIDTH = 64
 

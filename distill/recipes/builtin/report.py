@@ -22,12 +22,12 @@ from ase.build import bulk
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
+from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.contract.neighbors import FloatArray
 from m3compress.distill.recipes.builtin.frames import plan, quartz, read_frames
 from m3compress.models.builtin.calculator import TorchCalculator
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
-from m3compress.models.three_body import FACTORIZED, REMOVED
 from m3compress.units import MEV_PER_EV
 
 logger = logging.getLogger(__name__)

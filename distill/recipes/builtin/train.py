@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import (
     Batch,
     NetworkFunction,
@@ -41,7 +42,6 @@ from m3compress.distill.training.compiled import Step, compile_step
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
 from m3compress.models.readers.tensorflow import read_tensorflow
-from m3compress.models.three_body import FACTORIZED
 from m3compress.models.writers.matgl import save_matgl
 from m3compress.units import MEV_PER_EV
 

@@ -11,10 +11,10 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from m3compress import Calculator
+from m3compress.contract.forms import REMOVED
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import StructureError
 from m3compress.models.potential import Potential, evaluate
-from m3compress.models.three_body import REMOVED
 
 #: Agreement of float32 graphs with the float64 reference: per atom, and relative to the largest.
 ENERGY_TOLERANCE = 2e-5  # eV, of network energies of tens of eV

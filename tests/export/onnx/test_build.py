@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 import pytest
 
+from m3compress.contract.forms import FACTORIZED, MISROUTED, REMOVED
 from m3compress.contract.manifest import BESIDE_ONLY, METADATA_KEY, Manifest
 from m3compress.errors import ExportError
 from m3compress.export.onnx.build import (
@@ -15,7 +16,6 @@ from m3compress.export.onnx.build import (
     serialize,
 )
 from m3compress.models.potential import Potential
-from m3compress.models.three_body import FACTORIZED, MISROUTED, REMOVED
 
 
 @pytest.fixture(scope="module")
