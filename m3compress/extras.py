@@ -21,6 +21,7 @@ EXTRA_OF_MODULE: Final = {
     "phonopy": "validate",
     "physical_validation": "validate",
     "pymbar": "validate",
+    "spglib": "validate",
     "statsmodels": "validate",
     "matgl": "matgl",
     "tensorrt": "tensorrt",
