@@ -15,7 +15,8 @@ import numpy as np
 
 from m3compress.contract.forms import FACTORIZED, MISROUTED, REMOVED
 from m3compress.models.potential import Potential, evaluate
-from m3compress.models.structures.zoo import ZooEntry, equilibrium_and_rattled
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.zoo import equilibrium_and_rattled
 
 Advice = Literal["remove", "factorize", "distill"]
 
@@ -84,7 +85,7 @@ class ThreeBodyShare:
 
 
 def three_body_share(
-    potential: Potential, entries: Sequence[ZooEntry] | None = None
+    potential: Potential, entries: Sequence[Named] | None = None
 ) -> ThreeBodyShare:
     """Measure the share, in the precision of the potential.
 

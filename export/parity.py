@@ -19,7 +19,7 @@ from m3compress.contract.manifest import Parity, ParityRow
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import ParityError
 from m3compress.models.potential import Potential, evaluate
-from m3compress.models.structures.zoo import ZooEntry
+from m3compress.models.structures.frames import Named
 from m3compress.units import MEV_PER_EV
 
 
@@ -86,7 +86,7 @@ def reference_of(potential: Potential) -> Potential:
 def check_parity(
     potential: Potential,
     run: Callable[[Atoms], EngineResult],
-    zoo: Iterable[ZooEntry],
+    zoo: Iterable[Named],
     limits: Limits,
 ) -> Parity:
     """Compare an engine with the reference on every structure of a zoo.
@@ -114,7 +114,7 @@ def row_holds(row: ParityRow) -> bool:
     return row.energy_error <= row.energy_limit and row.force_error <= row.force_limit
 
 
-def _compare(reference: Potential, entry: ZooEntry, got: EngineResult, limits: Limits) -> ParityRow:
+def _compare(reference: Potential, entry: Named, got: EngineResult, limits: Limits) -> ParityRow:
     n_atoms, expected = len(entry.atoms), evaluate(reference, entry.atoms)
     energy_error = abs(got.energy - expected.energy) / n_atoms
 

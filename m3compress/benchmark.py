@@ -20,17 +20,17 @@ from typing import Literal
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
-from ase.spacegroup import crystal
 
 from m3compress.engines.artefact import Artefact
 from m3compress.errors import M3CompressError
+from m3compress.models.structures.crystals import build_crystal, choose_crystals
 
 Kind = Literal["artefact", "matgl", "triplets"]
 
 _FEMTOSECONDS_PER_DAY_IN_NS = 86_400.0 * 1e-6
 _MOVE = 0.005  # Å per step: keeps the neighbour list in its skin, as molecular dynamics does
 _WARM_UP_STEPS = 1
+_CUTOFF = 5.0  # Å, that of all M3GNets; matters only where no crystal of the elements is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +114,18 @@ def candidates_for(artefact: Artefact, against: str | None, threads: int) -> lis
 
 
 def benchmark_structure(elements: Sequence[str], n_atoms: int) -> tuple[str, Atoms]:
-    """A dense crystal of about ``n_atoms`` atoms that the model knows, rattled by 0.05 Å.
+    """A crystal of about ``n_atoms`` atoms that the model knows, rattled by 0.05 Å.
 
     Rutile TiO2 where the model knows it (53 neighbours within 5 Å), else alpha-quartz, else the
-    first element as an fcc crystal.
+    first crystal of the zoo.
     """
     known = set(elements)
     if known >= {"Ti", "O"}:
-        basis, sites = ["Ti", "O"], [(0.0, 0.0, 0.0), (0.305, 0.305, 0.0)]
-        cell = crystal(basis, sites, spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90])
+        cell = build_crystal("TiO2-rutile")
     elif known >= {"Si", "O"}:
-        sites = [(0.4697, 0.0, 0.0), (0.4135, 0.2669, 0.1191)]
-        cell = crystal(
-            ["Si", "O"], sites, spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120]
-        )
+        cell = build_crystal("SiO2-quartz")
     else:
-        cell = bulk(elements[0], "fcc", a=4.05, cubic=True)
+        cell = choose_crystals(elements, cutoff=_CUTOFF)[0].atoms
     repeat = _repeats(cell, n_atoms)
     atoms = cell.repeat(repeat)
     atoms.rattle(0.05, seed=1)

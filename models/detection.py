@@ -31,7 +31,10 @@ from m3compress.errors import ConventionError
 from m3compress.models.config import CONVENTIONS, convention
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.table import open_conventions
-from m3compress.models.structures.zoo import Crystal, known_crystals, rattled, repeated
+from m3compress.models.structures.crystals import known_crystals
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.supercell import repeated
+from m3compress.models.structures.zoo import rattled
 
 #: Strain at which the pressure must have changed its sign; density functionals misjudge lattice
 #: constants by 1–2 %, so that a sound potential passes with room to spare.
@@ -187,13 +190,13 @@ def _undecided(potential: Potential, reason: str, readings: Sequence[Reading]) -
     )
 
 
-def telling_crystals(elements: Sequence[str]) -> tuple[Crystal, ...]:
+def telling_crystals(elements: Sequence[str]) -> tuple[Named, ...]:
     """Measured compounds of the model's elements, at most six."""
     compounds = [c for c in known_crystals(elements) if len(set(c.atoms.symbols)) > 1]
     return tuple(compounds[:_MOST_CRYSTALS])
 
 
-def read_as(potential: Potential, name: str, crystals: Sequence[Crystal]) -> Reading:
+def read_as(potential: Potential, name: str, crystals: Sequence[Named]) -> Reading:
     """Evidence of all crystals with the weights read in the convention ``name``."""
     read = potential.with_convention(CONVENTIONS[name], {})
     found = {c.name: look_at(read, c.atoms, seed) for seed, c in enumerate(crystals)}
@@ -233,7 +236,7 @@ def _pressure(found: Evaluation, atoms: Atoms) -> float:
     return -float(np.trace(found.virial)) / (3 * float(atoms.get_volume()))
 
 
-def permutation_error(potential: Potential, crystals: Sequence[Crystal]) -> float:
+def permutation_error(potential: Potential, crystals: Sequence[Named]) -> float:
     """How far forces move when the atoms are only listed in another order.
 
     Returns:

@@ -5,19 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 from ase import Atoms
 
 from m3compress.errors import StructureError
 
+#: What a structure is. ``real``: a measured crystal or a user's structure, at rest or with atoms
+#: displaced. ``altered``: a crystal that was strained, enlarged or lost an atom. ``made-up``: a
+#: crystal with bonds of covalent radii, at rest or with atoms displaced. ``extreme``: what no
+#: simulation of a solid or a liquid visits, there to find errors of the code.
+Kind = Literal["real", "altered", "made-up", "extreme"]
+
+#: What a crystal without forces and stress is there to reveal.
+AT_REST: Final = "forces at rest, energy per atom"
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A structure and what reports call it."""
+    """A structure, what it is, and what reports call it.
+
+    Attributes:
+        name: Unique among the structures of one use.
+        atoms: The structure.
+        kind: What it is.
+        purpose: What it is there to reveal; empty for a structure of the user's.
+    """
 
     name: str
     atoms: Atoms
+    kind: Kind = "real"
+    purpose: str = ""
 
 
 def read_frames(path: Path) -> list[Atoms]:

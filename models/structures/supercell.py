@@ -1,4 +1,4 @@
-"""Cells wide enough for radial distribution functions."""
+"""Larger cells: of so many atoms, or wide enough for radial distribution functions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from ase import Atoms
 
 from m3compress.contract.neighbors import FloatArray
 
+_SMALL_CELL = 8  # atoms
 #: A width that misses the wanted one by less (Å) is that width, but for rounding.
 _ROUNDING = 1e-6
 
@@ -32,3 +33,47 @@ def supercell(atoms: Atoms, min_width: float) -> Atoms:
     # The widths of a repeated cell are exactly those of the cell, times the repeats.
     repeats = np.ceil((min_width - _ROUNDING) / perpendicular_widths(atoms)).astype(int)
     return atoms.repeat(np.maximum(repeats, 1))
+
+
+def smallest_supercell(atoms: Atoms, min_width: float) -> Atoms:
+    """A :func:`supercell` of the cell itself or of the conventional one, whichever is smaller.
+
+    A primitive cell of a cubic crystal is oblique, and has to be repeated more often.
+
+    Args:
+        atoms: A crystal.
+        min_width: Smallest distance of opposite faces in Å.
+    """
+    cells = [atoms, *_conventional(atoms)]
+    return min((supercell(cell, min_width) for cell in cells), key=len)
+
+
+def _conventional(atoms: Atoms) -> list[Atoms]:
+    """The conventional cell; none where no symmetry is found."""
+    import spglib
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = spglib.standardize_cell(cell, to_primitive=False, symprec=1e-3)
+    if found is None:
+        return []
+    lattice, positions, numbers = found
+    return [Atoms(numbers=numbers, scaled_positions=positions, cell=lattice, pbc=True)]
+
+
+def roundest_supercell(atoms: Atoms, n_atoms: int) -> Atoms:
+    """The roundest supercell of at most ``n_atoms`` atoms."""
+    repeats = np.ones(3, dtype=int)
+    lengths = atoms.cell.lengths()
+    while True:
+        axis = int(np.argmin(lengths * repeats))
+        larger = repeats + np.eye(3, dtype=int)[axis]
+        if len(atoms) * larger.prod() > n_atoms:
+            return atoms.repeat(repeats)
+        repeats = larger
+
+
+def repeated(atoms: Atoms) -> Atoms:
+    """A copy, repeated along its shortest axes to at least 8 atoms."""
+    while len(atoms) < _SMALL_CELL:
+        atoms = atoms.repeat(1 + np.eye(3, dtype=int)[np.argmin(atoms.cell.lengths())])
+    return atoms.copy()

@@ -22,7 +22,8 @@ from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.open import read_model
-from m3compress.models.structures.zoo import ZooEntry, equilibrium_and_rattled
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.zoo import equilibrium_and_rattled
 
 DGL_ERA = (
     "M3GNet-MatPES-PBE-v2025.1-PES",
@@ -102,7 +103,7 @@ def test_a_block_that_matters_and_is_misrouted_has_to_be_distilled(original: Pot
 
 
 def test_without_forces_the_relative_change_is_zero(original: Potential) -> None:
-    share = three_body_share(original, [ZooEntry("alone", Atoms("Si"), "no forces")])
+    share = three_body_share(original, [Named("alone", Atoms("Si"), "no forces")])
     assert share.force_relative == 0
     assert share.advice == "remove"
 

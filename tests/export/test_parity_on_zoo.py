@@ -14,12 +14,13 @@ from m3compress.engines.codes.ase import Calculator
 from m3compress.errors import ParityError
 from m3compress.export.parity import FLOAT32_LIMITS, MIXED_LIMITS, check_parity, require
 from m3compress.models.potential import Potential
-from m3compress.models.structures.zoo import ZooEntry, build_zoo
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.zoo import build_zoo
 
 MakeCalculator = Callable[..., Calculator]
 
 
-def zoo_of(potential: Potential, *, large: bool = False) -> tuple[ZooEntry, ...]:
+def zoo_of(potential: Potential, *, large: bool = False) -> tuple[Named, ...]:
     config = potential.config
     return build_zoo(
         config.elements,

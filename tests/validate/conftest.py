@@ -79,11 +79,7 @@ def silica_zoo(builtin_potential: Potential) -> tuple[Named, ...]:
         three_body_cutoff=config.three_body_cutoff,
         large=False,
     )
-    return tuple(
-        Named(entry.name, entry.atoms)
-        for entry in entries
-        if len(entry.atoms) <= SMOKE.max_zoo_atoms
-    )
+    return tuple(entry for entry in entries if len(entry.atoms) <= SMOKE.max_zoo_atoms)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -50,7 +50,7 @@ def select(
     ]
     picked = np.unique(np.linspace(0, len(suited) - 1, min(most, len(suited))).round().astype(int))
     return tuple(
-        Named(suited[row].name, roughened(suited[row].atoms, context.seed + int(row)))
+        replace(suited[row], atoms=roughened(suited[row].atoms, context.seed + int(row)))
         for row in picked
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +12,14 @@ from ase import Atoms
 from ase.build import bulk
 
 from m3compress.errors import StructureError
+from m3compress.models.structures.crystals import choose_crystals, known_crystals
 from m3compress.models.structures.frames import Named, read_frames, require_known
-from m3compress.models.structures.supercell import perpendicular_widths, supercell
-from m3compress.models.structures.zoo import build_zoo, choose_crystals, known_crystals
+from m3compress.models.structures.supercell import (
+    perpendicular_widths,
+    smallest_supercell,
+    supercell,
+)
+from m3compress.models.structures.zoo import build_zoo
 
 #: A zoo for larger structures than this holds the cells of about 1000 and 2000 atoms.
 _LARGE: Final = 200
@@ -41,9 +47,7 @@ def zoo_for(
         three_body_cutoff=three_body_cutoff,
         large=max_atoms > _LARGE,
     )
-    return tuple(
-        Named(entry.name, entry.atoms) for entry in entries if len(entry.atoms) <= max_atoms
-    )
+    return tuple(entry for entry in entries if len(entry.atoms) <= max_atoms)
 
 
 def crystals_for(elements: Sequence[str], *, most: int = _N_CRYSTALS) -> tuple[Named, ...]:
@@ -56,12 +60,11 @@ def crystals_for(elements: Sequence[str], *, most: int = _N_CRYSTALS) -> tuple[N
     Returns:
         Made-up crystals only where no measured one is known.
     """
-    found = [Named(crystal.name, crystal.atoms) for crystal in known_crystals(elements)]
+    found = list(known_crystals(elements))
     shown = {symbol for named in found for symbol in named.atoms.symbols}
     found += [named for symbol in elements if symbol not in shown for named in _elemental(symbol)]
     if not found:
-        chosen = choose_crystals(elements, cutoff=_CUTOFF)
-        found = [Named(crystal.name, crystal.atoms) for crystal in chosen]
+        found = list(choose_crystals(elements, cutoff=_CUTOFF))
     return _most_telling(found)[:most]
 
 
@@ -75,7 +78,7 @@ def samples_for(elements: Sequence[str], r_max: float, n: int) -> tuple[Named, .
         n: How many.
     """
     return tuple(
-        Named(named.name, _smallest_supercell(named.atoms, 2 * r_max))
+        replace(named, atoms=smallest_supercell(named.atoms, 2 * r_max))
         for named in crystals_for(elements, most=n)
     )
 
@@ -134,26 +137,6 @@ def _most_telling(found: Sequence[Named]) -> tuple[Named, ...]:
         seen[formula] += 1
     order = sorted(range(len(found)), key=ranked.__getitem__)
     return tuple(found[row] for row in order)
-
-
-def _smallest_supercell(atoms: Atoms, min_width: float) -> Atoms:
-    """Of the primitive or of the conventional cell, whichever takes fewer atoms.
-
-    A primitive cell of a cubic crystal is oblique, and has to be repeated more often.
-    """
-    cells = [atoms, *_conventional(atoms)]
-    return min((supercell(cell, min_width) for cell in cells), key=len)
-
-
-def _conventional(atoms: Atoms) -> list[Atoms]:
-    import spglib
-
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.standardize_cell(cell, to_primitive=False, symprec=1e-3)
-    if found is None:
-        return []
-    lattice, positions, numbers = found
-    return [Atoms(numbers=numbers, scaled_positions=positions, cell=lattice, pbc=True)]
 
 
 def _require_cell(atoms: Atoms, what: str) -> None:

@@ -11,15 +11,16 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
+from m3compress.api import resolve_source
 from m3compress.errors import StructureError
+from m3compress.models.structures.crystals import known_crystals
 from m3compress.models.structures.labels import read_labels
-from m3compress.models.structures.zoo import known_crystals
 from m3compress.validate.setup.subject import trained
 
 
 @pytest.fixture(scope="module")
-def model(builtin_spec):
-    return builtin_spec.open()
+def model():
+    return trained(str(resolve_source("builtin"))).with_threads(1).open()
 
 
 @pytest.fixture(scope="module")

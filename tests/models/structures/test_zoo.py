@@ -8,14 +8,10 @@ from ase.data import chemical_symbols
 
 from m3compress.contract.neighbors import find_edges
 from m3compress.errors import StructureError
-from m3compress.models.structures.zoo import (
-    ZooEntry,
-    build_zoo,
-    equilibrium_and_rattled,
-    known_crystals,
-    rattled,
-    repeated,
-)
+from m3compress.models.structures.crystals import known_crystals
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.supercell import repeated
+from m3compress.models.structures.zoo import build_zoo, equilibrium_and_rattled, rattled
 
 CUTOFF, THREE_BODY = 5.0, 4.0
 ELEMENTS = {
@@ -34,17 +30,17 @@ def elements(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def zoo(elements: tuple[str, ...]) -> dict[str, ZooEntry]:
+def zoo(elements: tuple[str, ...]) -> dict[str, Named]:
     entries = build_zoo(elements, cutoff=CUTOFF, three_body_cutoff=THREE_BODY)
     assert len({entry.name for entry in entries}) == len(entries)
     return {entry.name: entry for entry in entries}
 
 
-def lengths(entry: ZooEntry, cutoff: float = CUTOFF) -> np.ndarray:
+def lengths(entry: Named, cutoff: float = CUTOFF) -> np.ndarray:
     return np.linalg.norm(find_edges(entry.atoms, cutoff)[1], axis=1)
 
 
-def test_it_is_large_and_its_structures_are_not_too_large(zoo: dict[str, ZooEntry]) -> None:
+def test_it_is_large_and_its_structures_are_not_too_large(zoo: dict[str, Named]) -> None:
     sizes = [len(entry.atoms) for entry in zoo.values()]
     assert len(zoo) >= 24
     assert min(sizes) == 1
@@ -59,26 +55,26 @@ def test_without_large_cells_it_is_small(elements: tuple[str, ...]) -> None:
 
 
 def test_nothing_overlaps_and_only_known_elements_occur(
-    zoo: dict[str, ZooEntry], elements: tuple[str, ...]
+    zoo: dict[str, Named], elements: tuple[str, ...]
 ) -> None:
     for entry in zoo.values():
         assert set(entry.atoms.symbols) <= set(elements), entry.name
         assert lengths(entry).min(initial=CUTOFF) > 0.5, entry.name
 
 
-def test_every_atom_of_a_crystal_has_neighbors(zoo: dict[str, ZooEntry]) -> None:
+def test_every_atom_of_a_crystal_has_neighbors(zoo: dict[str, Named]) -> None:
     for name in ("supercell-200", "supercell-2000", "slab", "alloy", "one-atom-cell"):
         edges, _ = find_edges(zoo[name].atoms, CUTOFF)
         assert set(edges.centers) == set(range(len(zoo[name].atoms))), name
 
 
-def test_it_is_the_same_every_time(zoo: dict[str, ZooEntry], elements: tuple[str, ...]) -> None:
+def test_it_is_the_same_every_time(zoo: dict[str, Named], elements: tuple[str, ...]) -> None:
     again = build_zoo(elements, cutoff=CUTOFF, three_body_cutoff=THREE_BODY)
     assert [entry.name for entry in again] == list(zoo)
     assert all(entry.atoms == zoo[entry.name].atoms for entry in again)
 
 
-def test_the_kinds_are_what_their_names_say(zoo: dict[str, ZooEntry]) -> None:
+def test_the_kinds_are_what_their_names_say(zoo: dict[str, Named]) -> None:
     for name in ("isolated-atom", "isolated-periodic", "far-apart"):
         assert len(lengths(zoo[name])) == 0, name
     for name in ("between-cutoffs", "dimer-between"):

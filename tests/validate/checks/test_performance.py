@@ -8,8 +8,8 @@ import pytest
 from ase.build import bulk
 
 from m3compress.errors import M3CompressError
+from m3compress.models.structures.crystals import known_crystals
 from m3compress.models.structures.frames import Named
-from m3compress.models.structures.zoo import known_crystals
 from m3compress.validate.checks.performance import CHECKS
 from m3compress.validate.result import Verdict
 from m3compress.validate.setup.profiles import CI

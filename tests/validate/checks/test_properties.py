@@ -9,8 +9,8 @@ import pytest
 from ase.build import bulk
 
 from m3compress.errors import StructureError
+from m3compress.models.structures.crystals import known_crystals
 from m3compress.models.structures.frames import Named
-from m3compress.models.structures.zoo import known_crystals
 from m3compress.validate.checks.properties import CHECKS, relaxed
 from m3compress.validate.result import Verdict
 from m3compress.validate.setup.profiles import CI, SMOKE
