@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,14 @@ NetworkFunction = Callable[[Graph, Tensor, ThreeBodyForm], Tensor]
 
 _ROWS = torch.tensor([row for row, _ in VOIGT])
 _COLUMNS = torch.tensor([column for _, column in VOIGT])
+
+
+class Prediction(NamedTuple):
+    """What a network says about a batch, in the shapes and units of :class:`Batch`."""
+
+    energies: Tensor
+    forces: Tensor
+    stresses: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +66,8 @@ class Batch:
         form: ThreeBodyForm,
         *,
         training: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Energies, forces and stresses by a network, shaped as the labels.
+    ) -> Prediction:
+        """Energies, forces and stresses by a network.
 
         Args:
             network: The network, in the dtype of the batch.
@@ -77,7 +86,7 @@ class Batch:
         outer = outer + self.vectors[:, _COLUMNS] * pull[:, _ROWS]
         edge_owners = self.owners[self.centers]
         virials = outer.new_zeros(n_structures, 6).index_add(0, edge_owners, outer) / 2
-        return energies, forces, virials / self.volumes[:, None]
+        return Prediction(energies, forces, virials / self.volumes[:, None])
 
 
 def to_batch(frame: Atoms, config: M3GNetConfig, references: FloatArray) -> Batch:

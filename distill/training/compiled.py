@@ -9,6 +9,7 @@ eager on a CPU, after some minutes of compiling, which are cached on disk.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields
 
 import torch
@@ -18,30 +19,51 @@ from torch.fx.experimental import _config as symbolic_shapes
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from m3compress.contract.forms import ThreeBodyForm
-from m3compress.distill.data.batches import Batch, NetworkFunction
+from m3compress.distill.data.batches import Batch
+from m3compress.distill.training.step import Loss, Step
 from m3compress.models.graph import Graph
 from m3compress.models.network import M3GNet
-
-Step = Callable[[Batch], tuple[Tensor, ...]]
 
 _FIELDS = tuple(field.name for field in fields(Batch))
 
 
-def compile_step(
-    network: M3GNet, loss_of: Callable[[NetworkFunction, Batch], Tensor], example: Batch
-) -> Step:
+def compile_step(network: M3GNet, loss: Loss, example: Batch) -> Step:
     """Trace and compile a training step.
 
     Args:
         network: The network; the step reads its current weights at every call.
-        loss_of: Differentiable loss of a network on a batch.
+        loss: Of a network on a batch.
         example: A batch to trace with; its sizes must differ from each other and from the widths of
             the network.
-
-    Returns:
-        A function of a batch that returns the loss and its gradients in the order of
-        ``network.parameters()``.
     """
+    weights = list(network.parameters())
+    with _independent_sizes():
+        trace = make_fx(
+            _plain_step(network, loss), tracing_mode="symbolic", _allow_non_fake_inputs=True
+        )(weights, _values(example))
+        compiled = torch.compile(trace, dynamic=True)
+
+    def run(batch: Batch) -> tuple[Tensor, ...]:
+        # The compiler works in the first call, and again in any later one that it did not foresee.
+        with _independent_sizes(), torch.no_grad():
+            results: tuple[Tensor, ...] = compiled([w.detach() for w in weights], _values(batch))
+        return results
+
+    run(example)
+    return run
+
+
+def _independent_sizes() -> AbstractContextManager[None]:
+    """While this lasts, two sizes that happen to be equal in the example are not the same size."""
+    patched: AbstractContextManager[None]
+    patched = symbolic_shapes.patch(use_duck_shape=False)  # type: ignore[attr-defined]
+    return patched
+
+
+def _plain_step(
+    network: M3GNet, loss: Loss
+) -> Callable[[list[Tensor], list[Tensor]], tuple[Tensor, ...]]:
+    """The step as a function of tensors: weights and fields of a batch → loss and gradients."""
     names = [name for name, _ in network.named_parameters()]
 
     def step(weights: list[Tensor], values: list[Tensor]) -> tuple[Tensor, ...]:
@@ -51,22 +73,10 @@ def compile_step(
             energies: Tensor = functional_call(network, named, (graph, species, form))
             return energies
 
-        loss = loss_of(function, Batch(**dict(zip(_FIELDS, values, strict=True))))
-        return (loss, *torch.autograd.grad(loss, weights))
+        value = loss(function, Batch(**dict(zip(_FIELDS, values, strict=True))))
+        return (value, *torch.autograd.grad(value, weights))
 
-    # Two sizes that happen to be equal in the example are not the same size.
-    symbolic_shapes.use_duck_shape = False
-    weights = list(network.parameters())
-    trace = make_fx(step, tracing_mode="symbolic", _allow_non_fake_inputs=True)
-    compiled = torch.compile(trace(weights, _values(example)), dynamic=True)
-
-    def run(batch: Batch) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            results: tuple[Tensor, ...] = compiled([w.detach() for w in weights], _values(batch))
-        return results
-
-    run(example)  # compiles
-    return run
+    return step
 
 
 def _values(batch: Batch) -> list[Tensor]:

@@ -7,6 +7,7 @@ The files are what ``Potential.save`` of matgl 4.1 writes for the same network, 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from m3compress.contract.files import write_atomically
 from m3compress.errors import UnsupportedModelError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.potential import Potential
@@ -51,9 +53,9 @@ def save_matgl(
 
     Raises:
         UnsupportedModelError: If matgl has no words for the network.
+        M3CompressError: If a file cannot be written.
     """
     _refuse_foreign(potential)
-    directory.mkdir(parents=True, exist_ok=True)
     arguments = potential_arguments(potential)
     description = {
         "@class": "Potential",
@@ -62,14 +64,12 @@ def save_matgl(
         "metadata": metadata,
         "kwargs": arguments,
     }
-    contents = {"model.pt": arguments, "state.pt": state_dict(potential)}
-    for name, content in contents.items():
-        partial = directory / f"{name}.partial"
-        torch.save(content, partial)
-        partial.replace(directory / name)
-    partial = directory / "model.json.partial"
-    partial.write_text(json.dumps(description, indent=4) + "\n", encoding="utf-8")
-    partial.replace(directory / "model.json")
+    for name, value in {"model.pt": arguments, "state.pt": state_dict(potential)}.items():
+        content = io.BytesIO()
+        torch.save(value, content)
+        write_atomically(directory / name, content.getvalue())
+    text = json.dumps(description, indent=4) + "\n"
+    write_atomically(directory / "model.json", text.encode())
 
 
 def potential_arguments(potential: Potential) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""How wrong a network is on a batch: a table of Huber losses, one row for each quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+from torch.nn.functional import huber_loss
+
+from m3compress.contract.forms import ThreeBodyForm
+from m3compress.distill.data.batches import Batch, NetworkFunction, Prediction
+from m3compress.errors import M3CompressError
+
+#: Predicted and labelled values of one quantity, of equal shapes.
+Compared = Callable[[Prediction, Batch], tuple[Tensor, Tensor]]
+
+#: What a term can be about: energies in eV/atom, forces in eV/Å, stresses in eV/Å³.
+QUANTITIES: Final[Mapping[str, Compared]] = {
+    "energy": lambda found, batch: (found.energies / batch.sizes, batch.energies / batch.sizes),
+    "forces": lambda found, batch: (found.forces, batch.forces),
+    "stress": lambda found, batch: (found.stresses, batch.stresses),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One row: weight · mean Huber(predicted − labelled; δ) / δ.
+
+    Dividing by δ makes far errors count as weight · |error|, whatever δ is: δ alone decides below
+    which error the loss is square, so that noise of that size does not steer the training.
+
+    Attributes:
+        quantity: Which of :data:`QUANTITIES`.
+        weight: Per unit of the quantity.
+        delta: δ, in the unit of the quantity.
+
+    Raises:
+        M3CompressError: For a quantity that is not in the table, or a δ that is not positive.
+    """
+
+    quantity: str
+    weight: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        if self.quantity not in QUANTITIES:
+            raise M3CompressError(
+                f"no loss is known for {self.quantity!r}, expected one of {', '.join(QUANTITIES)}"
+            )
+        if not self.delta > 0:
+            raise M3CompressError(f"the δ of a Huber loss is positive, got {self.delta:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HuberLoss:
+    """Weighted sum of Huber losses, differentiable by the weights of the network.
+
+    Attributes:
+        terms: The table.
+        form: How the three-body block is evaluated.
+    """
+
+    terms: tuple[Term, ...]
+    form: ThreeBodyForm
+
+    def __call__(self, network: NetworkFunction, batch: Batch) -> Tensor:
+        """The loss of a network on a batch, shape ()."""
+        found = batch.predict(network, self.form, training=True)
+        total = batch.energies.new_zeros(())
+        for term in self.terms:
+            predicted, labelled = QUANTITIES[term.quantity](found, batch)
+            loss = huber_loss(predicted, labelled, delta=term.delta)
+            total = total + term.weight * loss / term.delta
+        return total
