@@ -1,0 +1,82 @@
+"""A small network, a cheap teacher, and frames that it labelled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+
+from m3compress.contract.evaluation import Evaluation
+from m3compress.distill.data.batches import fit_references, to_batch
+from m3compress.distill.data.distortions import Distortion
+from m3compress.distill.data.labels import label
+from m3compress.models.config import CONVENTIONS, M3GNetConfig
+
+WIDTH = 8
+
+
+class SoftSpheres:
+    """Lennard-Jones, the same between all elements: an evaluator that costs nothing."""
+
+    elements = ("O", "Si")
+    cutoff = 4.0
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        copy = atoms.copy()
+        copy.calc = LennardJones(sigma=2.0, epsilon=0.3, rc=self.cutoff, smooth=True)
+        xx, yy, zz, yz, xz, xy = copy.get_stress()
+        stress = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        return Evaluation(
+            energy=copy.get_potential_energy(),
+            energies=copy.get_potential_energies(),
+            forces=copy.get_forces(),
+            virial=stress * copy.get_volume(),
+        )
+
+
+@pytest.fixture(scope="session")
+def teacher() -> SoftSpheres:
+    return SoftSpheres()
+
+
+@pytest.fixture(scope="session")
+def config() -> M3GNetConfig:
+    return M3GNetConfig(
+        elements=("O", "Si"),
+        cutoff=4.0,
+        three_body_cutoff=3.0,
+        max_n=2,
+        max_l=2,
+        n_blocks=1,
+        node_width=WIDTH,
+        edge_width=WIDTH,
+        hidden=(WIDTH, WIDTH),
+        readout_hidden=(WIDTH, WIDTH, WIDTH),
+        edge_basis="smooth",
+        triplet_basis="smooth",
+        edge_bias=True,
+        message_activation="identity",
+        convention=CONVENTIONS["matgl-4.1"],
+    )
+
+
+@pytest.fixture(scope="session")
+def frames(teacher) -> list[Atoms]:
+    """Six distorted crystals of 2 to 12 atoms: rocksalt SiO, and silicon."""
+    rng = np.random.default_rng(11)
+    salt = bulk("SiO", "rocksalt", a=4.5)
+    parents = [salt.repeat((n, 1, 1)) for n in (1, 2, 3)]
+    parents += [bulk("Si", a=4.9).repeat((n, 1, 1)) for n in (1, 2, 6)]
+    return [label(teacher, Distortion().apply(p, rng, rattle=0.05)) for p in parents]
+
+
+@pytest.fixture(scope="session")
+def references(frames, config):
+    return fit_references(frames, config.elements)
+
+
+@pytest.fixture(scope="session")
+def batches(frames, config, references):
+    return [to_batch(frame, config, references) for frame in frames]
