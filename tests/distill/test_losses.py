@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import join
 from m3compress.distill.losses import HuberLoss, Term
 from m3compress.distill.training.initial import initial_network
 from m3compress.errors import M3CompressError
-from m3compress.models.three_body import FACTORIZED
 
 
 def huber(error, delta):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import fit_references, join
 from m3compress.distill.training.initial import initial_network
 from m3compress.models.potential import Potential, Provenance, evaluate
-from m3compress.models.three_body import FACTORIZED
 
 
 @pytest.fixture(scope="module")

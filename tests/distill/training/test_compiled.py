@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.fx.experimental import _config as symbolic_shapes
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import join
 from m3compress.distill.losses import HuberLoss, Term
 from m3compress.distill.training.compiled import compile_step
 from m3compress.distill.training.initial import initial_network
 from m3compress.distill.training.step import eager_step
-from m3compress.models.three_body import FACTORIZED
 
 LOSS = HuberLoss(terms=(Term("energy", 2.0, 0.1), Term("forces", 1.0, 0.2)), form=FACTORIZED)
 

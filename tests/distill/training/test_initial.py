@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import join
 from m3compress.distill.training.initial import initial_network
 from m3compress.models.graph import EdgeGraph
-from m3compress.models.three_body import FACTORIZED, three_body_sum
+from m3compress.models.three_body import three_body_sum
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_generator_alone(config, batches):

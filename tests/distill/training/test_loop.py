@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.losses import HuberLoss, Term
 from m3compress.distill.training.initial import initial_network
 from m3compress.distill.training.loop import Settings, mean_errors, train
 from m3compress.distill.training.run import begin
 from m3compress.distill.training.schedule import Schedule
 from m3compress.distill.training.step import eager_step
-from m3compress.models.three_body import FACTORIZED
 
 SETTINGS = Settings(
     schedule=Schedule(epochs=4, learning_rate=5e-3),

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.training.initial import initial_network
 from m3compress.distill.training.run import begin
 from m3compress.errors import M3CompressError
 from m3compress.models.potential import evaluate
-from m3compress.models.three_body import FACTORIZED
 
 
 @pytest.fixture
