@@ -5,7 +5,6 @@ The manifest beside the file carries the hash of the file; nothing runs before i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from ase.data import atomic_numbers
 from pydantic import ValidationError
 
+from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import (
     BESIDE_ONLY,
     INPUT_NAMES,
@@ -25,7 +25,7 @@ from m3compress.contract.manifest import (
     Manifest,
     manifest_path,
 )
-from m3compress.errors import ArtefactError
+from m3compress.errors import ArtefactError, M3CompressError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,10 @@ def _check_hash(path: Path, manifest: Manifest) -> None:
         raise ArtefactError(
             f"the manifest of {path.name} holds no hash of the file", hint="export the model again"
         )
-    digest = hashlib.sha256(_read(path)).hexdigest()
+    try:
+        digest = sha256_of(path)
+    except M3CompressError as error:
+        raise ArtefactError(error.message, hint=error.hint) from error
     if digest != manifest.artefact_sha256:
         raise ArtefactError(
             f"{path.name} is damaged or not the file of this manifest: "

@@ -5,16 +5,13 @@ This is the only place where the rooms meet: models → distill → export → e
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from m3compress.errors import ExportError, M3CompressError, OutputExistsError
+from m3compress.errors import ExportError, OutputExistsError
 
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest, Parity
@@ -132,6 +129,7 @@ def export_model(
         ParityError: If the exported file disagrees with the model; nothing is left behind.
         M3CompressError: If a step cannot run.
     """
+    from m3compress.contract.files import move_into_place, workplace
     from m3compress.contract.forms import Choice, parse_method
     from m3compress.contract.manifest import manifest_path
     from m3compress.distill.methods import apply
@@ -153,11 +151,14 @@ def export_model(
     measured = method is Choice.AUTO
     reason = share.text if measured else f"asked for with --three-body {three_body}"
     report("method", f"{compressed.form} ({'measured' if measured else 'as asked'})")
-    with _workplace(path) as folder:
+    if not path.parent.is_dir():
+        raise ExportError(f"the folder {path.parent} does not exist", hint="create it first")
+    with workplace(path) as folder:
         manifest = _write_checked(
             compressed, folder / path.name, reason, target, precision, max_atoms, report
         )
-        _move_into_place(folder, path, beside)
+        # The manifest last: a new file beside none, or an old one, does not load.
+        move_into_place(folder, path, beside)
     return Exported(
         path=path,
         manifest_path=beside,
@@ -179,28 +180,6 @@ def describe_potential(potential: Potential) -> str:
     )
 
 
-class _workplace:  # noqa: N801 - reads as a verb in `with`
-    """A hidden folder beside the output, gone afterwards whatever happens."""
-
-    def __init__(self, output: Path) -> None:
-        self.output = output
-        self.folder: Path | None = None
-
-    def __enter__(self) -> Path:
-        parent = self.output.parent
-        if not parent.is_dir():
-            raise ExportError(f"the folder {parent} does not exist", hint="create it first")
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix=".m3compress-", dir=parent))
-        except OSError as error:
-            raise ExportError(f"cannot write in {parent}: {error.strerror}") from error
-        return self.folder
-
-    def __exit__(self, *_: object) -> None:
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
 def _write_checked(
     potential: Potential,
     path: Path,
@@ -211,24 +190,24 @@ def _write_checked(
     report: Report,
 ) -> Manifest:
     """Write the file and its manifest into a working folder; returns only if the parity holds."""
+    from m3compress.contract.files import sha256_of
     from m3compress.contract.manifest import manifest_path
     from m3compress.export.onnx.build import build_onnx, describe, serialize
-    from m3compress.models.readers.arrays import sha256_of
 
     model = build_onnx(potential, precision=precision)
     manifest = describe(potential, reason=reason, precision=precision)
     content = serialize(model, manifest)
     report("trace", f"{len(model.graph.node)} nodes, no scatter, dynamic n_atoms, K, K_in")
     onnx_path = path if target == "onnx" else path.with_name("parity.m3c.onnx")
-    _write(onnx_path, content)
+    onnx_path.write_bytes(content)
     manifest = manifest.model_copy(update={"artefact_sha256": sha256_of(onnx_path)})
-    _write(manifest_path(onnx_path), _to_json(manifest))
+    manifest_path(onnx_path).write_bytes(_to_json(manifest))
     parity = _check(potential, onnx_path, precision)
     report("parity", summarize_parity(parity))
     manifest = manifest.model_copy(update={"parity": parity})
     if target == "tensorrt":
         manifest = _build_tensorrt(content, manifest, path, max_atoms, report)
-    _write(manifest_path(path), _to_json(manifest))
+    manifest_path(path).write_bytes(_to_json(manifest))
     return manifest
 
 
@@ -263,11 +242,11 @@ def summarize_parity(parity: Parity) -> str:
 def _build_tensorrt(
     content: bytes, manifest: Manifest, path: Path, max_atoms: int, report: Report
 ) -> Manifest:
+    from m3compress.contract.files import sha256_of
     from m3compress.export.tensorrt import build_engine, profile_up_to
-    from m3compress.models.readers.arrays import sha256_of
 
     engine = build_engine(content, profiles=(profile_up_to(max_atoms),))
-    _write(path, engine.plan)
+    path.write_bytes(engine.plan)
     report("tensorrt", f"{engine.backend} {engine.version}, up to {max_atoms} atoms")
     return manifest.model_copy(
         update={
@@ -280,23 +259,3 @@ def _build_tensorrt(
 
 def _to_json(manifest: Manifest) -> bytes:
     return (manifest.model_dump_json(indent=2) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with path.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise M3CompressError(
-            f"cannot write {path.name}: {error.strerror}",
-            hint="free some space, or write elsewhere",
-        ) from error
-
-
-def _move_into_place(folder: Path, path: Path, beside: Path) -> None:
-    """Rename the finished files, the manifest last: a file without it does not load."""
-    beside.unlink(missing_ok=True)
-    (folder / path.name).replace(path)
-    (folder / beside.name).replace(beside)

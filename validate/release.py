@@ -6,7 +6,6 @@ names the hash of the artefact: neither can be exchanged alone. :func:`verify` n
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import zipfile
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.manifest import GateStamp, manifest_path
 from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
@@ -70,12 +70,14 @@ def write_bundle(artefact: Path, reports: Path, output: Path, *, force: bool) ->
         raise OutputExistsError(f"{output} exists", hint="`--force` overwrites it")
     loaded, report = load_artefact(artefact), read_json(reports / REPORT)
     _require_passed(loaded, report)
-    with _workplace(output) as folder:
+    with workplace(output) as hidden:
+        made = hidden / output.name
+        folder = hidden / "unpacked" if output.suffix == ".zip" else made
         _fill(folder, loaded, report, reports)
         verify(folder)
-        if output.suffix == ".zip":
-            folder = _zip(folder)
-        _put(folder, output)
+        if folder != made:
+            _zip(folder, made)
+        move_into_place(hidden, output)
     return verify(output)
 
 
@@ -90,10 +92,11 @@ def _require_passed(artefact: Artefact, report: Report) -> None:
 
 
 def _fill(folder: Path, artefact: Artefact, report: Report, reports: Path) -> None:
+    folder.mkdir()
     for name in (REPORT, *_BESIDE_THE_REPORT):
         if (reports / name).is_file():
             shutil.copyfile(reports / name, folder / name)
-    report_sha256 = _sha256(folder / REPORT)
+    report_sha256 = sha256_of(folder / REPORT)
     stamped = artefact.manifest.model_copy(
         update={"gate": GateStamp(status="passed", report_sha256=report_sha256)}
     )
@@ -129,7 +132,7 @@ def _verify_folder(bundle: Path, folder: Path, file: Path) -> Bundle:
         artefact = load_artefact(file)
     except M3CompressError as error:
         raise VerificationError(error.message, hint=error.hint) from error
-    gate, digest = artefact.manifest.gate, _sha256(folder / REPORT)
+    gate, digest = artefact.manifest.gate, sha256_of(folder / REPORT)
     if gate.status != "passed":
         raise VerificationError(
             f"{file.name} has not passed the gate", hint="release it with `m3compress release`"
@@ -177,36 +180,7 @@ def _opened(bundle: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def _workplace(output: Path) -> Iterator[Path]:
-    """A hidden folder beside the output, gone afterwards whatever happens."""
-    parent = output.parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=".m3compress-", dir=parent))
-    except OSError as error:
-        raise M3CompressError(f"cannot write in {parent}: {error.strerror}") from error
-    try:
-        folder = hidden / "bundle"
-        folder.mkdir()
-        yield folder
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _zip(folder: Path) -> Path:
-    path = folder.with_suffix(".zip")
+def _zip(folder: Path, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
-    return path
-
-
-def _put(made: Path, output: Path) -> None:
-    if output.is_dir():
-        shutil.rmtree(output)
-    made.replace(output)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,35 +4,106 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from m3compress.errors import M3CompressError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it.
+    """Write a file under a temporary name, flush it to the disk, then rename it.
 
-    A killed process leaves the old file or the new one, never half of one.
+    A killed process or a power failure leaves the old file or the new one, never half of one.
 
     Args:
         path: The file; its folder is made.
         content: What to write.
 
     Raises:
-        M3CompressError: If it cannot be written.
+        M3CompressError: If it cannot be written; what was there is whole.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
+        _flush(temporary)
         temporary.replace(path)
+        _flush_name(path)
     except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
         # Where the folder itself is missing or no folder, this fails like what came before.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def workplace(output: Path) -> Iterator[Path]:
+    """A hidden folder beside an output, gone afterwards whatever happens.
+
+    It is where the output is made and checked before :func:`move_into_place`: only within one file
+    system is a rename atomic. What fails in the block because of the disk is a failure to write the
+    output.
+
+    Args:
+        output: The file or folder to be made; the folder around it is made if it is not there.
+
+    Yields:
+        The hidden folder, which is empty.
+
+    Raises:
+        M3CompressError: If nothing can be written there.
+    """
+    parent = output.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".m3compress-", dir=parent))
+    except OSError as error:
+        raise M3CompressError(f"cannot write in {parent}: {error.strerror}") from error
+    try:
+        yield folder
+    except OSError as error:
+        raise _cannot_write(output, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_into_place(folder: Path, *outputs: Path) -> None:
+    """Flush what was made in a workplace to the disk, then rename it; what is in the way goes.
+
+    Args:
+        folder: The workplace, which holds a file or a folder of files by the name of every output.
+        *outputs: Final names, in the order in which they appear.
+
+    Raises:
+        M3CompressError: If it cannot be done; what an output was before is whole.
+    """
+    output = outputs[0]
+    try:
+        for output in outputs:
+            _flush(folder / output.name)
+        for output in outputs:
+            _replace(folder / output.name, output)
+            _flush_name(output)
+    except OSError as error:
+        raise _cannot_write(output, error) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of the content of a file, which is never in memory as a whole.
+
+    Raises:
+        M3CompressError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
         raise M3CompressError(
-            f"cannot write {path}: {error.strerror}", hint="free some space, or write elsewhere"
+            f"{path} cannot be read: {error.strerror}", hint="check its permissions"
         ) from error
 
 
@@ -45,11 +116,49 @@ def content_sha256(path: Path) -> str:
     Raises:
         M3CompressError: If it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
         files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-        for file in files:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
     except OSError as error:
         raise M3CompressError(f"{path} cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(bytes.fromhex(sha256_of(file)))
     return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the files of a folder, are on the disk."""
+    for file in path.iterdir() if path.is_dir() else (path,):
+        with file.open("r+b") as stream:
+            os.fsync(stream.fileno())
+
+
+def _flush_name(path: Path) -> None:
+    """Wait until the name of a file is on the disk, where the file system can tell."""
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _replace(made: Path, output: Path) -> None:
+    """Rename in one step; where a folder is in the way or takes a place, the old goes aside."""
+    if not output.exists() or not (made.is_dir() or output.is_dir()):
+        made.replace(output)
+        return
+    aside = made.with_name(f"{made.name}.replaced")
+    output.rename(aside)
+    try:
+        made.replace(output)
+    except OSError:
+        aside.rename(output)
+        raise
+
+
+def _cannot_write(path: Path, error: OSError) -> M3CompressError:
+    return M3CompressError(
+        f"cannot write {path}: {error.strerror or error}",
+        hint="free some space, or write elsewhere",
+    )

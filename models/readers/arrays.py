@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,6 @@ _NUMPY_GLOBALS: list[Any] = [
     ),
     *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?")),
 ]
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load_torch(path: Path) -> Any:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from m3compress.contract.files import sha256_of
 from m3compress.errors import CheckpointError, UnsupportedModelError
 from m3compress.models.config import CONVENTIONS, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance, native_form
-from m3compress.models.readers.arrays import fill_network, load_torch, sha256_of
+from m3compress.models.readers.arrays import fill_network, load_torch
 
 FILES = ("model.pt", "state.pt", "model.json")
 

@@ -9,7 +9,6 @@ the safetensors file is read back.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,11 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.forms import FormError, ThreeBodyForm
 from m3compress.errors import CheckpointError, OutputExistsError
 from m3compress.models.config import CONVENTIONS, Activation, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance
-from m3compress.models.readers.arrays import fill_network, sha256_of
+from m3compress.models.readers.arrays import fill_network
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "m3compress"
@@ -75,14 +75,12 @@ def write_native(potential: Potential, path: Path, *, force: bool = False) -> No
     document = _document(potential)
     tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
     tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
-    # In the folder of the target, because only within one file system is a rename atomic.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-        written = Path(scratch) / path.name
+    with workplace(path) as folder:
+        written = folder / path.name
         save_file(tensors, written, metadata={METADATA_KEY: document})
         _compare(read_native(written), potential)
         description_path(written).write_text(document + "\n", encoding="utf-8")
-        written.replace(path)
-        description_path(written).replace(description_path(path))
+        move_into_place(folder, path, description_path(path))
 
 
 def read_native(path: Path) -> Potential:

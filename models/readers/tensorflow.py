@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
+from m3compress.contract.files import sha256_of
 from m3compress.errors import CheckpointError, UnsupportedModelError
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance, native_form
-from m3compress.models.readers.arrays import fill_network, sha256_of
+from m3compress.models.readers.arrays import fill_network
 from m3compress.models.readers.tensorflow_bundle import read_bundle
 
 CONFIG_FILE = "m3gnet.json"

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import m3compress.api
 from m3compress.__main__ import main
 from m3compress.api import export_model, resolve_source
+from m3compress.contract import files
 from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError, OutputExistsError, ParityError
 from m3compress.export.parity import Limits
@@ -124,7 +124,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(m3compress.api.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(M3CompressError, match="No space left") as caught:
         export_model("builtin", tmp_path / "out.m3c.onnx", three_body="remove")
     assert caught.value.exit_code == 2

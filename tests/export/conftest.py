@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from m3compress.api import load_potential
+from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import Manifest
 from m3compress.engines.codes.ase import Calculator
 from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential
-from m3compress.models.readers.arrays import sha256_of
 from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.readers.tensorflow import read_tensorflow
 

@@ -5,7 +5,6 @@ These checks read the file themselves, and take what an engine would refuse for 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
 from m3compress.engines.artefact import read_manifest
 from m3compress.errors import ArtefactError, M3CompressError
@@ -124,8 +124,7 @@ def check_hash(context: Context, path: Path) -> Measurement:
     """The file is the one of its manifest, to the last bit."""
     del context
     expected = _read_beside(path).artefact_sha256
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_of(path)
     problems = [] if digest == expected else [f"sha256 is {digest}, the manifest says {expected}"]
     return _count(problems, sha256=digest)
 
