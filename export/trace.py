@@ -6,6 +6,9 @@ The only gradient leaf is ``edge_vectors``; forces and virial are sums of its gr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental import _config as symbolic_shapes
@@ -58,17 +61,21 @@ def example_inputs(n_atoms: int, width: int, width_in: int, dtype: torch.dtype) 
     )
 
 
-def trace(network: M3GNet, form: ThreeBodyForm) -> fx.GraphModule:
-    """Record energy and its gradient as one graph of operators with dynamic n_atoms, K and K_in.
+def record(function: Callable[..., Any], *inputs: Tensor) -> fx.GraphModule:
+    """Record a function of tensors as one graph of operators with dynamic sizes.
 
-    ``make_fx`` records the backward pass as ordinary operators. Duck-shaping is off, so that two
-    sizes that happen to be equal in the example stay independent.
+    ``make_fx`` records backward passes as ordinary operators. Duck-shaping is off, so that two
+    sizes that happen to be equal in the example inputs stay independent; sizes 0 and 1 are fixed.
+    """
+    with symbolic_shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
+        return make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)
+
+
+def trace(network: M3GNet, form: ThreeBodyForm) -> fx.GraphModule:
+    """Record energy and its gradient as one graph with dynamic n_atoms, K and K_in.
 
     Args:
         network: A network in the precision of the exported file.
         form: Any form that exists on padded tables.
     """
-    with symbolic_shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
-        return make_fx(
-            ForceField(network, form), tracing_mode="symbolic", _allow_non_fake_inputs=True
-        )(*example_inputs(7, 5, 6, network.scales.dtype))
+    return record(ForceField(network, form), *example_inputs(7, 5, 6, network.scales.dtype))

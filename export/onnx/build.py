@@ -21,7 +21,8 @@ from m3compress.contract.manifest import (
 )
 from m3compress.errors import ExportError
 from m3compress.export.onnx.builder import OPSET
-from m3compress.export.onnx.lowering import Shape, lower
+from m3compress.export.onnx.context import Shape
+from m3compress.export.onnx.lowering import lower
 from m3compress.export.trace import trace
 from m3compress.models.network import with_half_mlps
 from m3compress.models.potential import Potential

@@ -11,8 +11,10 @@ import torch
 from torch import fx
 
 from m3compress.errors import ExportError
-from m3compress.export.onnx.builder import OnnxBuilder
-from m3compress.export.onnx.traced import numpy_dtype, tensor_of
+from m3compress.export.onnx.builder import OnnxBuilder, element_type
+from m3compress.export.onnx.traced import known_size, numpy_dtype, tensor_of
+
+Shape = tuple[str | int, ...]
 
 
 class LoweringContext:
@@ -36,29 +38,45 @@ class LoweringContext:
         self.fused = frozenset(fused)
         self._sizes: dict[str, tuple[str, int]] = {}
 
-    def add_input(self, name: str, node: fx.Node) -> None:
+    def add_input(self, name: str, node: fx.Node, shape: Shape) -> None:
         """Declare a graph input.
 
         Sizes are read off the inputs, so that no intermediate value lives on for its shape.
+
+        Raises:
+            ExportError: If the trace holds for one size only of a dimension named in ``shape``.
         """
         self.values[node] = name
-        for axis, size in enumerate(tensor_of(node).shape):
+        for axis, (size, declared) in enumerate(zip(tensor_of(node).shape, shape, strict=True)):
+            if isinstance(declared, str) and known_size(size) is not None:
+                raise ExportError(f"the trace holds for {declared} = {size} of {name} only")
             self._sizes.setdefault(str(size), (name, axis))
 
-    def name(self, argument: Any, like: fx.Node | None = None) -> str:
-        """Graph name of a traced value or number; numbers take the dtype of ``like``."""
+    def name(self, argument: Any, dtype: torch.dtype | None = None) -> str:
+        """Graph name of a traced value, size or number, as a ``dtype`` if one is given."""
         value = self.values[argument] if isinstance(argument, fx.Node) else argument
         if isinstance(value, str):
-            return value
+            return self._cast(value, argument.meta["val"], dtype)
         if isinstance(value, torch.Tensor):
-            return self.builder.constant(value.detach().cpu().numpy())
-        if like is None:
-            return self.builder.constant(value)
-        return self.builder.constant(value, numpy_dtype(like))
+            array = value.detach().to(dtype=dtype or value.dtype).cpu().numpy()
+            return self.builder.constant(array)
+        return self.builder.constant(value, None if dtype is None else numpy_dtype(dtype))
+
+    def _cast(self, name: str, traced: Any, dtype: torch.dtype | None) -> str:
+        own = torch.int64
+        if isinstance(traced, torch.Tensor):
+            own = traced.dtype
+        else:  # a size is kept with one axis, and stands for a number here
+            name = self.builder.node("Squeeze", [name])
+        if dtype in {None, own}:
+            return name
+        return self.builder.node("Cast", [name], to=element_type(numpy_dtype(dtype)))
 
     def size(self, argument: Any) -> str:
         """Name of a one-element int64 tensor that holds a size."""
         value = self.values[argument] if isinstance(argument, fx.Node) else argument
+        if isinstance(value, torch.SymInt):
+            return self.symbol(value.node.expr)
         return value if isinstance(value, str) else self.builder.constant([value], np.int64)
 
     def shape(self, sizes: Sequence[Any]) -> str:
@@ -84,13 +102,6 @@ class LoweringContext:
         name, axis = self._sizes[str(expression)]
         shape = self.builder.node("Shape", [name])
         return self.builder.node("Gather", [shape, self.builder.constant([axis], np.int64)], axis=0)
-
-    def product(self, node: Any, addend: str | None = None) -> str:
-        """A matrix product of 2-D values, with an addend of the same shape."""
-        a, b = (self.name(argument) for argument in node.args[:2])
-        if addend is None:
-            return self.builder.node("MatMul", [a, b])
-        return self.builder.node("Gemm", [a, b, addend])
 
 
 #: Adds the nodes that compute a traced node, and says what became of it.

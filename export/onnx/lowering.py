@@ -20,12 +20,10 @@ import torch
 from torch import fx
 
 from m3compress.errors import ExportError
-from m3compress.export.onnx.context import LoweringContext
+from m3compress.export.onnx.context import LoweringContext, Shape
 from m3compress.export.onnx.operators import HANDLERS
 from m3compress.export.onnx.recompute import recompute_cheap_values
-from m3compress.export.onnx.traced import aten, fusible_products, numpy_dtype
-
-Shape = tuple[str | int, ...]
+from m3compress.export.onnx.traced import aten, fusible_products, numpy_dtype, tensor_of
 
 
 def lower(
@@ -49,8 +47,8 @@ def lower(
     low = LoweringContext(fusible_products(module.graph))
     placeholders = module.graph.find_nodes(op="placeholder")
     inputs = list(zip(input_shapes.items(), placeholders, strict=True))
-    for (name, _), node in inputs:
-        low.add_input(name, node)
+    for (name, shape), node in inputs:
+        low.add_input(name, node, shape)
     for node in module.graph.nodes:
         if node is first_backward:
             # From here on equal nodes are meant: they are recomputed to free memory.
@@ -60,9 +58,9 @@ def lower(
         elif node.op == "call_function":
             low.values[node] = _lower_node(low, node)
     return low.builder.finish(
-        [(name, numpy_dtype(node), shape) for (name, shape), node in inputs],
+        [(name, numpy_dtype(tensor_of(node).dtype), shape) for (name, shape), node in inputs],
         [
-            (name, low.name(result), numpy_dtype(result), shape)
+            (name, low.name(result), numpy_dtype(tensor_of(result).dtype), shape)
             for (name, shape), result in zip(output_shapes.items(), results, strict=True)
         ],
     )

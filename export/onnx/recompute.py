@@ -46,7 +46,7 @@ def recompute_cheap_values(graph: fx.Graph, energies: fx.Node) -> fx.Node | None
     """
     while energies.target is aten.detach.default:
         energies = energies.all_input_nodes[0]
-    nodes = list(graph.nodes)
+    *nodes, _ = graph.nodes  # all but what is returned
     boundary = nodes.index(energies) + 1
     forward, backward = set(nodes[:boundary]), nodes[boundary:]
     kept = _choose_kept(nodes[:boundary], forward)

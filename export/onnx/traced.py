@@ -1,4 +1,4 @@
-"""What a traced graph says about its nodes: types, shapes, and products that can be fused."""
+"""What a traced graph says about its nodes: types, sizes, and products that can be fused."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import fx
 
+from m3compress.errors import ExportError
+
 aten = torch.ops.aten
 UNSAFE_VIEW = aten._unsafe_view.default  # noqa: SLF001 - an operator of PyTorch
 TO_COPY = aten._to_copy.default  # noqa: SLF001 - an operator of PyTorch
-VIEWS = {aten.view.default, UNSAFE_VIEW, aten.reshape.default}
+VIEWS = (aten.view.default, UNSAFE_VIEW)
 
 _NUMPY_DTYPES: dict[torch.dtype, type[np.generic]] = {
     torch.float16: np.float16,
@@ -23,7 +25,7 @@ _NUMPY_DTYPES: dict[torch.dtype, type[np.generic]] = {
 
 
 def fusible_products(graph: fx.Graph) -> set[fx.Node]:
-    """Nodes mm (→ view) whose only use is an addition of a value of the same shape."""
+    """Nodes mm (→ view) whose only use is an addition of a value of the same shape and type."""
     fused: set[fx.Node] = set()
     for node in graph.nodes:
         if node.target is not aten.add.Tensor or node.kwargs:
@@ -31,12 +33,22 @@ def fusible_products(graph: fx.Graph) -> set[fx.Node]:
         a, b = node.args[:2]
         for argument, other in ((a, b), (b, a)):
             chain = product_chain(argument)
-            if chain and isinstance(other, fx.Node) and same_shape(argument, other):
-                if other in fused:
-                    continue
+            if chain and _can_be_added(argument, other):
                 fused.update(chain)
                 break
     return fused
+
+
+def _can_be_added(product: fx.Node, other: Any) -> bool:
+    """Whether one Gemm can compute product + other: no broadcasting, no cast, and no integers."""
+    return (
+        isinstance(other, fx.Node)
+        and other is not product
+        and isinstance(other.meta["val"], torch.Tensor)
+        and same_shape(product, other)
+        and tensor_of(product).dtype == tensor_of(other).dtype
+        and tensor_of(product).is_floating_point()
+    )
 
 
 def product_chain(node: Any) -> tuple[fx.Node, ...]:
@@ -51,6 +63,11 @@ def product_chain(node: Any) -> tuple[fx.Node, ...]:
     return ()
 
 
+def argument(node: Any, position: int, default: Any) -> Any:
+    """A positional argument that may have been left out."""
+    return node.args[position] if len(node.args) > position else default
+
+
 def same_shape(a: Any, b: Any) -> bool:
     """Whether two values have the same sizes, dynamic ones included."""
     return str(tuple(tensor_of(a).shape)) == str(tuple(tensor_of(b).shape))
@@ -62,6 +79,25 @@ def tensor_of(node: Any) -> torch.Tensor:
     return value
 
 
-def numpy_dtype(node: Any) -> type[np.generic]:
-    """The dtype of a node's value."""
-    return _NUMPY_DTYPES[tensor_of(node).dtype]
+def common_dtype(a: Any, b: Any) -> torch.dtype:
+    """The type in which PyTorch compares two traced values or numbers."""
+    operands = [x.meta["val"] if isinstance(x, fx.Node) else x for x in (a, b)]
+    # A size counts as an integer, whatever its value.
+    return torch.result_type(*(0 if isinstance(x, torch.SymInt) else x for x in operands))
+
+
+def known_size(size: int | torch.SymInt) -> int | None:
+    """The size if it is the same whatever the inputs, else None."""
+    return size if isinstance(size, int) else size.node.maybe_as_int()
+
+
+def numpy_dtype(dtype: torch.dtype) -> type[np.generic]:
+    """The same type in numpy.
+
+    Raises:
+        ExportError: If no exported graph computes in it.
+    """
+    if dtype not in _NUMPY_DTYPES:
+        names = ", ".join(str(known) for known in _NUMPY_DTYPES)
+        raise ExportError(f"values of type {dtype} cannot be exported, only {names}")
+    return _NUMPY_DTYPES[dtype]

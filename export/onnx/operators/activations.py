@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from m3compress.export.onnx.context import Handler, LoweringContext
-from m3compress.export.onnx.traced import aten
+from m3compress.export.onnx.traced import aten, tensor_of
 
 
 def _silu(low: LoweringContext, node: Any) -> str:
@@ -36,12 +36,13 @@ def _silu_backward(low: LoweringContext, node: Any) -> str:
 def _sigmoid_backward(low: LoweringContext, node: Any) -> str:
     """G · σ · (1 − σ); for g = u · w with w · σ at hand (a gated MLP), u · (w · σ) · (1 − σ)."""
     gradient, result = node.args[:2]
-    rest = low.builder.node("Sub", [low.name(1.0, node), low.name(result)])
+    dtype = tensor_of(node).dtype
+    rest = low.builder.node("Sub", [low.name(1.0, dtype), low.name(result)])
     if gradient.target is aten.mul.Tensor:
         for u, w in (gradient.args[:2], gradient.args[1::-1]):
-            product = low.builder.existing("Mul", [low.name(w), low.name(result)])
+            product = low.builder.existing("Mul", [low.name(w, dtype), low.name(result)])
             if product is not None:
-                scaled = low.builder.node("Mul", [low.name(u), product])
+                scaled = low.builder.node("Mul", [low.name(u, dtype), product])
                 return low.builder.node("Mul", [scaled, rest])
     slope = low.builder.node("Mul", [low.name(result), rest])
     return low.builder.node("Mul", [low.name(gradient), slope])

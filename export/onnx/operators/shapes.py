@@ -9,7 +9,7 @@ import numpy as np
 from torch import fx
 
 from m3compress.export.onnx.context import Handler, LoweringContext
-from m3compress.export.onnx.traced import VIEWS, aten, same_shape, tensor_of
+from m3compress.export.onnx.traced import VIEWS, argument, aten, same_shape, tensor_of
 
 
 def _view(low: LoweringContext, node: Any) -> str:
@@ -19,7 +19,8 @@ def _view(low: LoweringContext, node: Any) -> str:
 def _expand(low: LoweringContext, node: Any) -> str:
     if same_shape(node, node.args[0]) or all(_broadcasts(user, node) for user in node.users):
         return low.name(node.args[0])
-    sizes = [s if s != -1 else tensor_of(node.args[0]).shape[i] for i, s in enumerate(node.args[1])]
+    # −1 keeps a size, as 1 does in ONNX.
+    sizes = [1 if isinstance(size, int) and size == -1 else size for size in node.args[1]]
     return low.builder.node("Expand", [low.name(node.args[0]), low.shape(sizes)])
 
 
@@ -42,15 +43,17 @@ def _permute(low: LoweringContext, node: Any) -> str:
     if node.target is aten.permute.default:
         order = [axis % rank for axis in node.args[1]]
     else:
-        a, b = (node.args[1], node.args[2]) if len(node.args) == 3 else (0, 1)
-        a, b = a % rank, b % rank
+        a, b = argument(node, 1, 0) % rank, argument(node, 2, 1) % rank
         order[a], order[b] = order[b], order[a]
     return low.builder.node("Transpose", [low.name(node.args[0])], perm=order)
 
 
 def _axes(op: str) -> Handler:
     def handler(low: LoweringContext, node: Any) -> str:
-        rank = tensor_of(node).dim() if op == "Unsqueeze" else tensor_of(node.args[0]).dim()
+        before, after = tensor_of(node.args[0]).dim(), tensor_of(node).dim()
+        if before == after:  # PyTorch squeezes axes of size one alone
+            return low.name(node.args[0])
+        rank = max(before, after)
         axes = low.builder.constant([int(node.args[1]) % rank], np.int64)
         return low.builder.node(op, [low.name(node.args[0]), axes])
 
