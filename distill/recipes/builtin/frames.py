@@ -22,10 +22,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
-from ase.spacegroup import crystal
 
 from m3compress.models.builtin.calculator import TorchCalculator
 from m3compress.models.potential import Potential
+from m3compress.models.structures.crystals import build_crystal
 
 logger = logging.getLogger(__name__)
 
@@ -43,61 +43,14 @@ _SKIPPED_STEPS = 40
 _STRIDE = 20
 
 
-def _hexagonal(a: float, c: float) -> list[float]:
-    return [a, a, c, 90, 90, 120]
-
-
-def _tetragonal(a: float, c: float) -> list[float]:
-    return [a, a, c, 90, 90, 90]
+#: Lattice constant of silicon in Å. It and those of quartz and stishovite are not rounded as they are
+#: in the zoo; the built-in model was trained with these, and its frames are to stay what they were.
+SILICON = 5.43
 
 
 def quartz() -> Atoms:
-    """Alpha-quartz (P3₁21), 9 atoms."""
-    sites = [(0.4697, 0, 1 / 3), (0.4135, 0.2669, 0.2144)]
-    return crystal(["Si", "O"], sites, spacegroup=152, cellpar=_hexagonal(4.916, 5.4054))
-
-
-def _alpha_cristobalite() -> Atoms:
-    sites = [(0.3003, 0.3003, 0), (0.2392, 0.1044, 0.1787)]
-    cell = _tetragonal(4.9717, 6.9223)
-    return crystal(["Si", "O"], sites, spacegroup=92, cellpar=cell).repeat((2, 1, 1))
-
-
-def _beta_cristobalite() -> Atoms:
-    sites = [(0, 0, 0), (0.125, 0.125, 0.125)]
-    return crystal(["Si", "O"], sites, spacegroup=227, cellpar=[7.16] * 3 + [90] * 3)
-
-
-def _tridymite() -> Atoms:
-    sites = [(1 / 3, 2 / 3, 0.062), (1 / 3, 2 / 3, 0.25), (0.5, 0, 0)]
-    cell = _hexagonal(5.052, 8.27)
-    return crystal(["Si", "O", "O"], sites, spacegroup=194, cellpar=cell).repeat((2, 1, 1))
-
-
-def _stishovite() -> Atoms:
-    sites = [(0, 0, 0), (0.3061, 0.3061, 0)]
-    cell = _tetragonal(4.1801, 2.6678)
-    return crystal(["Si", "O"], sites, spacegroup=136, cellpar=cell).repeat((2, 1, 2))
-
-
-def _coesite() -> Atoms:
-    sites = [
-        (0.1403, 0.1083, 0.0724),
-        (0.5068, 0.1580, 0.5405),
-        (0, 0, 0),
-        (0.5, 0.1163, 0.75),
-        (0.2661, 0.1234, 0.9401),
-        (0.3114, 0.1038, 0.3282),
-        (0.0173, 0.2117, 0.4784),
-    ]
-    cell = [7.1356, 12.3692, 7.1736, 90, 120.34, 90]
-    symbols = ["Si"] * 2 + ["O"] * 5
-    return crystal(symbols, sites, spacegroup=15, cellpar=cell, primitive_cell=True)
-
-
-def _beta_tin() -> Atoms:
-    cell = _tetragonal(4.69, 2.58)
-    return crystal(["Si"], [(0, 0, 0)], spacegroup=141, cellpar=cell).repeat((2, 1, 2))
+    """Alpha-quartz (P3₁21), 9 atoms, with c to one more digit than in the zoo."""
+    return build_crystal("SiO2-quartz", 4.916, 5.4054)
 
 
 def _without(atoms: Atoms, symbol: str) -> Atoms:
@@ -106,23 +59,23 @@ def _without(atoms: Atoms, symbol: str) -> Atoms:
 
 
 def _slab() -> Atoms:
-    atoms = diamond100("Si", (2, 2, 6), a=5.43, vacuum=4.0)
+    atoms = diamond100("Si", (2, 2, 6), a=SILICON, vacuum=4.0)
     atoms.pbc = True
     return atoms
 
 
 #: Crystals from which all frames descend, by name.
 PARENTS: dict[str, Callable[[], Atoms]] = {
-    "si-diamond": lambda: bulk("Si", "diamond", a=5.43).repeat(2),
-    "si-beta-tin": _beta_tin,
-    "si-vacancy": lambda: _without(bulk("Si", a=5.43, cubic=True).repeat((2, 2, 1)), "Si"),
+    "si-diamond": lambda: build_crystal("Si-diamond", SILICON).repeat(2),
+    "si-beta-tin": lambda: build_crystal("Si-beta-tin").repeat((2, 1, 2)),
+    "si-vacancy": lambda: _without(bulk("Si", a=SILICON, cubic=True).repeat((2, 2, 1)), "Si"),
     "si-slab": _slab,
     "quartz": lambda: quartz().repeat((2, 2, 1)),
-    "alpha-cristobalite": _alpha_cristobalite,
-    "beta-cristobalite": _beta_cristobalite,
-    "tridymite": _tridymite,
-    "stishovite": _stishovite,
-    "coesite": _coesite,
+    "alpha-cristobalite": lambda: build_crystal("SiO2-alpha-cristobalite").repeat((2, 1, 1)),
+    "beta-cristobalite": lambda: build_crystal("SiO2-beta-cristobalite"),
+    "tridymite": lambda: build_crystal("SiO2-tridymite").repeat((2, 1, 1)),
+    "stishovite": lambda: build_crystal("SiO2-stishovite", 4.1801, 2.6678).repeat((2, 1, 2)),
+    "coesite": lambda: build_crystal("SiO2-coesite"),
 }
 
 

@@ -138,7 +138,7 @@ def report(model: Path, work: Path, *, picoseconds: float) -> dict[str, Any]:
         groups.setdefault(f"{kind}, {how}", []).append(frame)
     held = {name: held_back_errors(potential, chosen) for name, chosen in groups.items()}
     logger.info("errors done")
-    silicon = bulk("Si", a=5.43, cubic=True)
+    silicon = bulk("Si", a=SILICON, cubic=True)
     crystals = {"alpha-quartz": quartz().repeat((2, 2, 1)), "silicon": silicon.repeat((2, 2, 1))}
     dynamics = {}
     for (name, atoms), temperature in ((c, t) for c in crystals.items() for t in (300, 600)):
