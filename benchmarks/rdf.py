@@ -17,6 +17,7 @@ from ase.build import bulk
 from ase.geometry.rdf import get_rdf
 from machine import machine
 
+from m3compress.models.structures.crystals import CRYSTALS
 from m3compress.validate.observables.pairs import TOTAL, pair_distribution
 
 RESULTS = Path(__file__).parent / "results" / "rdf.json"
@@ -25,7 +26,8 @@ R_MAX, N_BINS, RATTLE = 6.0, 200, 0.1
 
 def crystal(n_atoms: int, *, triclinic: bool) -> Atoms:
     """Rock salt of about so many atoms, sheared if ``triclinic``."""
-    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    (lattice_constant,) = CRYSTALS["NaCl-rocksalt"].lattice
+    atoms = bulk("NaCl", "rocksalt", a=lattice_constant, cubic=True)
     atoms = atoms.repeat(round((n_atoms / len(atoms)) ** (1 / 3) + 0.3))
     if triclinic:
         shear = np.array([[1, 0.2, 0.1], [0, 1, 0.15], [0, 0, 1]])

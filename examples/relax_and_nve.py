@@ -18,22 +18,12 @@ from ase.filters import FrechetCellFilter
 from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
-from ase.spacegroup import crystal
 from rich.console import Console
 from rich.progress import Progress
 
 from m3compress import Calculator
 from m3compress.errors import M3CompressError
-
-
-def alpha_quartz() -> Atoms:
-    """The unit cell of alpha-quartz (P3₂21), 9 atoms."""
-    return crystal(
-        ["Si", "O"],
-        basis=[(0.4697, 0, 2 / 3), (0.4135, 0.2669, 0.7858)],
-        spacegroup=154,
-        cellpar=[4.916, 4.916, 5.4054, 90, 90, 120],
-    )
+from m3compress.models.structures.crystals import build_crystal
 
 
 def relax(atoms: Atoms, console: Console, *, max_force: float = 0.01, max_steps: int = 200) -> bool:
@@ -93,7 +83,7 @@ def main() -> int:
         calculator = Calculator(
             arguments.artefact, device=arguments.device, threads=arguments.threads
         )
-        atoms = alpha_quartz()
+        atoms = build_crystal("SiO2-quartz")
         atoms.calc = calculator
         if not relax(atoms, console):
             print("the relaxation did not converge", file=sys.stderr)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from m3compress.api import load_potential, resolve_source
-from m3compress.contract.forms import FACTORIZED, ThreeBodyForm
-from m3compress.export.onnx.build import build_onnx, describe, serialize
+from m3compress.api import resolve_source
 from m3compress.models.potential import Potential
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.zoo import build_zoo
@@ -19,8 +16,6 @@ from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import SMOKE
 from m3compress.validate.setup.subject import SubjectSpec, exported, trained
 
-#: ``write(folder, form)``: the built-in model in a three-body form, as a file.
-ArtefactWriter = Callable[[Path, ThreeBodyForm], Path]
 #: ``make_gate(candidate, reference, zoo=..., ...)``.
 ContextMaker = Callable[..., Context]
 
@@ -29,38 +24,6 @@ ContextMaker = Callable[..., Context]
 def builtin_spec() -> SubjectSpec:
     """The built-in silica model as the reference, on one thread."""
     return trained(str(resolve_source("builtin"))).with_threads(1)
-
-
-@pytest.fixture(scope="session")
-def builtin_potential() -> Potential:
-    """The same, as what PyTorch evaluates; not to be changed."""
-    return load_potential("builtin")
-
-
-@pytest.fixture(scope="session")
-def write_artefact(builtin_potential: Potential) -> ArtefactWriter:
-    """Export the built-in model, with the manifest beside the file (some 10 s each)."""
-
-    def write(folder: Path, form: ThreeBodyForm) -> Path:
-        potential = builtin_potential.with_form(form)
-        manifest = describe(potential, reason="a test")
-        content = serialize(build_onnx(potential), manifest)
-        digest = hashlib.sha256(content).hexdigest()
-        beside = manifest.model_copy(update={"artefact_sha256": digest})
-        path = folder / "silica.m3c.onnx"
-        path.write_bytes(content)
-        path.with_suffix(".json").write_text(beside.model_dump_json(indent=1), encoding="utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture(scope="session")
-def silica_artefact(
-    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter
-) -> Path:
-    """The ``.m3c.onnx`` of the built-in model, factorised; not to be changed."""
-    return write_artefact(tmp_path_factory.mktemp("silica"), FACTORIZED)
 
 
 @pytest.fixture(scope="session")

@@ -44,9 +44,12 @@ An M3GNet interatomic potential for {", ".join(manifest.elements)}, exported by
 Three-body block: {body}. Precision: {manifest.precision}.
 
 ```python
+from ase.io import read
 from m3compress import Calculator
 
+atoms = read("structure.cif")  # a structure of yours
 atoms.calc = Calculator("{artefact}")
+print(atoms.get_potential_energy())
 ```
 
 Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g} Å, receptive field

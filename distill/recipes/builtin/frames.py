@@ -43,8 +43,8 @@ _SKIPPED_STEPS = 40
 _STRIDE = 20
 
 
-#: Lattice constant of silicon in Å. It and those of quartz and stishovite are not rounded as they are
-#: in the zoo; the built-in model was trained with these, and its frames are to stay what they were.
+#: Lattice constant of silicon in Å. It and those of quartz and stishovite are not rounded as in the
+#: zoo: the built-in model was trained with these, and its frames are to stay what they were.
 SILICON = 5.43
 
 

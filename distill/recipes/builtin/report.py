@@ -24,7 +24,7 @@ from ase.md.verlet import VelocityVerlet
 
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.contract.neighbors import FloatArray
-from m3compress.distill.recipes.builtin.frames import plan, quartz, read_frames
+from m3compress.distill.recipes.builtin.frames import SILICON, plan, quartz, read_frames
 from m3compress.models.builtin.calculator import TorchCalculator
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl

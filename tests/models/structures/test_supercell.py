@@ -7,7 +7,14 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from m3compress.models.structures.supercell import perpendicular_widths, supercell
+from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.structures.supercell import (
+    perpendicular_widths,
+    repeated,
+    roundest_supercell,
+    smallest_supercell,
+    supercell,
+)
 
 OBLIQUE = Atoms("Si", cell=[[3.0, 0.2, -0.4], [1.9, 4.1, 0.3], [-0.7, 1.2, 5.2]], pbc=True)
 
@@ -31,3 +38,34 @@ def test_a_supercell_is_just_wide_enough(min_width):
 def test_rounding_does_not_cost_a_repeat():
     cube = Atoms("Si", cell=np.eye(3) * 4.2, pbc=True)
     assert len(supercell(cube, 8.4 + 1e-9)) == 8
+
+
+def test_the_smallest_supercell_may_be_one_of_the_conventional_cell():
+    primitive = build_crystal("Si-diamond")
+    found = smallest_supercell(primitive, 10.0)
+    assert perpendicular_widths(found).min() >= 10.0
+    assert len(found) == 64 < len(supercell(primitive, 10.0))
+    density = len(found) / found.get_volume()
+    assert density == pytest.approx(len(primitive) / primitive.get_volume())
+
+
+def test_the_smallest_supercell_of_a_hexagonal_crystal_is_one_of_itself():
+    quartz = build_crystal("SiO2-quartz")
+    assert len(smallest_supercell(quartz, 8.0)) == len(supercell(quartz, 8.0))
+
+
+@pytest.mark.parametrize("n_atoms", [9, 48, 200])
+def test_the_roundest_supercell_is_as_large_as_it_may_be(n_atoms):
+    cell = build_crystal("SiO2-quartz")
+    found = roundest_supercell(cell, n_atoms)
+    assert len(found) <= n_atoms < 2 * len(found) + len(cell)
+    lengths = found.cell.lengths()
+    assert lengths.max() < lengths.min() + cell.cell.lengths().max()
+
+
+def test_small_cells_are_repeated_to_eight_atoms_and_large_ones_copied():
+    copper, quartz = build_crystal("Cu-fcc"), build_crystal("SiO2-quartz")
+    assert len(repeated(copper)) == 8
+    copy = repeated(quartz)
+    assert copy == quartz
+    assert copy is not quartz

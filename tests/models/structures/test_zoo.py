@@ -8,7 +8,7 @@ from ase.data import chemical_symbols
 
 from m3compress.contract.neighbors import find_edges
 from m3compress.errors import StructureError
-from m3compress.models.structures.crystals import known_crystals
+from m3compress.models.structures.crystals import CRYSTALS, known_crystals
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.supercell import repeated
 from m3compress.models.structures.zoo import build_zoo, equilibrium_and_rattled, rattled
@@ -102,6 +102,22 @@ def test_inspection_gets_small_crystals_at_rest_and_rattled(elements: tuple[str,
     assert 8 <= len(entries) <= 12
     assert all(1 <= len(entry.atoms) <= 40 for entry in entries)
     assert sum(entry.name.endswith("-rattled") for entry in entries) == len(entries) / 2
+
+
+def test_what_an_entry_is_stands_in_a_field(zoo: dict[str, Named]) -> None:
+    for name, entry in zoo.items():
+        stem = name.removesuffix("-rattled")
+        if stem in CRYSTALS:
+            assert entry.kind == "real", name
+        elif stem.startswith("made-up-"):
+            assert entry.kind == "made-up", name
+        else:
+            assert entry.kind in ("altered", "extreme"), name
+    altered = {name for name, entry in zoo.items() if entry.kind == "altered"}
+    assert altered == {
+        *("compressed-0", "expanded-0", "compressed-1", "expanded-1", "sheared", "unwrapped"),
+        *("vacancy", "supercell-200", "supercell-1000", "supercell-2000"),
+    }
 
 
 def test_equal_cutoffs_are_no_special_case() -> None:

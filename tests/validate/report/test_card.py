@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ase.io import write
 
 from m3compress.contract.manifest import Manifest, Source, ThreeBodyMethod
+from m3compress.models.structures.crystals import build_crystal
 from m3compress.validate.report.card import model_card
 from m3compress.validate.report.document import Report
 from m3compress.validate.result import CheckResult
@@ -75,3 +82,19 @@ def test_card_without_headlines(
 ) -> None:
     matter = front_matter(model_card(make_report(make_result("a.b", 0.5)), manifest, "f" * 64))
     assert matter["model-index"][0]["results"][0]["metrics"] == []
+
+
+def test_the_python_of_a_card_runs(
+    make_report: MakeReport, manifest: Manifest, silica_artefact: Path, tmp_path: Path
+) -> None:
+    card = model_card(make_report(), manifest, "f" * 64)
+    (block,) = re.findall(r"^```python\n(.*?)^```", card, re.M | re.S)
+    (name,) = re.findall(r'Calculator\("(.*)"\)', block)
+    for suffix in (".onnx", ".json"):
+        source = silica_artefact.with_suffix(suffix)
+        shutil.copy(source, (tmp_path / name).with_suffix(suffix))
+    write(tmp_path / "structure.cif", build_crystal("SiO2-quartz"))
+    command = [sys.executable, "-P", "-c", block]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0  # eV
