@@ -112,7 +112,7 @@ def test_disagreement_exits_1_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impossible = {"float32": Limits(energy=1e-12, force=1e-12, relative=0.0)}
-    monkeypatch.setattr("m3compress.export.parity.LIMITS", impossible)
+    monkeypatch.setattr("m3compress.export.write.LIMITS", impossible)
     output = tmp_path / "out.m3c.onnx"
     with pytest.raises(ParityError):
         export_model("builtin", output, three_body="remove")
