@@ -6,12 +6,14 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 from rich.table import Table
 
 from m3compress import __version__
@@ -34,9 +36,6 @@ IMPORTED: Final = {
 SUBSTITUTES: Final = {"onnxruntime": ("onnxruntime-gpu",)}
 NVIDIA_SMI_TIMEOUT: Final = 20.0  # s
 
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*(?P<version>[^;]*)")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([\w.-]+)['\"]")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
@@ -45,7 +44,7 @@ class Package:
     Attributes:
         name: Distribution name.
         extra: Extra that asks for it, or None for the base install.
-        required: Version specifier, such as ``>=1.20``.
+        required: Version specifier, such as ``>=1.20,<2``.
         installed: Version, or None if it is absent.
         problem: What is wrong with it, or None.
     """
@@ -111,17 +110,26 @@ def diagnose() -> Diagnosis:
 
 
 def _packages() -> list[Package]:
-    """The requirements in this package's own metadata, base install first."""
-    found = []
-    for line in importlib.metadata.requires(DISTRIBUTION) or ():
-        requirement, _, marker = line.partition(";")
-        match = _REQUIREMENT.match(requirement.strip())
-        named = _EXTRA.search(marker)
-        extra = named[1] if named else None
-        if match is None or match["name"] == DISTRIBUTION or extra in BUNDLES:
-            continue
-        found.append(_look_up(match["name"], extra, match["version"].strip()))
-    return found
+    """The requirements in this package's own metadata that count on this machine, base first."""
+    metadata = importlib.metadata.metadata(DISTRIBUTION)
+    requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
+    extras = [extra for extra in metadata.get_all("Provides-Extra") or () if extra not in BUNDLES]
+    return [
+        _look_up(requirement.name, extra, str(requirement.specifier))
+        for extra in (None, *extras)
+        for requirement in requirements
+        if requirement.name != DISTRIBUTION and _belongs(requirement, extra)
+    ]
+
+
+def _belongs(requirement: Requirement, extra: str | None) -> bool:
+    """Whether an extra asks for it here, or, without one, the base install."""
+    if requirement.marker is None:
+        return extra is None
+    in_base = requirement.marker.evaluate({"extra": ""})
+    if extra is None:
+        return in_base
+    return not in_base and requirement.marker.evaluate({"extra": extra})
 
 
 def _look_up(name: str, extra: str | None, required: str) -> Package:
@@ -129,7 +137,7 @@ def _look_up(name: str, extra: str | None, required: str) -> Package:
     installed = next((version for version in versions if version), None)
     if installed is None:
         problem: str | None = "not installed"
-    elif not _is_recent_enough(installed, required):
+    elif not _meets(installed, required):
         problem = f"needs {required}"
     else:
         problem = _import_problem(IMPORTED.get(name))
@@ -153,18 +161,13 @@ def _import_problem(module: str | None) -> str | None:
     return None
 
 
-def _is_recent_enough(installed: str, required: str) -> bool:
-    """Whether a version meets the ``>=`` part of a specifier, by its release numbers alone."""
-    lowest = re.search(r">=\s*([\d.]+)", required)
-    return lowest is None or _release(installed) >= _release(lowest[1])
-
-
-def _release(version: str) -> tuple[int, ...]:
-    numbers = re.match(r"\d+(?:\.\d+)*", version)
-    parts = [int(part) for part in numbers[0].split(".")] if numbers else []
-    while parts and parts[-1] == 0:  # 2.0 is not later than 2
-        parts.pop()
-    return tuple(parts)
+def _meets(installed: str, required: str) -> bool:
+    """Whether a version meets a specifier; a pre-release counts where it stands in the order."""
+    try:
+        version = Version(installed)
+    except InvalidVersion:
+        return False
+    return SpecifierSet(required).contains(version, prereleases=True)
 
 
 def _usable_cpus() -> int:

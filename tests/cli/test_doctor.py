@@ -68,10 +68,41 @@ def test_a_package_that_does_not_load_is_found_out(monkeypatch):
         ("1.7.1.116", ">=1.7", True),
         ("3.0rc1", ">=2.9", True),
         ("0.1", "", True),
+        ("2.0rc1", ">=2.0", False),
+        ("2.0.dev5", ">=1.9", True),
+        ("2.3", "<1", False),
+        ("0.9", "<1", True),
+        ("1.26.4", ">=1.26,<2", True),
+        ("2.0.1", ">=1.26,<2", False),
+        ("1.4", ">=1.2,!=1.4", False),
+        ("1.4.1", "~=1.4", True),
+        ("2.0", "~=1.4", False),
+        ("of-this-morning", ">=1", False),
     ],
 )
 def test_versions_are_compared_by_number(installed, required, enough):
-    assert doctor._is_recent_enough(installed, required) is enough
+    assert doctor._meets(installed, required) is enough
+
+
+def test_a_package_that_is_too_new_is_a_failure(monkeypatch, capsys):
+    declare(monkeypatch, "numpy<1")
+    assert doctor.run(as_json=False) == 1
+    assert "needs <1" in capsys.readouterr().out
+
+
+def test_requirements_of_other_machines_do_not_count(monkeypatch):
+    declare(
+        monkeypatch,
+        "no-such-package; python_version < '3'",
+        "neither-this-one; sys_platform == 'nowhere' and extra == 'compress'",
+        "numpy>=1; python_version >= '3'",
+        "ase; python_version >= '3' and extra == 'compress'",
+        "rich; extra == 'compress' or extra == 'gpu'",
+        "m3compress[compress]; extra == 'gpu'",
+        "pytest; extra == 'dev'",
+    )
+    found = [(package.name, package.extra) for package in doctor._packages()]
+    assert found == [("numpy", None), ("ase", "compress"), ("rich", "compress"), ("rich", "gpu")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for nvidia-smi")
@@ -95,3 +126,14 @@ def test_gpus_come_from_nvidia_smi(monkeypatch, tmp_path, script, expected):
 def hide(monkeypatch, name):
     real = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda asked: None if asked == name else real(asked))
+
+
+def declare(monkeypatch, *requirements):
+    """Put other requirements into the metadata of the package."""
+    metadata = importlib.metadata.metadata(doctor.DISTRIBUTION)
+    del metadata["Requires-Dist"], metadata["Provides-Extra"]
+    for requirement in requirements:
+        metadata["Requires-Dist"] = requirement
+    for extra in ("compress", "gpu", "dev"):
+        metadata["Provides-Extra"] = extra
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda name: metadata)

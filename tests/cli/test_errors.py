@@ -77,7 +77,7 @@ def test_an_error_without_a_hint(inspect_that, capsys):
     assert capsys.readouterr().err == "error: no [atoms] here\n"
 
 
-@pytest.mark.parametrize("module", ["torch", "onnx", "onnxscript", "safetensors", "scipy"])
+@pytest.mark.parametrize("module", ["torch", "onnx", "huggingface_hub", "safetensors", "scipy"])
 def test_a_missing_package_is_named_with_the_command_that_installs_it(inspect_that, capsys, module):
     inspect_that(raising(ModuleNotFoundError(f"No module named '{module}'", name=module)))
     assert exit_code("inspect", "x") == 2
