@@ -1,1 +1,1 @@
-"""Molecular dynamics of the gate: runs that stop, resume and repeat exactly."""
+"""Molecular dynamics with any evaluator: runs that stop, resume and repeat exactly."""

@@ -60,7 +60,7 @@ def start(job: Job) -> State:
     """
     atoms = job.structure.copy()
     rng = np.random.default_rng([job.seed, 0])
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * _temperature(job), rng=rng)
+    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * job.temperature, rng=rng)
     Stationary(atoms)
     return State(
         0, atoms.get_positions(), atoms.get_momenta(), np.array(atoms.cell, dtype=np.float64)
@@ -95,10 +95,6 @@ def end_of_segment(job: Job, step: int) -> int:
     return min(border, step + job.segment_steps)
 
 
-def _temperature(job: Job) -> float:
-    return job.temperature * job.subject.heat
-
-
 def _integrator(job: Job, atoms: Atoms, state: State) -> MolecularDynamics:
     timestep = job.timestep * units.fs
     if state.step >= job.equilibration and job.ensemble == "nve":
@@ -108,7 +104,7 @@ def _integrator(job: Job, atoms: Atoms, state: State) -> MolecularDynamics:
     return Langevin(
         atoms,
         timestep,
-        temperature_K=_temperature(job),
+        temperature_K=job.temperature,
         friction=job.friction / units.fs,
         # All 3N momenta are thermal; ASE's correction for a fixed centre of mass cools them.
         fixcm=False,
@@ -121,7 +117,7 @@ def _barostatted(job: Job, atoms: Atoms, state: State) -> IsotropicMTKNPT:
     integrator = IsotropicMTKNPT(
         atoms,
         timestep,
-        temperature_K=_temperature(job),
+        temperature_K=job.temperature,
         pressure_au=job.pressure * units.GPa,
         tdamp=_DAMPING * timestep,
         pdamp=10 * _DAMPING * timestep,

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.files import content_sha256
+from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.errors import M3CompressError
-from m3compress.validate.setup.subject import SubjectSpec
 
 Ensemble = Literal["nve", "nvt", "npt"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A run of one subject from one structure.
+    """A run of one potential from one structure.
 
     Every run begins with Langevin dynamics of ``equilibration`` steps. Then follow ``steps`` steps
     of velocity Verlet (``nve``), Langevin (``nvt``) or isotropic Martyna-Tobias-Klein dynamics
     (``npt``), of which every ``every``-th frame is kept.
 
     Attributes:
-        name: Unique in a gate, and the name of its folder.
-        subject: Whose forces.
+        name: Unique among the jobs of a root, and the beginning of the name of its folder.
+        evaluator: Whose forces.
         structure: Start, shape (n_atoms,).
         ensemble: See above.
-        temperature: In K.
+        temperature: Of velocities and thermostat in K.
         pressure: In GPa, for ``npt``.
         timestep: In fs.
         equilibration: Steps before sampling.
@@ -42,7 +42,7 @@ class Job:
     """
 
     name: str
-    subject: SubjectSpec
+    evaluator: EvaluatorSpec
     structure: Atoms
     ensemble: Ensemble
     temperature: float
@@ -71,19 +71,26 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` reads them."""
-        document = asdict(replace(self, structure=Atoms()))
+        document = {field.name: getattr(self, field.name) for field in fields(self)}
         document["structure"] = {
             "numbers": self.structure.numbers.tolist(),
             "positions": self.structure.positions.tolist(),
             "cell": np.asarray(self.structure.cell).tolist(),
             "pbc": self.structure.pbc.tolist(),
         }
-        document["subject"] = asdict(self.subject)
+        document["evaluator"] = self.evaluator.to_json()
         return document
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Job:
+    def from_json(
+        cls, document: dict[str, Any], read_spec: Callable[[dict[str, Any]], EvaluatorSpec]
+    ) -> Job:
         """Inverse of :meth:`to_json`.
+
+        Args:
+            document: Of the job.
+            read_spec: Inverse of ``to_json`` of the evaluator; what it raises for a document that
+                is none is caught, if it is a KeyError, TypeError or ValueError.
 
         Raises:
             M3CompressError: If it is not the document of a run.
@@ -91,17 +98,18 @@ class Job:
         try:
             values = dict(document)
             values["structure"] = Atoms(**values["structure"])
-            values["subject"] = SubjectSpec(**values["subject"])
+            values["evaluator"] = read_spec(values["evaluator"])
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise M3CompressError(f"this is not a run of m3compress: {error}") from error
 
     def fingerprint(self) -> str:
-        """Hash of everything that determines the result."""
-        document = self.to_json()
-        # What is in the files counts, not where they are or on how many threads they run.
-        del document["subject"]["threads"], document["subject"]["path"]
-        document["content"] = content_sha256(Path(self.subject.path))
+        """Hash of everything that determines the result.
+
+        Raises:
+            M3CompressError: If a file of the evaluator cannot be read.
+        """
+        document = {**self.to_json(), "evaluator": self.evaluator.identity()}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def folder(self, root: Path) -> Path:

@@ -1,32 +1,30 @@
-"""Run jobs side by side, one thread each, and read what they left."""
+"""Run jobs in this process or side by side, one thread each, and read what they left."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import shlex
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from ase import Atoms
 
+from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
 from m3compress.contract.progress import Progress
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.run import (
-    JOB,
     claim_folder,
     outcome,
     read_frames,
     run_job,
     steps_done,
 )
-from m3compress.validate.setup.subject import Subject, SubjectSpec
 
 _POLL = 0.5  # s
 
@@ -48,10 +46,22 @@ class Run:
     frames: list[Atoms]
     broken: str | None
 
-    @property
-    def command(self) -> str:
-        """Shell command that runs this job again."""
-        return f"python -m m3compress.engines.dynamics {shlex.quote(str(self.folder / JOB))}"
+
+def run_here(job: Job, root: Path, evaluator: Evaluator | None = None) -> Run:
+    """Run one job in this process and return it; a finished one is only read.
+
+    Args:
+        job: What to run.
+        root: Folder of all jobs.
+        evaluator: What ``job.evaluator`` is, if it is open already.
+
+    Raises:
+        M3CompressError: If the evaluator cannot be opened, or the folder cannot be written.
+    """
+    folder = claim_folder(job, root)
+    if not _is_finished(job, folder):
+        run_job(job, root, job.evaluator.open() if evaluator is None else evaluator)
+    return Run(job, folder, read_frames(folder), outcome(folder))
 
 
 def run_jobs(jobs: Sequence[Job], root: Path, n_workers: int, progress: Progress) -> list[Run]:
@@ -72,7 +82,7 @@ def run_jobs(jobs: Sequence[Job], root: Path, n_workers: int, progress: Progress
     waiting = [
         (job, folder)
         for job, folder in zip(jobs, folders, strict=True)
-        if outcome(folder) is None and steps_done(folder) < job.total_steps
+        if not _is_finished(job, folder)
     ]
     failed: dict[str, str] = {}
     if waiting:
@@ -83,6 +93,10 @@ def run_jobs(jobs: Sequence[Job], root: Path, n_workers: int, progress: Progress
         Run(job, folder, read_frames(folder), outcome(folder) or failed.get(job.name))
         for job, folder in zip(jobs, folders, strict=True)
     ]
+
+
+def _is_finished(job: Job, folder: Path) -> bool:
+    return outcome(folder) is not None or steps_done(folder) >= job.total_steps
 
 
 def _run_in_processes(
@@ -122,7 +136,7 @@ def _prepare_process() -> None:
 
 
 def _end_with_parent() -> None:
-    """Die when the gate is killed: a resumed one must be the only writer of the folders."""
+    """Die when the parent is killed: a resumed one must be the only writer of the folders."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -130,12 +144,12 @@ def _end_with_parent() -> None:
 
 
 @cache
-def _open(spec: SubjectSpec) -> Subject:
+def _open(spec: EvaluatorSpec) -> Evaluator:
     return spec.open()
 
 
 def _work(job: Job, root: Path) -> None:
-    subject = _open(replace(job.subject.with_threads(1), heat=1.0))
+    evaluator = _open(job.evaluator.with_threads(1))
     folder = job.folder(root)
     last = 0.0
 
@@ -145,7 +159,7 @@ def _work(job: Job, root: Path) -> None:
             last = time.monotonic()
             (folder / "step").write_text(str(step))
 
-    run_job(job, root, subject, tick)
+    run_job(job, root, evaluator, tick)
 
 
 def _ticks(folder: Path) -> int:

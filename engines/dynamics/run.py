@@ -20,12 +20,12 @@ import ase.io
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.files import write_atomically
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.engines.dynamics.integrate import State, end_of_segment, run_segment, start
 from m3compress.engines.dynamics.job import Job
 from m3compress.errors import M3CompressError, StructureError
-from m3compress.validate.setup.subject import Subject
 
 JOB = "job.json"
 TRAJECTORY = "trajectory.extxyz.gz"
@@ -45,13 +45,18 @@ class BrokenRunError(Exception):
     """A run that cannot go on: the outcome of the run, not a failure of the program."""
 
 
-def run_job(job: Job, root: Path, subject: Subject, tick: Tick) -> None:
-    """Run a job to its end, from its last checkpoint if there is one.
+def ignore(step: int) -> None:
+    """The tick of a run that nobody watches."""
+    del step
+
+
+def run_job(job: Job, root: Path, evaluator: Evaluator, tick: Tick = ignore) -> None:
+    """Run a job to its end in this process, from its last checkpoint if there is one.
 
     Args:
         job: What to run.
         root: Folder of all jobs.
-        subject: Whose forces.
+        evaluator: What ``job.evaluator`` is, opened.
         tick: Told the number of steps done.
 
     Raises:
@@ -60,13 +65,13 @@ def run_job(job: Job, root: Path, subject: Subject, tick: Tick) -> None:
     folder = claim_folder(job, root)
     state, size = _load(job, folder)
     atoms = job.structure.copy()
-    atoms.calc = EvaluatorCalculator(subject)
+    atoms.calc = EvaluatorCalculator(evaluator)
     while state.step < job.total_steps and not _is_broken(folder):
         stop = end_of_segment(job, state.step)
         frames: list[Atoms] = []
         try:
             for step in run_segment(job, atoms, state, stop):
-                _require_sane(job, atoms, subject.cutoff, full=step % job.every == 0)
+                _require_sane(job, atoms, evaluator.cutoff, full=step % job.every == 0)
                 if step > job.equilibration and step % job.every == 0:
                     frames.append(_frame(atoms, step - job.equilibration, job))
                 tick(step)
@@ -94,14 +99,13 @@ def claim_folder(job: Job, root: Path) -> Path:
     folder = job.folder(root)
     note = folder / JOB
     document = json.loads(json.dumps(job.to_json()))
-    document["subject"]["threads"] = None
     if note.is_file():
         earlier = json.loads(note.read_text(encoding="utf-8"))
         if earlier == document:
             return folder
-        # The same files in another place are the same run, which is repeated from where they are.
-        earlier["subject"]["path"] = document["subject"]["path"]
-        if earlier != document:
+        # The same files in another place are the same run, which is repeated from where they are;
+        # what is in them decided the name of the folder.
+        if {**earlier, "evaluator": None} != {**document, "evaluator": None}:
             raise M3CompressError(f"{folder} holds another run", hint="use another folder")
     write_atomically(note, json.dumps(document).encode())
     return folder

@@ -15,7 +15,7 @@ from m3compress.validate.observables.distances import area_between, rdf_error
 from m3compress.validate.observables.pairs import TOTAL, pair_distribution
 from m3compress.validate.result import Measurement, judge
 from m3compress.validate.setup.limits import read_limits
-from m3compress.validate.setup.subject import SubjectSpec
+from m3compress.validate.setup.subject import TrainedSpec
 from m3compress.validate.statistics.arms import compare_curves
 from m3compress.validate.statistics.noise import measure_noise
 
@@ -124,7 +124,7 @@ def distributions_of(
 
 
 def force_changes(
-    specs: dict[str, SubjectSpec], crystals: dict[str, Atoms]
+    specs: dict[str, TrainedSpec], crystals: dict[str, Atoms]
 ) -> dict[str, dict[str, float]]:
     """By method and crystal: root mean square change of the forces, in % of that of the forces."""
     frames = {name: cell.copy() for name, cell in crystals.items()}

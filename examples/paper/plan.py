@@ -11,7 +11,7 @@ import ase.io
 from ase import Atoms
 
 from m3compress.engines.dynamics.job import Job
-from m3compress.validate.setup.subject import SubjectSpec
+from m3compress.validate.setup.subject import TrainedSpec
 
 #: The crystal whose O-Se and Se-Se distributions the paper shows.
 SHOWN = "Tl2SeO4"
@@ -124,12 +124,12 @@ def read_crystals(shared: Path) -> dict[str, Atoms]:
     return {str(frame.info["name"]): Atoms(frame) for frame in frames}
 
 
-def specs_of(model: Model, shared: Path) -> dict[str, SubjectSpec]:
+def specs_of(model: Model, shared: Path) -> dict[str, TrainedSpec]:
     """Subject of every method."""
     path = str(shared / "models" / model.folder)
     return {
-        method: SubjectSpec(
-            kind="model", path=path, name=model.folder, form=form, precision="float32"
+        method: TrainedSpec(
+            path=path, name=model.folder, form=form, precision="float32"
         )
         for method, form in model.methods().items()
     }
@@ -158,14 +158,14 @@ def is_for_shown(method: str) -> bool:
 
 
 def _jobs(
-    model: Model, method: str, spec: SubjectSpec, name: str, cell: Atoms, size: Size
+    model: Model, method: str, spec: TrainedSpec, name: str, cell: Atoms, size: Size
 ) -> Iterator[Job]:
     which = 0 if name == SHOWN else 1
     for replica in range(size.n_replicas[which]):
         label = f"{name}-{model.folder}-{method.replace(' ', '-')}-{replica}"
         yield Job(
             name=label,
-            subject=spec,
+            evaluator=spec,
             structure=Atoms(
                 cell.numbers, positions=cell.positions, cell=cell.cell, pbc=True
             ).repeat(size.repeats[which]),

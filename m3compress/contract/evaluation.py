@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from ase import Atoms
@@ -54,4 +54,30 @@ class Evaluator(Protocol):
 
         Raises:
             StructureError: If the structure has no meaningful energy.
+        """
+
+
+class EvaluatorSpec(Protocol):
+    """A small value that any process opens for itself: frozen, hashable and picklable."""
+
+    def open(self) -> Evaluator:
+        """Load it.
+
+        Raises:
+            M3CompressError: If it cannot be opened.
+        """
+
+    def with_threads(self, threads: int) -> Self:
+        """The same on so many threads."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values from which whoever knows its kind makes it again, but for the threads."""
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide its numbers.
+
+        A file counts by its content, not by where it is; names and threads don't count.
+
+        Raises:
+            M3CompressError: If a file cannot be read.
         """

@@ -11,6 +11,7 @@ from m3compress.validate.checks.ensembles import KINETIC, TEMPERATURE, VOLUME
 from m3compress.validate.checks.nve import DRIFT, MOMENTUM, TIMESTEP_LAW, per_sample
 from m3compress.validate.checks.runs import Runs
 from m3compress.validate.checks.structure_drift import STRUCTURE_CHECKS
+from m3compress.validate.rerun import command_of
 from m3compress.validate.result import Measurement, Tier
 from m3compress.validate.setup.context import Check, Context
 
@@ -27,7 +28,7 @@ def _stability(context: Context, runs: Runs) -> Measurement:
             "broken": {run.job.name: run.broken for run in broken},
             "reference_broken": {run.job.name: run.broken for run in others},
         },
-        command=broken[0].command if broken else None,
+        command=command_of(broken[0]) if broken else None,
     )
 
 

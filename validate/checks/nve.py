@@ -11,6 +11,7 @@ from ase import units
 from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
 from m3compress.validate.checks.runs import Runs, broken, runs_of, times, total_energies
+from m3compress.validate.rerun import command_of
 from m3compress.validate.result import Curve, Measurement, Tier
 from m3compress.validate.setup.context import Check, Context
 from m3compress.validate.setup.subject import Subject
@@ -44,7 +45,7 @@ def _drift(context: Context, runs: Runs) -> Measurement:
     run, name = runs.nve, runs.sample.name
     if run.broken:
         return Measurement(
-            structure=name, error=f"the run broke: {run.broken}", command=run.command
+            structure=name, error=f"the run broke: {run.broken}", command=command_of(run)
         )
     t, energy = times(run), total_energies(run) / len(run.job.structure) * MEV_PER_EV
     fit = fit_slope(t, energy)
@@ -76,7 +77,7 @@ def _drift(context: Context, runs: Runs) -> Measurement:
                 y=tuple((energy - energy.mean()).tolist()),
             ),
         ),
-        command=run.command,
+        command=command_of(run),
     )
 
 
@@ -91,7 +92,7 @@ def _momentum(context: Context, runs: Runs) -> Measurement:
         structure=runs.sample.name,
         value=float(net.max()) / thermal,
         evidence={"at_the_end": float(net[-1]) / thermal},
-        command=run.command,
+        command=command_of(run),
     )
 
 

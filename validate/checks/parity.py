@@ -64,8 +64,8 @@ def measure_export_energy(context: Context, subject: Subject) -> Iterable[Measur
     """Largest difference of energies over what float32 rounding allows, on every structure."""
     from m3compress.export.parity import LIMITS
 
-    twin = twin_of(context)
-    if twin is None:
+    twin, spec = twin_of(context), context.twin
+    if twin is None or spec is None:
         return (Measurement(skipped=_NO_TWIN),)
     limits = LIMITS[_precision_of(subject)]
     ours, theirs = predictions(context, subject), predictions(context, twin)
@@ -76,7 +76,7 @@ def measure_export_energy(context: Context, subject: Subject) -> Iterable[Measur
         error = abs(ours.of(entry.name).energy - expected) / n_atoms
 
         def rounding() -> float:
-            rounded = replace(twin.spec, precision="float32").open().evaluate(entry.atoms)
+            rounded = replace(spec, precision="float32").open().evaluate(entry.atoms)
             return abs(rounded.energy - expected) / n_atoms
 
         tolerance = limits.energy_limit(error, rounding)
@@ -87,7 +87,7 @@ def measure_export_energy(context: Context, subject: Subject) -> Iterable[Measur
 
 def _precision_of(subject: Subject) -> str:
     if isinstance(subject, ExportedFile):
-        return subject.calculator.manifest.precision
+        return subject.evaluator.manifest.precision
     return "float32"
 
 

@@ -102,9 +102,9 @@ def _job(
     name = f"{sample.name}-{arm}-{ensemble}-{replica}"
     every = max(1, round(_FRAME_SPACING / timestep))
     steps = max(every, round(duration * 1e3 / timestep / every) * every)
-    return Job(
+    job = Job(
         name=name,
-        subject=_spec(context, arm),
+        evaluator=_spec(context, arm),
         structure=sample.atoms,
         ensemble=ensemble,
         temperature=profile.temperature,
@@ -116,6 +116,7 @@ def _job(
         seed=crc32(f"{name}/{context.seed}".encode()),
         friction=profile.friction,
     )
+    return context.stand_in.alter(job) if context.stand_in and arm == "candidate" else job
 
 
 def _spec(context: Context, arm: Arm) -> SubjectSpec:

@@ -15,45 +15,46 @@ from typing import Final
 
 from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
+from m3compress.engines.dynamics.job import Job
+from m3compress.validate.controls.broken import RedrawnTriplets, ScaledForces
 from m3compress.validate.gate import quiet, validate
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.setup.settings import Settings
-from m3compress.validate.setup.subject import SubjectSpec, trained
+from m3compress.validate.setup.subject import SubjectSpec, TrainedSpec
 
 #: Prefix of the checks that look at radial distribution functions and nothing else.
 _RDF = "md.rdf"
 
 
+def _unchanged(reference: TrainedSpec) -> SubjectSpec:
+    return reference
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A candidate whose verdict is known beforehand.
+    """A candidate whose verdict is known beforehand; see ``StandIn`` in ``setup/context.py``.
 
     Attributes:
         name: Its name.
         description: What is done to the reference.
-        form: Three-body form.
-        force_scale: Factor on the forces.
+        spoil: Does it, given the reference in the precision of a file.
         heat: Factor on the temperature of its runs.
         seen_by: Checks of which each must fail; none for the negative control, which must pass.
     """
 
     name: str
     description: str
-    form: str = "native"
-    force_scale: float = 1.0
+    spoil: Callable[[TrainedSpec], SubjectSpec] = _unchanged
     heat: float = 1.0
     seen_by: tuple[str, ...] = ()
 
-    def stand_in(self, reference: SubjectSpec) -> SubjectSpec:
-        """The candidate."""
-        return replace(
-            reference,
-            name=self.name,
-            form=self.form,
-            precision="float32",
-            force_scale=self.force_scale,
-            heat=self.heat,
-        )
+    def candidate(self, reference: TrainedSpec) -> SubjectSpec:
+        """What stands in for the exported file."""
+        return self.spoil(replace(reference, name=self.name, precision="float32"))
+
+    def alter(self, job: Job) -> Job:
+        """A run of the candidate, as hot as it is to be."""
+        return replace(job, temperature=job.temperature * self.heat)
 
 
 NEGATIVE: Final = Control(name="itself", description="the reference itself, other seeds")
@@ -61,7 +62,7 @@ POSITIVE: Final = (
     Control(
         name="weak-forces",
         description="forces × 0.95",
-        force_scale=0.95,
+        spoil=lambda reference: ScaledForces(reference, 0.95),
         seen_by=("grad.forces", "parity.force-scale"),
     ),
     Control(
@@ -73,19 +74,19 @@ POSITIVE: Final = (
     Control(
         name="removed",
         description="three-body block removed",
-        form="removed",
+        spoil=lambda reference: replace(reference, form="removed"),
         seen_by=("parity.force-rmse", "smooth.angle"),
     ),
     Control(
         name="pruned",
         description="half of the triplets dropped, drawn anew whenever one comes or goes",
-        form="redrawn=0.5",
+        spoil=lambda reference: RedrawnTriplets(replace(reference, form="pruned=0.5")),
         seen_by=("smooth.cutoff-energy",),
     ),
     Control(
         name="misrouted",
         description="triplets routed to the wrong bonds",
-        form="misrouted",
+        spoil=lambda reference: replace(reference, form="misrouted"),
         seen_by=("inv.permutation",),
     ),
 )
@@ -169,9 +170,7 @@ def run_controls(
         announce(f"control {control.name}: {control.description}")
         place = folder / control.name
         report = validate(
-            replace(
-                settings, control=control.stand_in(trained(settings.model, settings.convention))
-            ),
+            replace(settings, control=control),
             place,
             resume=resume and (place / "work" / "run.json").is_file(),
             force=force,

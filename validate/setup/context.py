@@ -6,13 +6,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from m3compress.contract.progress import Progress, silent
+from m3compress.engines.dynamics.job import Job
 from m3compress.models.structures.frames import Named
 from m3compress.validate.result import Measurement, Tier
 from m3compress.validate.setup.profiles import Profile
-from m3compress.validate.setup.subject import Subject, SubjectSpec
+from m3compress.validate.setup.subject import Subject, SubjectSpec, TrainedSpec
+
+
+class StandIn(Protocol):
+    """What is put in the place of the exported file where the gate tests itself."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others."""
+
+    def candidate(self, reference: TrainedSpec) -> SubjectSpec:
+        """The subject that is measured, made of the trained model."""
+
+    def alter(self, job: Job) -> Job:
+        """A run of the candidate, as it is made; the checks know nothing of the change."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +35,16 @@ class Context:
     """Everything a check may look at. Subjects are opened when first asked for.
 
     Attributes:
-        candidate: The exported file, or a control in its place.
+        candidate: The exported file, or what stands in for it.
         reference: The trained model as trained, float64.
         twin: The trained model in the three-body form of the candidate, float64: what the
-            candidate should be if the export were perfect. None for a control without one.
+            candidate should be if the export were perfect. None where something stands in for it.
         profile: How much to do.
         zoo: Small static structures of the model's elements, 1 to some 200 atoms.
         crystals: Crystals at rest, for properties.
         samples: Periodic supercells for molecular dynamics.
         labels: Frames with DFT energies, forces (and stresses), or none.
+        stand_in: What stands in for the exported file, if something does.
         workplace: Folder for what a resumed run finds again.
         trajectories: Folder of the molecular dynamics; runs of several gates may share it.
         seed: Of everything random.
@@ -38,8 +54,8 @@ class Context:
     """
 
     candidate: SubjectSpec
-    reference: SubjectSpec
-    twin: SubjectSpec | None
+    reference: TrainedSpec
+    twin: TrainedSpec | None
     profile: Profile
     zoo: tuple[Named, ...]
     crystals: tuple[Named, ...]
@@ -47,6 +63,7 @@ class Context:
     workplace: Path
     trajectories: Path
     labels: tuple[Named, ...] = ()
+    stand_in: StandIn | None = None
     seed: int = 0
     n_workers: int = 1
     progress: Progress = silent

@@ -13,11 +13,11 @@ from typing import Final
 
 from ase import Atoms
 
+from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.run import steps_done
 from m3compress.validate.checks.runs import plan
 from m3compress.validate.setup.context import Context
-from m3compress.validate.setup.subject import Subject, SubjectSpec
 
 #: The static checks evaluate each structure of the zoo about so often, mostly with the reference.
 _STATIC_EVALUATIONS: Final = 60
@@ -25,13 +25,13 @@ _STATIC_EVALUATIONS: Final = 60
 
 def estimate_seconds(context: Context) -> float:
     """Time of the static checks and of what is left of the molecular dynamics."""
-    opened = cache(SubjectSpec.open)
+    opened = cache(_open)
     reference = opened(replace(context.reference.with_threads(1), precision="float32"))
     static = sum(_processor_time(reference, named.atoms) for named in context.zoo)
-    cost: dict[tuple[SubjectSpec, int], float] = {}
+    cost: dict[tuple[EvaluatorSpec, int], float] = {}
     dynamics = 0.0
     for job in plan(context).values():
-        spec = job.subject.with_threads(1)
+        spec = job.evaluator.with_threads(1)
         key = (spec, len(job.structure))
         if key not in cost:
             cost[key] = min(_processor_time(opened(spec), job.structure) for _ in range(2))
@@ -39,11 +39,15 @@ def estimate_seconds(context: Context) -> float:
     return static * _STATIC_EVALUATIONS + dynamics / context.n_workers
 
 
+def _open(spec: EvaluatorSpec) -> Evaluator:
+    return spec.open()
+
+
 def _steps_left(job: Job, context: Context) -> int:
     return job.total_steps - steps_done(job.folder(context.trajectories))
 
 
-def _processor_time(subject: Subject, atoms: Atoms) -> float:
+def _processor_time(evaluator: Evaluator, atoms: Atoms) -> float:
     start = time.process_time()
-    subject.evaluate(atoms)
+    evaluator.evaluate(atoms)
     return time.process_time() - start

@@ -16,11 +16,11 @@ from m3compress.errors import ArtefactError, M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.labels import read_labels
 from m3compress.validate.result import Limit
-from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.context import Context, StandIn
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import Profile, profile_named
 from m3compress.validate.setup.structures import crystals_for, read_structures, samples_for, zoo_for
-from m3compress.validate.setup.subject import Subject, SubjectSpec, exported, provenance_of, trained
+from m3compress.validate.setup.subject import Subject, TrainedSpec, exported, provenance_of, trained
 
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest
@@ -70,7 +70,7 @@ class Settings:
     n_replicas: int | None = None
     seed: int = 0
     n_workers: int | None = None
-    control: SubjectSpec | None = None
+    control: StandIn | None = None
 
     def read_profile(self) -> Profile:
         """The profile with the options in it.
@@ -102,7 +102,7 @@ class Settings:
 
     def fingerprint(self) -> dict[str, object]:
         """What must be the same for a run to be resumed; files by their content."""
-        document = asdict(self)
+        document = asdict(replace(self, control=None))
         for name in ("n_workers", "limits", "limit"):
             del document[name]
         for name in ("artefact", "structures", "labels"):
@@ -110,7 +110,8 @@ class Settings:
             document[name] = None if path is None else content_sha256(path)
         document["model"] = content_sha256(Path(self.model))
         if self.control is not None:
-            document["control"]["path"] = content_sha256(Path(self.control.path))
+            candidate = self.control.candidate(trained(self.model, self.convention))
+            document["control"] = {"name": self.control.name, **candidate.identity()}
         plain: dict[str, object] = json.loads(json.dumps(document, default=str))
         return plain
 
@@ -125,7 +126,9 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
     manifest = load_artefact(settings.artefact).manifest
     reference = trained(settings.model, settings.convention or _convention_by_user(manifest))
     context = Context(
-        candidate=settings.control or exported(settings.artefact),
+        candidate=settings.control.candidate(reference)
+        if settings.control
+        else exported(settings.artefact),
         reference=reference,
         twin=None if settings.control else _twin_of(manifest, reference),
         profile=profile,
@@ -134,6 +137,7 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
         samples=(),
         workplace=workplace,
         trajectories=trajectories,
+        stand_in=settings.control,
         seed=settings.seed,
         n_workers=settings.n_workers or os.cpu_count() or 1,
     )
@@ -162,7 +166,7 @@ def _convention_by_user(manifest: Manifest) -> str | None:
     return manifest.source.convention if given else None
 
 
-def _twin_of(manifest: Manifest, reference: SubjectSpec) -> SubjectSpec:
+def _twin_of(manifest: Manifest, reference: TrainedSpec) -> TrainedSpec:
     """The reference in the form that the artefact is judged against."""
     form = manifest.three_body.form.reference
     # Only a model that was trained with right triplets is judged against them.

@@ -1,29 +1,29 @@
 """Whose behaviour is measured: an exported file in its engine, or a trained model in PyTorch.
 
 A :class:`SubjectSpec` is a small value that worker processes open for themselves, and a
-:class:`Subject` is the opened thing. Positive controls of the gate are subjects too: a model in
-another three-body form, or with its forces scaled.
+:class:`Subject` is the opened thing. What the gate tests itself with are subjects too; see
+``validate/controls``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
+from m3compress.contract.files import content_sha256
 from m3compress.contract.forms import parse_form
 from m3compress.contract.neighbors import Edges, find_edges
 from m3compress.contract.tables import TableInputs
-from m3compress.engines.base import complete
-from m3compress.engines.codes.ase import Calculator
-from m3compress.engines.tables.verlet import species_of
+from m3compress.engines.evaluator import ArtefactEvaluator
+from m3compress.engines.spec import ArtefactSpec
 
 if TYPE_CHECKING:
     from m3compress.models.potential import Potential, Provenance
@@ -32,38 +32,47 @@ Kind = Literal["artefact", "model"]
 Precision = Literal["float32", "float64"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubjectSpec:
-    """How to open a subject; picklable and printable.
+class Subject(Evaluator, Protocol):
+    """An evaluator, and the lengths that checks need to know."""
 
-    Attributes:
-        kind: An exported file, or a trained model.
-        path: The file or folder.
-        name: What reports call it.
-        convention: Convention of the model's file, where the file does not say it.
-        form: Three-body form of a model: ``native`` (as trained), what
-            :func:`~m3compress.contract.forms.parse_form` reads, or ``redrawn=P``: pruned by place
-            in the list of triplets, so that all change when one comes or goes. An exported file has
-            its own.
-        precision: Of a model in PyTorch.
-        force_scale: Factor on forces and virial, for the gate's own controls.
-        heat: Factor on the temperature of its thermostats, for the same.
-        threads: CPU threads of one evaluation.
-    """
+    @property
+    def spec(self) -> SubjectSpec:
+        """What was opened."""
 
-    kind: Kind
-    path: str
-    name: str
-    convention: str | None = None
-    form: str = "native"
-    precision: Precision = "float64"
-    force_scale: float = 1.0
-    heat: float = 1.0
-    threads: int | None = None
+    @property
+    def three_body_cutoff(self) -> float:
+        """Cutoff of the three-body block in Å."""
 
-    def with_threads(self, threads: int) -> SubjectSpec:
-        """The same subject on so many threads."""
-        return replace(self, threads=threads)
+    @property
+    def receptive_field(self) -> float:
+        """An atom further away (Å) does not change an atom's energy."""
+
+    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        """The same as ``evaluate`` with the neighbours of every atom in a random order.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+
+
+class SubjectSpec(EvaluatorSpec, Protocol):
+    """How to open a subject: a small value, picklable and printable."""
+
+    @property
+    def kind(self) -> Kind:
+        """Whether an exported file is measured, or a trained model."""
+
+    @property
+    def path(self) -> str:
+        """Its file or folder."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def threads(self) -> int | None:
+        """CPU threads of one evaluation; None for what the engine takes."""
 
     def open(self) -> Subject:
         """Load it.
@@ -71,78 +80,148 @@ class SubjectSpec:
         Raises:
             M3CompressError: If the file cannot be opened or the form does not exist.
         """
-        opened: Subject = ExportedFile(self) if self.kind == "artefact" else TrainedModel(self)
-        return opened
 
 
-class Subject(Protocol):
-    """Something with energies and forces, and the lengths that checks need to know.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedSpec(ArtefactSpec):
+    """An exported file as a subject.
 
     Attributes:
-        spec: What was opened.
-        elements: Chemical symbols it knows.
-        cutoff: Cutoff of the edges in Å.
-        three_body_cutoff: Cutoff of the three-body block in Å.
-        receptive_field: An atom further away (Å) does not change an atom's energy.
+        name: What reports call it.
     """
 
-    spec: SubjectSpec
-    elements: tuple[str, ...]
-    cutoff: float
-    three_body_cutoff: float
-    receptive_field: float
+    name: str = "artefact"
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
-        """Energy (eV), energies of the atoms, forces (eV/Å) and virial (eV).
+    @property
+    def kind(self) -> Kind:
+        """An exported file."""
+        return "artefact"
 
-        Raises:
-            StructureError: If the structure has no meaningful energy.
-        """
-
-    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        """The same with the neighbours of every atom in a random order.
+    def open(self) -> ExportedFile:
+        """Load it.
 
         Raises:
-            StructureError: If the structure has no meaningful energy.
+            ArtefactError: If the file is damaged, not ours, or not one for this device.
+            MissingDependencyError: If its runtime or the device is missing.
         """
+        return ExportedFile(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; :func:`read_subject` reads them."""
+        return {**ArtefactSpec.to_json(self), "name": self.name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedSpec:
+    """A trained model in PyTorch as a subject.
+
+    Attributes:
+        path: Its file or folder.
+        name: What reports call it.
+        convention: Convention of the file, where it does not say it.
+        form: Three-body form: ``native`` (as trained), or what
+            :func:`~m3compress.contract.forms.parse_form` reads.
+        precision: Of weights and arithmetic.
+        threads: Of PyTorch; None for what the process has.
+    """
+
+    path: str
+    name: str = "reference"
+    convention: str | None = None
+    form: str = "native"
+    precision: Precision = "float64"
+    threads: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """A trained model."""
+        return "model"
+
+    def open(self) -> TrainedModel:
+        """Load it.
+
+        Raises:
+            M3CompressError: If the file cannot be opened or the form does not exist.
+        """
+        import torch
+
+        from m3compress.models.readers.open import read_model
+
+        potential = read_model(self.path, convention=self.convention)
+        dtype = {"float32": torch.float32, "float64": torch.float64}[self.precision]
+        return TrainedModel(self, _in_form(potential, self.form).to(dtype))
+
+    def with_threads(self, threads: int) -> Self:
+        """The same on so many threads."""
+        return replace(self, threads=threads)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; :func:`read_subject` reads them."""
+        document = asdict(self)
+        del document["threads"]
+        return {"kind": self.kind, **document}
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its numbers.
+
+        Raises:
+            M3CompressError: If the file cannot be read.
+        """
+        document = self.to_json()
+        del document["name"], document["path"]
+        return {**document, "content": content_sha256(Path(self.path))}
+
+
+_SPECS: Final[dict[str, type[ExportedSpec] | type[TrainedSpec]]] = {
+    "artefact": ExportedSpec,
+    "model": TrainedSpec,
+}
+
+
+def read_subject(document: dict[str, Any]) -> ExportedSpec | TrainedSpec:
+    """Inverse of ``to_json`` of both.
+
+    Raises:
+        KeyError: If it is the document of something else.
+        TypeError: Likewise.
+    """
+    values = dict(document)
+    return _SPECS[values.pop("kind")](**values)
 
 
 class ExportedFile:
     """An exported file in its engine; see :class:`Subject`."""
 
-    def __init__(self, spec: SubjectSpec) -> None:
+    def __init__(self, spec: ExportedSpec) -> None:
         self.spec = spec
-        # No skin: a check changes atoms, cells and species from one call to the next.
-        self.calculator = Calculator(spec.path, threads=spec.threads)
-        manifest = self.calculator.manifest
+        # Checks change atoms, cells and species from one call to the next. The skin of the search
+        # is harmless then: a table that no longer fits is searched anew, and one that fits gives
+        # the bits that a new one would give.
+        self.evaluator = ArtefactEvaluator(spec.path, device=spec.device, threads=spec.threads)
+        manifest = self.evaluator.manifest
         self.elements = manifest.elements
         self.cutoff = manifest.cutoff
         self.three_body_cutoff = manifest.three_body_cutoff
         self.receptive_field = manifest.receptive_field
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
-        return _scaled(self.calculator.evaluate(atoms), self.spec.force_scale)
+        return self.evaluator.evaluate(atoms)
 
     def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        manifest = self.calculator.manifest
-        species = species_of(atoms, manifest.elements)
-        inputs = _with_slots_shuffled(self.calculator.table.update(atoms, species), rng)
-        result = complete(manifest, species, self.calculator.engine.run(inputs))
-        return _scaled(result, self.spec.force_scale)
+        return self.evaluator.run(_with_slots_shuffled(self.evaluator.inputs(atoms), rng))
 
 
 class TrainedModel:
-    """A trained model in PyTorch; see :class:`Subject`."""
+    """A trained model in PyTorch; see :class:`Subject`.
 
-    def __init__(self, spec: SubjectSpec) -> None:
-        import torch
+    Args:
+        spec: What was opened.
+        potential: The model in the form and precision of ``spec``.
+    """
 
-        from m3compress.models.readers.open import read_model
-
+    def __init__(self, spec: SubjectSpec, potential: Potential) -> None:
         self.spec = spec
-        potential = read_model(spec.path, convention=spec.convention)
-        dtype = {"float32": torch.float32, "float64": torch.float64}[spec.precision]
-        self.potential = _in_form(potential, spec.form).to(dtype)
+        self.potential = potential
         config = potential.config
         self.elements = config.elements
         self.cutoff = config.cutoff
@@ -166,17 +245,7 @@ class TrainedModel:
         from m3compress.models.potential import evaluate
 
         with _torch_threads(self.spec.threads):
-            result = evaluate(self._redrawn(edges, vectors), atoms, edges=(edges, vectors))
-        return _scaled(result, self.spec.force_scale)
-
-    def _redrawn(self, edges: Edges, vectors: npt.NDArray[np.float64]) -> Potential:
-        """The potential; for ``redrawn=P`` with triplets drawn anew for every number of them."""
-        if not self.spec.form.startswith("redrawn"):
-            return self.potential
-        near = np.einsum("ij,ij->i", vectors, vectors) < self.three_body_cutoff**2
-        partners = np.bincount(edges.centers[near], minlength=edges.n_atoms)
-        n_triplets = int((partners * (partners - 1)).sum())
-        return self.potential.with_form(replace(self.potential.form, seed=n_triplets))
+            return evaluate(self.potential, atoms, edges=(edges, vectors))
 
 
 @contextmanager
@@ -197,7 +266,7 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
 def _in_form(potential: Potential, form: str) -> Potential:
     if form == "native":
         return potential
-    return potential.with_form(parse_form(form.replace("redrawn=", "pruned=")))
+    return potential.with_form(parse_form(form))
 
 
 def _with_slots_shuffled(inputs: TableInputs, rng: np.random.Generator) -> TableInputs:
@@ -218,20 +287,14 @@ def _with_slots_shuffled(inputs: TableInputs, rng: np.random.Generator) -> Table
     )
 
 
-def _scaled(result: Evaluation, factor: float) -> Evaluation:
-    if factor == 1.0:
-        return result
-    return replace(result, forces=result.forces * factor, virial=result.virial * factor)
-
-
-def exported(path: Path, *, threads: int | None = None) -> SubjectSpec:
+def exported(path: Path, *, threads: int | None = None) -> ExportedSpec:
     """The spec of an exported file."""
-    return SubjectSpec(kind="artefact", path=str(path), name="artefact", threads=threads)
+    return ExportedSpec(path=str(path), threads=threads)
 
 
-def trained(path: str | Path, convention: str | None = None) -> SubjectSpec:
+def trained(path: str | Path, convention: str | None = None) -> TrainedSpec:
     """The spec of a trained model as it was trained, in float64: the reference."""
-    return SubjectSpec(kind="model", path=str(path), name="reference", convention=convention)
+    return TrainedSpec(path=str(path), convention=convention)
 
 
 def provenance_of(subject: Subject) -> Provenance | None:
