@@ -128,9 +128,7 @@ def specs_of(model: Model, shared: Path) -> dict[str, TrainedSpec]:
     """Subject of every method."""
     path = str(shared / "models" / model.folder)
     return {
-        method: TrainedSpec(
-            path=path, name=model.folder, form=form, precision="float32"
-        )
+        method: TrainedSpec(path=path, name=model.folder, form=form, precision="float32")
         for method, form in model.methods().items()
     }
 

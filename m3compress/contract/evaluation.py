@@ -60,6 +60,9 @@ class Evaluator(Protocol):
 class EvaluatorSpec(Protocol):
     """A small value that any process opens for itself: frozen, hashable and picklable."""
 
+    def __hash__(self) -> int:
+        """Specs of the same evaluator on as many threads are equal: it is opened once."""
+
     def open(self) -> Evaluator:
         """Load it.
 

@@ -14,20 +14,26 @@ from m3compress.models.structures.frames import Named
 from m3compress.models.structures.zoo import build_zoo
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import SMOKE
-from m3compress.validate.setup.subject import SubjectSpec, exported, trained
+from m3compress.validate.setup.subject import (
+    ExportedSpec,
+    SubjectSpec,
+    TrainedSpec,
+    exported,
+    trained,
+)
 
 #: ``make_gate(candidate, reference, zoo=..., ...)``.
 ContextMaker = Callable[..., Context]
 
 
 @pytest.fixture(scope="session")
-def builtin_spec() -> SubjectSpec:
+def builtin_spec() -> TrainedSpec:
     """The built-in silica model as the reference, on one thread."""
     return trained(str(resolve_source("builtin"))).with_threads(1)
 
 
 @pytest.fixture(scope="session")
-def artefact_spec(silica_artefact: Path) -> SubjectSpec:
+def artefact_spec(silica_artefact: Path) -> ExportedSpec:
     """The candidate: the factorised file on one thread."""
     return exported(silica_artefact, threads=1)
 
@@ -47,13 +53,13 @@ def silica_zoo(builtin_potential: Potential) -> tuple[Named, ...]:
 
 @pytest.fixture
 def make_context(
-    builtin_spec: SubjectSpec, silica_zoo: tuple[Named, ...], tmp_path: Path
+    builtin_spec: TrainedSpec, silica_zoo: tuple[Named, ...], tmp_path: Path
 ) -> ContextMaker:
     """Make a gate: ``make_gate(candidate)``; every other field may be given by name."""
 
     def make(
         candidate: SubjectSpec,
-        reference: SubjectSpec | None = None,
+        reference: TrainedSpec | None = None,
         *,
         zoo: Iterable[Named] | None = None,
         **fields: Any,

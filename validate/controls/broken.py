@@ -164,6 +164,7 @@ def read_spec(document: dict[str, Any]) -> SubjectSpec:
         TypeError: Likewise.
     """
     values = dict(document)
+    makers: dict[str, type[ScaledForces] | type[RedrawnTriplets]]
     makers = {"scaled-forces": ScaledForces, "redrawn-triplets": RedrawnTriplets}
     maker = makers.get(values.pop("kind"))
     if maker is None:

@@ -12,10 +12,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from m3compress.api import export_model
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import find_edges
 from m3compress.engines.dynamics.job import Job
-from m3compress.validate.setup.subject import SubjectSpec
+from m3compress.engines.spec import ArtefactSpec
 
 
 class Copper:
@@ -23,8 +24,6 @@ class Copper:
 
     elements = ("Cu",)
     cutoff = 5.0
-    three_body_cutoff = 4.0
-    receptive_field = 5.0
     depth, steepness, bond = 0.4, 1.4, 2.7  # eV, 1/Å, Å
 
     def __init__(self, change: Callable[[int, Evaluation], dict[str, Any]] | None = None) -> None:
@@ -52,9 +51,6 @@ class Copper:
         self.count += 1
         return replace(found, **self.change(self.count, found)) if self.change else found
 
-    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        return self.evaluate(atoms)
-
 
 @pytest.fixture
 def copper() -> type[Copper]:
@@ -70,7 +66,7 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
     def make(ensemble: str = "nvt", **fields: Any) -> Job:
         given: dict[str, Any] = {
             "name": f"copper-{ensemble}",
-            "subject": SubjectSpec(kind="model", path=str(model), name="candidate"),
+            "evaluator": ArtefactSpec(path=str(model)),
             "structure": bulk("Cu", cubic=True).repeat(2),
             "ensemble": ensemble,
             "temperature": 300.0,
@@ -85,3 +81,11 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
         return Job(**given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def artefact_spec(tmp_path_factory: pytest.TempPathFactory) -> ArtefactSpec:
+    """The built-in silica model, exported, on one thread; not to be changed."""
+    path = tmp_path_factory.mktemp("silica") / "silica.m3c.onnx"
+    export_model("builtin", path)
+    return ArtefactSpec(path=str(path), threads=1)

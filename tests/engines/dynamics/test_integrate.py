@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from ase import units
@@ -68,8 +66,9 @@ def test_nve_after_equilibration_begins_without_momentum(make_job, copper, tmp_p
 
 @pytest.mark.parametrize("heat", [1.0, 1.5])
 def test_nvt_has_its_temperature(make_job, copper, tmp_path, heat):
-    job = make_job(equilibration=150, steps=600, friction=0.05, timestep=4.0)
-    job = replace(job, subject=replace(job.subject, heat=heat))
+    job = make_job(
+        temperature=300 * heat, equilibration=150, steps=600, friction=0.05, timestep=4.0
+    )
     frames = frames_of(job, tmp_path, copper())
     assert kelvin(frames).mean() == pytest.approx(300 * heat, rel=0.07)
     # All 3N momenta are thermal, the centre of mass too.

@@ -12,21 +12,22 @@ from ase import Atoms
 from ase.build import bulk
 
 from m3compress.engines.dynamics.job import Job
+from m3compress.engines.spec import ArtefactSpec
 from m3compress.errors import M3CompressError
 
 
 def test_a_job_survives_json(make_job):
     job = make_job("npt", pressure=1.5, structure=bulk("Cu") * (2, 1, 1))
-    again = Job.from_json(json.loads(json.dumps(job.to_json())))
+    again = Job.from_json(json.loads(json.dumps(job.to_json())), ArtefactSpec.from_json)
     assert again.structure == job.structure
     assert replace(again, structure=job.structure) == job
     assert again.fingerprint() == job.fingerprint()
 
 
-@pytest.mark.parametrize("document", [{}, {"name": "x"}, {"structure": {}, "subject": {"a": 1}}])
+@pytest.mark.parametrize("document", [{}, {"name": "x"}, {"structure": {}, "evaluator": {"a": 1}}])
 def test_a_document_that_is_no_job_is_refused(document):
     with pytest.raises(M3CompressError, match="not a run of m3compress"):
-        Job.from_json(document)
+        Job.from_json(document, ArtefactSpec.from_json)
 
 
 def test_the_folder_depends_on_everything_that_decides_the_result(make_job, tmp_path):
@@ -41,16 +42,16 @@ def test_the_folder_depends_on_everything_that_decides_the_result(make_job, tmp_
             {"friction": 0.03},
             {"steps": 102},
             {"structure": moved},
-            {"subject": replace(job.subject, force_scale=1.1)},
+            {"evaluator": replace(job.evaluator, device="cuda")},
         )
     ]
     folders = {one.folder(tmp_path) for one in (job, *others)}
     assert len(folders) == 1 + len(others)
     assert all(folder.name.startswith("copper-nvt-") for folder in folders)
     # The number of threads decides how long it takes, and nothing else.
-    assert replace(job, subject=job.subject.with_threads(4)).folder(tmp_path) in folders
+    assert replace(job, evaluator=job.evaluator.with_threads(4)).folder(tmp_path) in folders
     # Other weights in the same file are another run.
-    Path(job.subject.path).write_bytes(b"retrained")
+    Path(job.evaluator.path).write_bytes(b"retrained")
     assert job.folder(tmp_path) not in folders
 
 

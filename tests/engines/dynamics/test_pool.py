@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
-import os
-import random
-import shlex
-import signal
-import subprocess
-import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
+from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.contract.progress import silent
 from m3compress.engines.dynamics.job import Job
-from m3compress.engines.dynamics.pool import run_jobs
+from m3compress.engines.dynamics.pool import run_here, run_jobs
 from m3compress.engines.dynamics.run import (
-    JOB,
     STATE,
     TRAJECTORY,
-    claim_folder,
     outcome,
     read_frames,
     run_job,
     steps_done,
 )
+from m3compress.engines.spec import ArtefactSpec, Loaded
 from m3compress.errors import M3CompressError
-from m3compress.validate.setup.subject import SubjectSpec
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def silica() -> Atoms:
 def silica_job(silica: Atoms) -> Callable[..., Job]:
     """``silica_job(spec, ...)``: a short run of quartz."""
 
-    def make(spec: SubjectSpec, **fields) -> Job:
+    def make(spec: EvaluatorSpec, **fields) -> Job:
         given = {
             "name": "quartz",
             "ensemble": "nvt",
@@ -66,18 +61,18 @@ def silica_job(silica: Atoms) -> Callable[..., Job]:
             "every": 2,
             "seed": 1,
         }
-        return Job(subject=spec, structure=silica, **{**given, **fields})
+        return Job(evaluator=spec, structure=silica, **{**given, **fields})
 
     return make
 
 
 def test_a_job_that_cannot_be_opened_is_broken_and_the_others_finish(
-    builtin_spec, silica_job, tmp_path
+    artefact_spec, silica_job, tmp_path
 ):
     garbage = tmp_path / "garbage.m3c.onnx"
     garbage.write_bytes(b"no model")
-    bad = SubjectSpec(kind="artefact", path=str(garbage), name="artefact")
-    jobs = [silica_job(bad, name="bad"), silica_job(builtin_spec)]
+    bad = ArtefactSpec(path=str(garbage))
+    jobs = [silica_job(bad, name="bad"), silica_job(artefact_spec)]
     seen = []
     runs = run_jobs(jobs, tmp_path / "md", 1, lambda what, part: seen.append((what, part)))
     assert [run.job for run in runs] == jobs
@@ -95,39 +90,19 @@ def test_a_job_that_cannot_be_opened_is_broken_and_the_others_finish(
     assert time.perf_counter() - start < 0.5
     assert (again.folder / TRAJECTORY).stat().st_mtime_ns == before
     assert [f.info for f in again.frames] == [f.info for f in runs[1].frames]
-
-    # The command runs the job again from its note: it finds it finished.
-    assert shlex.split(again.command)[-1] == str(again.folder / JOB)
     assert steps_done(again.folder) == 12
 
 
 def test_a_process_that_dies_breaks_its_job_and_can_be_run_again(
-    silica_job, builtin_spec, tmp_path
+    silica_job, artefact_spec, tmp_path
 ):
     def kill(what, part):
         for process in multiprocessing.active_children():
             process.kill()
 
-    (run,) = run_jobs([silica_job(builtin_spec)], tmp_path, 1, kill)
+    (run,) = run_jobs([silica_job(artefact_spec)], tmp_path, 1, kill)
     assert run.broken == "its process died; run again with --resume"
     assert outcome(run.folder) is None
-
-
-def test_processes_end_with_a_gate_that_is_killed(builtin_spec, silica_job, tmp_path):
-    job = silica_job(builtin_spec, steps=10_000, every=1)
-    folder = claim_folder(job, tmp_path)
-    command = [sys.executable, "-m", "m3compress.engines.dynamics", str(folder / JOB)]
-    context = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (folder / "step").is_file() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    context.kill()  # and nothing else: its process must see for itself
-    context.wait()
-    time.sleep(1.0)
-    last = [path.read_bytes() for path in sorted(folder.iterdir())]
-    assert len(last) >= 2
-    time.sleep(2.0)
-    assert [path.read_bytes() for path in sorted(folder.iterdir())] == last
 
 
 def test_a_trajectory_torn_by_a_dead_process_is_read_up_to_its_checkpoint(
@@ -171,46 +146,79 @@ def test_an_exported_file_resumes_with_the_same_bytes(
     assert whole == torn
 
 
-@pytest.mark.slow
-def test_a_killed_run_is_resumed_with_the_same_bytes(artefact_spec, silica_job, tmp_path):
-    job = silica_job(artefact_spec, every=1, equilibration=100, steps=300)
-    roots = [tmp_path / "whole", tmp_path / "killed"]
-    whole, killed = (claim_folder(job, root) for root in roots)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "m3compress.engines.dynamics"]
-    subprocess.run([*command, str(whole / JOB)], check=True, env=environment, capture_output=True)
-    assert steps_done(whole) == 400
+def test_a_run_in_this_process_takes_what_is_open_and_is_read_back(make_job, copper, tmp_path):
+    evaluator = copper()
+    job = make_job(evaluator=Loaded(evaluator=evaluator, content="Morse"), equilibration=20)
+    job = replace(job, steps=20, every=4)
+    run = run_here(job, tmp_path)
+    assert run.broken is None
+    assert [frame.info["time_fs"] for frame in run.frames] == pytest.approx([8, 16, 24, 32, 40])
+    for frame in run.frames:
+        expected = copper().evaluate(frame).energy
+        assert frame.info["potential_energy"] == pytest.approx(expected, abs=1e-5)
+    count = evaluator.count
+    assert run_here(job, tmp_path, copper()).frames == run.frames
+    assert evaluator.count == count, "what is finished is read, not run"
+    # The same weights, opened again, are the same run; others are not.
+    reopened = replace(job, evaluator=Loaded(evaluator=copper(), content="Morse"))
+    assert reopened.folder(tmp_path) == run.folder
+    other = replace(job, evaluator=Loaded(evaluator=copper(), content="retrained"))
+    assert other.folder(tmp_path) != run.folder
 
-    rng = random.Random(0)
-    for least in (100, 200):
-        process = subprocess.Popen(
-            [*command, str(killed / JOB)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+
+def test_what_runs_in_this_process_has_the_bytes_of_what_runs_in_another(
+    artefact_spec, silica_job, tmp_path
+):
+    job = silica_job(artefact_spec)
+    here = run_here(job, tmp_path / "here")
+    (there,) = run_jobs([job], tmp_path / "there", 1, silent)
+    files = [(run.folder / TRAJECTORY).read_bytes() for run in (here, there)]
+    assert files[0] == files[1]
+
+
+SPRINGS = """
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from m3compress.contract.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Springs:
+    stiffness: float
+    cutoff: float = 4.0
+    elements: tuple[str, ...] = ("Cu",)
+
+    def open(self):
+        return self
+
+    def with_threads(self, threads):
+        return self
+
+    def to_json(self):
+        return {"stiffness": self.stiffness}
+
+    identity = to_json
+
+    def evaluate(self, atoms):
+        home = np.round(atoms.positions / 1.8) * 1.8
+        away = atoms.positions - home
+        energies = self.stiffness * (away**2).sum(axis=1) / 2
+        return Evaluation(
+            float(energies.sum()), energies, -self.stiffness * away, np.zeros((3, 3))
         )
-        deadline = time.monotonic() + 60
-        while steps_done(killed) < least and time.monotonic() < deadline:
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0.0, 0.1))
-        os.killpg(process.pid, signal.SIGKILL)  # the worker, too
-        process.wait()
-        assert least <= steps_done(killed) < 400
-    done = subprocess.run(
-        [*command, str(killed / JOB)], check=True, env=environment, capture_output=True, text=True
-    )
-    assert "300 frames" in done.stdout
-    assert (killed / TRAJECTORY).read_bytes() == (whole / TRAJECTORY).read_bytes()
+"""
 
 
-def test_the_command_reports_a_broken_run(make_job, tmp_path, monkeypatch, capsys):
-    from m3compress.engines.dynamics import __main__ as command
-
-    job = make_job(steps=10)
-    folder = claim_folder(replace(job, subject=job.subject.with_threads(3)), tmp_path)
-    (folder / "broken.txt").write_text("after step 0: it exploded")
-    monkeypatch.setattr(sys, "argv", ["simulation", str(Path(folder) / JOB)])
-    assert command.main() == 1
-    assert "it exploded" in capsys.readouterr().out
+def test_any_evaluator_that_can_be_imported_runs_in_processes(make_job, tmp_path, monkeypatch):
+    (tmp_path / "springs.py").write_text(textwrap.dedent(SPRINGS))
+    monkeypatch.syspath_prepend(tmp_path)
+    springs = importlib.import_module("springs").Springs(2.0)
+    structure = bulk("Cu", a=3.6, cubic=True)
+    job = make_job("nve", evaluator=springs, structure=structure, equilibration=0, steps=40)
+    (run,) = run_jobs([job], tmp_path / "md", 1, silent)
+    assert run.broken is None
+    totals = [f.info["potential_energy"] + f.info["kinetic_energy"] for f in run.frames]
+    assert len(totals) == 20
+    assert np.ptp(totals) < 1e-3 < np.ptp([f.info["kinetic_energy"] for f in run.frames])

@@ -111,11 +111,11 @@ def test_a_finished_run_is_not_run_again(make_job, copper, tmp_path):
 def test_a_job_whose_model_has_moved_goes_on_and_is_repeated_from_there(make_job, copper, tmp_path):
     job = make_job(steps=10)
     run_job(job, tmp_path, copper(), ignore)
-    moved = Path(job.subject.path).rename(tmp_path / "moved")
-    again = replace(job, subject=replace(job.subject, path=str(moved)))
+    moved = Path(job.evaluator.path).rename(tmp_path / "moved")
+    again = replace(job, evaluator=replace(job.evaluator, path=str(moved)))
     folder = claim_folder(again, tmp_path)
     assert steps_done(folder) == job.total_steps
-    assert json.loads((folder / JOB).read_text())["subject"]["path"] == str(moved)
+    assert json.loads((folder / JOB).read_text())["evaluator"]["path"] == str(moved)
 
 
 def test_the_folder_of_another_job_is_refused(make_job, copper, tmp_path):

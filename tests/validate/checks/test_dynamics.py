@@ -24,12 +24,10 @@ from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import CI, SMOKE
 from m3compress.validate.setup.recall import recall
-from m3compress.validate.setup.subject import SubjectSpec
+from m3compress.validate.setup.subject import TrainedSpec
 
 KELVIN, SPACING, N_FRAMES, N_REPLICAS = 300.0, 10.0, 160, 4
-SPECS = {
-    arm: SubjectSpec(kind="model", path="nowhere", name=arm) for arm in ("candidate", "reference")
-}
+SPECS = {arm: TrainedSpec(path="nowhere", name=arm) for arm in ("candidate", "reference")}
 #: Those of CI, and numbers for what only informs.
 LIMITS = read_limits("ci", single=["md.rdf-l1=0.1", "md.rdf-wasserstein=0.01", "md.msd=20"])
 CARBIDE = bulk("SiC", "zincblende", a=4.36, cubic=True).repeat(2)
@@ -113,7 +111,7 @@ class Spoiled:
 def job_of(name: str, arm: str, ensemble: Any, timestep: float = 2.0) -> Job:
     return Job(
         name=name,
-        subject=SPECS[arm],
+        evaluator=SPECS[arm],
         structure=CARBIDE,
         ensemble=ensemble,
         temperature=KELVIN,
@@ -345,7 +343,7 @@ def test_a_broken_run_is_an_error_of_what_needs_it(arm):
     if arm == "candidate":
         assert stability.value == 1
         assert "candidate-nvt-2" in stability.evidence["broken"]
-        assert "python -m m3compress.engines.dynamics" in (stability.command or "")
+        assert "python -m m3compress.validate.rerun" in (stability.command or "")
     else:
         # The reference decides nothing, but it is told.
         assert stability.value == 0
@@ -427,7 +425,7 @@ def test_the_plan_holds_every_run_once_and_is_repeatable():
     assert [job.timestep for job in law] == [2.0, 1.0, 0.5]
     assert len({job.seed for job in law}) == 1
     assert len({job.timestep * job.every for job in law}) == 1
-    assert jobs["SiC-reference-nvt-0"].subject.precision == "float32"
+    assert jobs["SiC-reference-nvt-0"].evaluator.precision == "float32"
     assert jobs["SiC-candidate-nve-0"].timestep == 1.0
     assert not [job for job in plan(gate_with(profile=SMOKE)).values() if job.ensemble == "npt"]
 

@@ -18,7 +18,7 @@ from m3compress.validate.checks.predictions import predictions, visited
 from m3compress.validate.result import Verdict
 from m3compress.validate.setup.profiles import CI
 from m3compress.validate.setup.structures import zoo_for
-from m3compress.validate.setup.subject import SubjectSpec
+from m3compress.validate.setup.subject import TrainedSpec
 
 COMPRESSION = (
     *("parity.energy", "parity.force-mae", "parity.force-rmse", "parity.force-max"),
@@ -28,7 +28,7 @@ VISITED = ("Si-diamond-rattled", "SiO2-quartz-rattled", "expanded-0")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenedSpec(SubjectSpec):
+class OpenedSpec(TrainedSpec):
     """The spec of a subject that is there already."""
 
     subject: Any = None
@@ -38,7 +38,7 @@ class OpenedSpec(SubjectSpec):
 
 
 def opened(subject, name):
-    return OpenedSpec(kind="model", path=name, name=name, subject=subject)
+    return OpenedSpec(path=name, name=name, subject=subject)
 
 
 def scaled(factor):

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ase.build import bulk
 
+from m3compress.engines.dynamics.job import Job
+from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.runs import plan
 from m3compress.validate.controls import selfcheck
 from m3compress.validate.controls.selfcheck import (
     CONTROLS,
@@ -80,9 +84,38 @@ def test_what_fails_on_the_reference_is_not_the_controls_doing():
 
 def test_a_control_stands_in_for_the_file():
     reference = trained("model", "tf")
-    hot = HOT.stand_in(reference)
-    assert (hot.heat, hot.force_scale, hot.form, hot.convention) == (1.15, 1.0, "native", "tf")
-    assert NEGATIVE.stand_in(reference) == replace(reference, name="itself", precision="float32")
+    assert NEGATIVE.candidate(reference) == replace(reference, name="itself", precision="float32")
+    # What is too hot is the trained model itself: only its runs are other than they should be.
+    same = replace(reference, name="too-hot", precision="float32")
+    assert HOT.candidate(reference) == same
+    job = Job(
+        name="run",
+        evaluator=same,
+        structure=bulk("Si"),
+        ensemble="nvt",
+        temperature=300.0,
+        timestep=2.0,
+        equilibration=10,
+        steps=10,
+        every=1,
+        seed=0,
+    )
+    assert HOT.alter(job) == replace(job, temperature=300 * 1.15)
+    assert all(c.alter(job) == job for c in CONTROLS if c is not HOT)
+    # No two are the same.
+    whole = {repr((c.candidate(reference), c.alter(job).temperature)) for c in CONTROLS}
+    assert len(whole) == len(CONTROLS)
+
+
+def test_only_the_runs_of_the_candidate_are_altered(make_context, builtin_spec):
+    sample = Named("silicon", bulk("Si", cubic=True))
+    context = make_context(HOT.candidate(builtin_spec), samples=(sample,))
+    straight, altered = plan(context), plan(replace(context, stand_in=HOT))
+    assert straight.keys() == altered.keys()
+    for name, job in altered.items():
+        factor = 1.15 if "-candidate-" in name else 1.0
+        assert job.temperature == context.profile.temperature * factor
+        assert replace(job, temperature=straight[name].temperature) == straight[name]
 
 
 def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypatch):

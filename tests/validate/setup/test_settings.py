@@ -12,8 +12,8 @@ import torch
 
 from m3compress.api import resolve_source
 from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE
 from m3compress.validate.setup.settings import Settings, open_context
-from m3compress.validate.setup.subject import trained
 
 BUILTIN = str(resolve_source("builtin"))
 
@@ -114,9 +114,11 @@ def test_a_run_is_the_same_if_its_files_and_options_are(
     # A copy of the model, for the run and for a control, is the same model.
     copied = str(shutil.copytree(BUILTIN, tmp_path / "copy"))
     controls = [
-        Settings(artefact=moved, model=path, control=trained(path)).fingerprint()
+        Settings(artefact=moved, model=path, control=NEGATIVE).fingerprint()
         for path in (BUILTIN, copied)
     ]
     assert controls[0] == controls[1] != base.fingerprint()
+    everyone = [Settings(artefact=moved, model=BUILTIN, control=c).fingerprint() for c in CONTROLS]
+    assert all(everyone.count(one) == 1 for one in everyone)
     moved.write_bytes(moved.read_bytes() + b"x")
     assert Settings(artefact=moved, model=BUILTIN).fingerprint() != base.fingerprint()
