@@ -36,7 +36,7 @@ def gated(x, w):
 def shared_gate(x):
     """σ · w is already in the graph when the gradient of σ is asked for."""
     sigmoid, w = torch.sigmoid(x), x.cos()
-    return w * sigmoid, aten.sigmoid_backward(x.sin() * w, sigmoid)
+    return w * sigmoid + aten.sigmoid_backward(x.sin() * w, sigmoid)
 
 
 #: (operator, function, specifications of its inputs); the operator must be in its trace.
