@@ -53,7 +53,8 @@ def traced(function):
 
 def is_wide(node):
     value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and value.dim() > 1 and value.shape[-1] >= NARROW
+    computed = node.op == "call_function" and isinstance(value, torch.Tensor)
+    return computed and value.dim() > 1 and value.shape[-1] >= NARROW
 
 
 def waiting(module: fx.GraphModule, energies: fx.Node) -> Counter:
