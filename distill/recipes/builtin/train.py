@@ -11,6 +11,7 @@ import argparse
 import logging
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ import torch
 
 from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import fit_references, join, to_batch
-from m3compress.distill.recipes.builtin.frames import make_frames, read_frames
+from m3compress.distill.data.plan import Group, of_split
+from m3compress.distill.data.store import FrameStore
+from m3compress.distill.recipes.builtin.frames import plan, sampler
 from m3compress.distill.recipes.builtin.recipe import CONFIG, SETTINGS
 from m3compress.distill.training.compiled import compile_step
 from m3compress.distill.training.initial import initial_network
@@ -26,18 +29,36 @@ from m3compress.distill.training.loop import Settings, train
 from m3compress.distill.training.memory import keep_memory
 from m3compress.distill.training.run import Run, begin
 from m3compress.distill.training.step import eager_step
+from m3compress.models.potential import Potential
 from m3compress.models.readers.tensorflow import read_tensorflow
 from m3compress.models.writers.matgl import save_matgl
 
+FRAMES = "frames"
 CHECKPOINT = "checkpoint.pt"
 
 #: Frames that a compiled step is traced with: more than in any batch, so that no sizes coincide.
 _N_TRACED = 7
 
 
+def make_frames(reference: Potential, work: Path, groups: Sequence[Group]) -> None:
+    """Make and label the frames that the work directory does not hold yet.
+
+    Args:
+        reference: Labels them, in its own precision and three-body form.
+        work: Gets ``frames`` and ``trajectories``.
+        groups: Which ones.
+
+    Raises:
+        M3CompressError: If a frame cannot be made or written.
+    """
+    make = sampler(reference, reference.provenance.sha256, work / "trajectories")
+    FrameStore(work / FRAMES).fill(groups, make)
+
+
 def train_builtin(
     work: Path,
     settings: Settings,
+    groups: Sequence[Group],
     *,
     resume: bool,
     compiled: bool,
@@ -48,6 +69,7 @@ def train_builtin(
     Args:
         work: Holds ``frames``; gets ``checkpoint.pt`` and ``model``.
         settings: How to train.
+        groups: The frames: those of the splits ``train`` and ``validation`` are used.
         resume: Continue from the checkpoint, where there is one.
         compiled: Compile the training step, which needs a C++ compiler.
         start_from: Checkpoint of another run whose averaged weights are the first weights.
@@ -55,10 +77,12 @@ def train_builtin(
     Raises:
         M3CompressError: If a checkpoint cannot be read or written, or belongs to something else.
     """
-    frames = read_frames(work / "frames", "train")
+    store = FrameStore(work / FRAMES)
+    frames = store.read(of_split(groups, "train"))
     references = fit_references(frames, CONFIG.elements)
     batches = [to_batch(frame, CONFIG, references) for frame in frames]
-    held = [to_batch(f, CONFIG, references) for f in read_frames(work / "frames", "validation")]
+    held_back = store.read(of_split(groups, "validation"))
+    held = [to_batch(frame, CONFIG, references) for frame in held_back]
     network = initial_network(CONFIG, batches, seed=settings.seed)
     run = begin(
         network,
@@ -111,7 +135,8 @@ def main(arguments: list[str] | None = None) -> None:
     keep_memory()
     torch.set_num_threads(chosen.threads)
     reference = read_tensorflow(chosen.reference).with_form(FACTORIZED).to(torch.float32)
-    make_frames(reference, chosen.work / "frames")
+    groups = plan()
+    make_frames(reference, chosen.work, groups)
     schedule = replace(
         SETTINGS.schedule,
         epochs=chosen.epochs,
@@ -121,6 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
     train_builtin(
         chosen.work,
         replace(SETTINGS, schedule=schedule),
+        groups,
         resume=chosen.resume,
         compiled=not chosen.eager,
         start_from=chosen.start_from,

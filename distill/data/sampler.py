@@ -1,0 +1,160 @@
+"""Makes the frames of a group: distorted crystals, steps of hot trajectories, isolated pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.contract.evaluation import Evaluator
+from m3compress.distill.data.distortions import Distortion
+from m3compress.distill.data.labels import label, largest_force
+from m3compress.distill.data.plan import Group
+from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.loaded import Loaded
+from m3compress.engines.dynamics.pool import run_here
+from m3compress.errors import StructureError
+
+#: A draw with too large forces is repeated with displacements this much smaller,
+_GENTLER = 0.8
+#: and no more than so often: without any rattle, it is the parent whose forces are too large.
+_MOST_DRAWS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """How Langevin dynamics from a slightly distorted crystal are sampled.
+
+    Attributes:
+        timestep: In fs.
+        friction: In 1/fs; the default thermalises within the 60 fs that are skipped.
+        skipped: Steps before the first frame is near.
+        stride: Steps from one frame to the next, and from the skipped ones to the first.
+        rattle: Standard deviation of the displacements at the start in Å.
+    """
+
+    timestep: float = 1.5
+    friction: float = 0.05
+    skipped: int = 40
+    stride: int = 20
+    rattle: float = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Distances of two atoms in a large cubic box, evenly spaced in their logarithm.
+
+    Attributes:
+        shortest: In Å.
+        longest: In Å.
+        box: Edge of the box in Å: more than the longest distance and the teacher's cutoff together.
+    """
+
+    shortest: float
+    longest: float
+    box: float = 11.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Where the frames of a plan come from.
+
+    Attributes:
+        teacher: Labels the frames, and drives the trajectories.
+        teacher_id: What tells the teacher from another one, such as the hash of its weights.
+        folder: Where trajectories are kept, so that an interrupted one goes on.
+        parents: Crystals by name.
+        pairs: Isolated pairs by their two symbols, such as ``SiO``.
+        largest_force: Distorted crystals and pairs with a larger force (eV/Å) say nothing about any
+            real trajectory: crystals are drawn again, more gently, and pairs are left out.
+        distortion: Of distorted crystals; strain and volume also of the start of trajectories.
+        trajectory: How trajectories are sampled.
+    """
+
+    teacher: Evaluator
+    teacher_id: str
+    folder: Path
+    parents: Mapping[str, Callable[[], Atoms]]
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
+    largest_force: float = math.inf
+    distortion: Distortion = field(default_factory=Distortion)
+    trajectory: Trajectory = field(default_factory=Trajectory)
+
+    def __call__(self, group: Group) -> list[Atoms]:
+        """The labelled frames of a group; ``info["group"]`` is its name.
+
+        Raises:
+            StructureError: If the group's parent is not known, has too large forces by itself, or
+                its trajectory broke.
+        """
+        known = self.pairs if group.kind == "pairs" else self.parents
+        if group.parent not in known:
+            raise StructureError(
+                f"there is nothing called {group.parent} to make {group.kind} frames of",
+                hint=f"choose from {', '.join(known) or 'none'}",
+            )
+        makers = {
+            "distorted": self._distorted,
+            "trajectory": self._steps,
+            "pairs": self._pairs,
+        }
+        frames = list(makers[group.kind](group))
+        for frame in frames:
+            frame.info["group"] = group.name
+        return frames
+
+    def _distorted(self, group: Group) -> Iterator[Atoms]:
+        rng = np.random.default_rng(group.seed)
+        parent = self.parents[group.parent]()
+        for _ in range(group.n_frames):
+            rattle = self.distortion.draw_rattle(rng)
+            for _ in range(_MOST_DRAWS):
+                frame = label(self.teacher, self.distortion.apply(parent, rng, rattle=rattle))
+                if largest_force(frame) <= self.largest_force:
+                    break
+                rattle *= _GENTLER
+            else:
+                raise StructureError(
+                    f"{group.parent} has forces of {largest_force(frame):.3g} eV/Å however gently "
+                    f"it is distorted, expected at most {self.largest_force:g}",
+                    hint="relax it, distort it less, or allow larger forces",
+                )
+            yield frame
+
+    def _steps(self, group: Group) -> Iterator[Atoms]:
+        how, rng = self.trajectory, np.random.default_rng(group.seed)
+        parent = self.parents[group.parent]()
+        job = Job(
+            name=group.name,
+            evaluator=Loaded(evaluator=self.teacher, content=self.teacher_id),
+            structure=self.distortion.apply(parent, rng, rattle=how.rattle),
+            ensemble="nvt",
+            temperature=group.temperature,
+            timestep=how.timestep,
+            equilibration=how.skipped,
+            steps=group.n_frames * how.stride,
+            every=how.stride,
+            seed=group.seed,
+            friction=how.friction,
+        )
+        run = run_here(job, self.folder, self.teacher)
+        if run.broken is not None:
+            raise StructureError(
+                f"the trajectory {group.name} broke: {run.broken}",
+                hint="lower its temperature, or take it out of the plan",
+            )
+        for frame in run.frames:
+            yield label(self.teacher, frame)
+
+    def _pairs(self, group: Group) -> Iterator[Atoms]:
+        how = self.pairs[group.parent]
+        for distance in np.geomspace(how.shortest, how.longest, group.n_frames):
+            positions = [(1, 1, 1), (1, 1, 1 + distance)]
+            atoms = Atoms(group.parent, positions=positions, cell=[how.box] * 3)
+            frame = label(self.teacher, atoms)
+            if largest_force(frame) <= self.largest_force:
+                yield frame

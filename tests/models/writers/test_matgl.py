@@ -1,0 +1,59 @@
+"""What is written in matgl's format is read as the same model."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m3compress.contract.forms import FACTORIZED
+from m3compress.errors import M3CompressError
+from m3compress.models.potential import evaluate
+from m3compress.models.readers.matgl import FILES, read_matgl
+from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.writers.matgl import save_matgl
+
+BUILTIN = Path(str(files("m3compress.models.builtin")))
+
+
+@pytest.fixture(scope="module")
+def builtin():
+    return read_matgl(BUILTIN).with_form(FACTORIZED)
+
+
+@pytest.fixture
+def rattled_quartz():
+    atoms = build_crystal("SiO2-quartz").repeat((2, 2, 1))
+    atoms.rattle(0.1, seed=7)
+    return atoms
+
+
+def test_saving_what_was_read_gives_the_same_model(builtin, rattled_quartz, tmp_path: Path):
+    save_matgl(builtin, tmp_path)
+    again = read_matgl(tmp_path).with_form(FACTORIZED)
+    first, second = evaluate(builtin, rattled_quartz), evaluate(again, rattled_quartz)
+    assert second.energy == first.energy
+    np.testing.assert_array_equal(second.forces, first.forces)
+
+
+def test_real_matgl_reads_what_was_written(builtin, tmp_path: Path):
+    matgl = pytest.importorskip("matgl")
+    save_matgl(builtin, tmp_path)
+    mine, theirs = (matgl.load_model(str(folder)).state_dict() for folder in (tmp_path, BUILTIN))
+    assert set(mine) == set(theirs)
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(mine[name].numpy(), value.numpy())
+
+
+def test_only_the_three_files_are_left(builtin, tmp_path: Path):
+    save_matgl(builtin, tmp_path / "new")
+    save_matgl(builtin, tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(FILES)
+
+
+def test_a_folder_that_cannot_be_written_is_named(builtin, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(M3CompressError, match="cannot"):
+        save_matgl(builtin, tmp_path / "file")
