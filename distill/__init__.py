@@ -1,4 +1,4 @@
-"""Take the three-body block out: exactly, by removal, or by pruning."""
+"""Take the three-body block out (exactly, by removal, by pruning), and train networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What evaluates, as a value: an exported file that any process opens, or what is open already."""
+"""An exported file as a value that any process opens for itself."""
 
 from __future__ import annotations
 
@@ -62,34 +62,3 @@ class ArtefactSpec:
         """
         content = content_sha256(Path(self.path))
         return {"kind": "artefact", "content": content, "device": self.device}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """An evaluator that is open already, for runs in the process where it is.
-
-    Attributes:
-        evaluator: It stays on the threads that it has.
-        content: What tells it from another one, such as the hash of its weights: a run is resumed
-            where it is the same.
-    """
-
-    evaluator: Evaluator
-    content: str
-
-    def open(self) -> Evaluator:
-        """The evaluator."""
-        return self.evaluator
-
-    def with_threads(self, threads: int) -> Self:
-        """Itself: it is open."""
-        del threads
-        return self
-
-    def to_json(self) -> dict[str, Any]:
-        """A note of what it was; nobody can open it again."""
-        return self.identity()
-
-    def identity(self) -> dict[str, Any]:
-        """What decides its numbers."""
-        return {"kind": "loaded", "content": self.content}

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from m3compress.engines.spec import ArtefactSpec, Loaded
+from m3compress.engines.dynamics.loaded import Loaded
+from m3compress.engines.spec import ArtefactSpec
 
 
 def test_a_spec_survives_json_and_pickling_and_opens_the_file(artefact, structures):

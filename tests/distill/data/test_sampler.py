@@ -11,6 +11,7 @@ from ase.build import bulk
 from m3compress.distill.data.labels import largest_force
 from m3compress.distill.data.plan import Group
 from m3compress.distill.data.sampler import Pairs, Sampler
+from m3compress.engines.dynamics.run import read_frames
 from m3compress.errors import StructureError
 
 DISTORTED = Group(kind="distorted", parent="salt", split="train", n_frames=5)
@@ -66,8 +67,6 @@ def test_a_trajectory_has_the_length_and_the_temperature_of_its_group(sampler, t
     frames = sampler(group)
     assert len(frames) == 40
     (folder,) = (tmp_path / "trajectories").iterdir()
-    from m3compress.engines.dynamics.run import read_frames
-
     steps = read_frames(folder)
     assert steps[1].info["time_fs"] - steps[0].info["time_fs"] == pytest.approx(20 * 1.5)
     temperatures = [step.get_temperature() for step in steps]

@@ -17,6 +17,7 @@ from ase.build import bulk
 from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.contract.progress import silent
 from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.engines.dynamics.pool import run_here, run_jobs
 from m3compress.engines.dynamics.run import (
     STATE,
@@ -26,7 +27,7 @@ from m3compress.engines.dynamics.run import (
     run_job,
     steps_done,
 )
-from m3compress.engines.spec import ArtefactSpec, Loaded
+from m3compress.engines.spec import ArtefactSpec
 from m3compress.errors import M3CompressError
 
 
