@@ -19,7 +19,7 @@ from machine import machine
 
 from m3compress.api import export_model, resolve_source
 from m3compress.console import stage_bar
-from m3compress.validate.checks.nve import DRIFT, MOMENTUM, TIMESTEP_LAW
+from m3compress.validate.checks.nve import CHECKS
 from m3compress.validate.run import run_checks
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
@@ -67,7 +67,7 @@ def main() -> None:
         found = run_checks(
             replace(context, progress=progress),
             read_limits("release"),
-            checks=(DRIFT, MOMENTUM, TIMESTEP_LAW),
+            checks=CHECKS,
         )
     document = {
         "command": f"python benchmarks/nve_drift.py --picoseconds {options.picoseconds:g}",

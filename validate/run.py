@@ -8,7 +8,6 @@ and finds the same values.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,9 +27,10 @@ from m3compress.validate.checks import (
     performance,
     properties,
 )
+from m3compress.validate.checks.attempt import gather
+from m3compress.validate.checks.building import Check
 from m3compress.validate.result import CheckResult, Limit, Measurement, judge
-from m3compress.validate.setup.context import Check, Context
-from m3compress.validate.setup.subject import Subject
+from m3compress.validate.setup.context import Context
 
 #: All checks in the order in which they run: the cheap and the fatal first.
 CHECKS: tuple[Check, ...] = (
@@ -42,8 +42,6 @@ CHECKS: tuple[Check, ...] = (
     *dynamics.CHECKS,
     *performance.CHECKS,
 )
-
-logger = logging.getLogger(__name__)
 
 _RESULTS = TypeAdapter(tuple[CheckResult, ...])
 
@@ -124,17 +122,16 @@ def _run(context: Context, check: Check, on: str, limit: Limit) -> tuple[CheckRe
 
 def _measure(context: Context, check: Check, on: str) -> list[Measurement]:
     """Measurements of a check; an exception becomes one, and stops nothing but this check."""
-    measured: list[Measurement] = []
-    try:
-        subject: Subject = (
-            context.candidate_subject if on == "artefact" else context.reference_subject
+
+    def measurements() -> Iterable[Measurement]:
+        candidate = on == "artefact"
+        return check.run(
+            context, context.candidate_subject if candidate else context.reference_subject
         )
-        measured.extend(check.run(context, subject))
-    except M3CompressError as error:
-        measured.append(Measurement(error=str(error)))
-    except Exception as error:  # a broken model may fail in any way, and the others must still run
-        logger.debug("%s on the %s failed", check.id, on, exc_info=True)
-        measured.append(Measurement(error=f"{type(error).__name__}: {error}"))
+
+    measured, failure = gather(measurements)
+    if failure is not None:
+        measured.append(Measurement(error=failure.reason))
     return measured or [Measurement(error="the check measured nothing")]
 
 

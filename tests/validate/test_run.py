@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from m3compress.errors import M3CompressError
+from m3compress.validate.checks.building import Check
 from m3compress.validate.result import Curve, Limit, Measurement, Tier, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_checks
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import SMOKE
 
 
@@ -59,7 +60,7 @@ class Counted:
 
 
 def check_of(run: Any, name: str = "md.rdf", *, on_reference: bool = False) -> Check:
-    return Check(name, Tier.DYNAMICS, "something", run, on_reference)
+    return Check(name, "something", run, on_reference)
 
 
 def limits_of(value: float | None = 1.0) -> dict[str, Limit]:

@@ -6,7 +6,7 @@ These checks read the file themselves, and take what an engine would refuse for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +16,13 @@ from ase import Atoms
 from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
 from m3compress.engines.artefact import read_manifest
-from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.errors import ArtefactError
 from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
+from m3compress.validate.checks.attempt import Failure, attempt
+from m3compress.validate.checks.building import Check, count_problems, on_file
 from m3compress.validate.checks.selection import bond_length
-from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.result import Measurement
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject, TrainedModel
 
 _UNITS: Final = {
@@ -34,26 +36,6 @@ _FURTHEST_BOND: Final = 0.9  # of the cutoff
 _NO_GRAPH: Final = "a TensorRT plan holds no graph that can be read"
 
 Problems = list[str]
-
-
-def _count(problems: Problems, **evidence: Any) -> Measurement:
-    return Measurement(value=float(len(problems)), evidence={"problems": problems, **evidence})
-
-
-def _of_file(find: Callable[[Context, Path], Measurement]) -> Callable[..., Iterable[Measurement]]:
-    """A check of a file: skipped for other candidates, and what cannot be read is one problem."""
-
-    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
-        del subject
-        if context.candidate.kind != "artefact":
-            yield Measurement(skipped="the candidate is not a file")
-            return
-        try:
-            yield find(context, Path(context.candidate.path))
-        except (M3CompressError, OSError) as error:
-            yield _count([str(error)])
-
-    return run
 
 
 def _read_beside(path: Path) -> Manifest:
@@ -82,8 +64,8 @@ def check_schema(context: Context, path: Path) -> Measurement:
     del context
     manifest = _read_beside(path)
     if manifest.backend != "onnx":
-        return _count([], backend=manifest.backend)
-    return _count(_differing_tensors(manifest, _read_graph(path).graph))
+        return count_problems([], backend=manifest.backend)
+    return count_problems(_differing_tensors(manifest, _read_graph(path).graph))
 
 
 def _differing_tensors(manifest: Manifest, graph: Any) -> Problems:
@@ -126,7 +108,7 @@ def check_hash(context: Context, path: Path) -> Measurement:
     expected = _read_beside(path).artefact_sha256
     digest = sha256_of(path)
     problems = [] if digest == expected else [f"sha256 is {digest}, the manifest says {expected}"]
-    return _count(problems, sha256=digest)
+    return count_problems(problems, sha256=digest)
 
 
 def check_metadata(context: Context, path: Path) -> Measurement:
@@ -137,10 +119,10 @@ def check_metadata(context: Context, path: Path) -> Measurement:
         return Measurement(skipped=_NO_GRAPH)
     entries = {entry.key: entry.value for entry in _read_graph(path).metadata_props}
     if METADATA_KEY not in entries:
-        return _count([f"{path.name} holds no manifest"])
+        return count_problems([f"{path.name} holds no manifest"])
     inside = read_manifest(entries[METADATA_KEY], f"the manifest in {path.name}")
     outer, inner = (m.model_dump(exclude=set(BESIDE_ONLY)) for m in (beside, inside))
-    return _count(
+    return count_problems(
         [
             f"{field}: {_short(inner[field])} inside, {_short(outer[field])} beside"
             for field in outer
@@ -169,7 +151,7 @@ def check_elements(context: Context, path: Path) -> Measurement:
         failure = _first_failure(subject, structures)
         if failure is not None:
             problems.append(f"{symbol}: {failure}")
-    return _count(problems, n_elements=len(elements))
+    return count_problems(problems, n_elements=len(elements))
 
 
 def _bond(a: str, b: str, cutoff: float) -> float:
@@ -178,10 +160,9 @@ def _bond(a: str, b: str, cutoff: float) -> float:
 
 def _first_failure(subject: Subject, structures: Iterable[Atoms]) -> str | None:
     for atoms in structures:
-        try:
-            result = subject.evaluate(atoms)
-        except Exception as error:  # whatever it is, this element does not compute
-            return f"{atoms.symbols}: {error}"
+        result = attempt(subject.evaluate, atoms)
+        if isinstance(result, Failure):
+            return f"{atoms.symbols}: {result.reason}"
         if not (math.isfinite(result.energy) and np.isfinite(result.forces).all()):
             return f"{atoms.symbols}: energy {result.energy}, forces {result.forces.tolist()}"
     return None
@@ -200,7 +181,7 @@ def check_conventions(context: Context, path: Path) -> Measurement:
         for name in _CONVENTIONS
         if not manifest.conventions.get(name)
     ]
-    return _count(
+    return count_problems(
         [*problems, *_differs_from_reference(manifest, context)], source=manifest.source.name
     )
 
@@ -233,7 +214,7 @@ def check_scatters(context: Context, path: Path) -> Measurement:
         for node in nodes
         if "Scatter" in node.op_type and (reduction := _reduction(node)) != "none"
     ]
-    return _count(problems, n_nodes=len(nodes))
+    return count_problems(problems, n_nodes=len(nodes))
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
@@ -252,23 +233,19 @@ def _reduction(node: Any) -> str:
     return "none"
 
 
-def _check(name: str, measures: str, find: Callable[[Context, Path], Measurement]) -> Check:
-    return Check(id=name, tier=Tier.ARTEFACT, measures=measures, run=_of_file(find))
-
-
 CHECKS: Final[tuple[Check, ...]] = (
-    _check("artefact.schema", "faults of the manifest, or of the graph against it", check_schema),
-    _check("artefact.hash", "whether the file is the one of its manifest", check_hash),
-    _check(
+    on_file("artefact.schema", "faults of the manifest, or of the graph against it", check_schema),
+    on_file("artefact.hash", "whether the file is the one of its manifest", check_hash),
+    on_file(
         "artefact.metadata",
         "fields in which the manifests inside and beside differ",
         check_metadata,
     ),
-    _check("artefact.elements", "declared elements that do not compute", check_elements),
-    _check(
+    on_file("artefact.elements", "declared elements that do not compute", check_elements),
+    on_file(
         "artefact.conventions",
         "units, signs and source that are not those of the reference",
         check_conventions,
     ),
-    _check("artefact.no-scatter", "nodes that add into shared memory", check_scatters),
+    on_file("artefact.no-scatter", "nodes that add into shared memory", check_scatters),
 )

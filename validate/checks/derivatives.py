@@ -8,6 +8,7 @@ stencil of fourth order keep both the rounding and the truncation below 10⁻³ 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -18,9 +19,8 @@ from ase import Atoms
 from m3compress.contract.neighbors import FloatArray, find_edges
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks import scans, smoothness
-from m3compress.validate.checks.selection import Found, largest, select, worst_of
-from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.checks.building import Case, Check, on_structures
+from m3compress.validate.checks.selection import Found, largest, select
 from m3compress.validate.setup.subject import Subject
 
 _STEP: Final = 0.01  # Å, of one atom, or of all together
@@ -48,30 +48,25 @@ def derivative(energy: Callable[[float], float], step: float) -> float:
     return (8 * inner - outer) / (12 * step)
 
 
-def measure_forces(context: Context, subject: Subject) -> Iterable[Measurement]:
+def measure_forces(case: Case[Named]) -> Found | None:
     """Forces against differences of energy: along all forces at once, and of single atoms.
 
     The first is the consistency test of OpenMM: of all directions, that of the forces has the
     largest derivative, |F|. The others see an error that the first averages away.
     """
-
-    def measure(entry: Named, number: int) -> Found | None:
-        rng = np.random.default_rng([context.seed, number])
-        forces = subject.evaluate(entry.atoms).forces
-        norm = float(np.linalg.norm(forces))
-        scale = max(float(np.linalg.norm(forces, axis=1).max()), _FORCE_FLOOR)
-        # Relative to |F| along all forces, to the largest force for a single atom.
-        together = [(forces / norm, norm)] if norm > _FORCE_FLOOR else []
-        single = [(_one_atom(len(forces), rng), scale) for _ in range(_TRIALS)]
-        errors = []
-        for direction, size in _clear(subject, entry.atoms, [*together, *single]):
-            slope = derivative(_energy(subject, _displaced(entry.atoms, direction)), _STEP)
-            errors.append(abs(slope + float((forces * direction).sum())) / size)
-        evidence = {"max_force": float(np.abs(forces).max()), "directions": len(errors)}
-        return Found(largest(errors), evidence) if errors else None
-
-    structures = select(context, subject, most=_FORCE_STRUCTURES)
-    return worst_of(structures, measure, absent="every displacement crosses a cutoff")
+    subject, atoms, rng = case.subject, case.entry.atoms, case.rng()
+    forces = subject.evaluate(atoms).forces
+    norm = float(np.linalg.norm(forces))
+    scale = max(float(np.linalg.norm(forces, axis=1).max()), _FORCE_FLOOR)
+    # Relative to |F| along all forces, to the largest force for a single atom.
+    together = [(forces / norm, norm)] if norm > _FORCE_FLOOR else []
+    single = [(_one_atom(len(forces), rng), scale) for _ in range(_TRIALS)]
+    errors = []
+    for direction, size in _clear(subject, atoms, [*together, *single]):
+        slope = derivative(_energy(subject, _displaced(atoms, direction)), _STEP)
+        errors.append(abs(slope + float((forces * direction).sum())) / size)
+    evidence = {"max_force": float(np.abs(forces).max()), "directions": len(errors)}
+    return Found(largest(errors), evidence) if errors else None
 
 
 def _one_atom(n_atoms: int, rng: np.random.Generator) -> FloatArray:
@@ -133,25 +128,20 @@ def _energy(subject: Subject, path: Path) -> Callable[[float], float]:
     return lambda distance: subject.evaluate(path(distance)).energy
 
 
-def measure_stress(context: Context, subject: Subject) -> Iterable[Measurement]:
+def measure_stress(case: Case[Named]) -> Found | None:
     """Virial against the change of energy under random symmetric strains."""
-
-    def measure(entry: Named, number: int) -> Found | None:
-        rng = np.random.default_rng([context.seed, number])
-        virial = subject.evaluate(entry.atoms).virial
-        scale = max(float(np.abs(virial).max()), _VIRIAL_FLOOR * len(entry.atoms))
-        strains = [_unit(_symmetric(rng)) for _ in range(_TRIALS)]
-        paths = ((_strained(entry.atoms, strain), strain) for strain in strains)
-        clear = (p for p in paths if crosses_no_cutoff(subject, p[0], 2 * _STRAIN))
-        errors = []
-        for path, strain in islice(clear, _DIRECTIONS):
-            slope = derivative(_energy(subject, path), _STRAIN)
-            errors.append(abs(slope - float((virial * strain).sum())) / scale)
-        evidence = {"max_virial": float(np.abs(virial).max()), "strains": len(errors)}
-        return Found(largest(errors), evidence) if errors else None
-
-    structures = select(context, subject, most=_STRESS_STRUCTURES, at_least=1, periodic=3)
-    return worst_of(structures, measure, absent="no small periodic structure is clear of cutoffs")
+    subject, atoms, rng = case.subject, case.entry.atoms, case.rng()
+    virial = subject.evaluate(atoms).virial
+    scale = max(float(np.abs(virial).max()), _VIRIAL_FLOOR * len(atoms))
+    strains = [_unit(_symmetric(rng)) for _ in range(_TRIALS)]
+    paths = ((_strained(atoms, strain), strain) for strain in strains)
+    clear = (p for p in paths if crosses_no_cutoff(subject, p[0], 2 * _STRAIN))
+    errors = []
+    for path, strain in islice(clear, _DIRECTIONS):
+        slope = derivative(_energy(subject, path), _STRAIN)
+        errors.append(abs(slope - float((virial * strain).sum())) / scale)
+    evidence = {"max_virial": float(np.abs(virial).max()), "strains": len(errors)}
+    return Found(largest(errors), evidence) if errors else None
 
 
 def _symmetric(rng: np.random.Generator) -> FloatArray:
@@ -171,18 +161,20 @@ def _strained(atoms: Atoms, strain: FloatArray) -> Path:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    Check(
-        id="grad.forces",
-        tier=Tier.DERIVATIVES,
-        measures="forces against differences of the energy",
-        run=measure_forces,
+    on_structures(
+        "grad.forces",
+        "forces against differences of the energy",
+        measure_forces,
+        among=partial(select, most=_FORCE_STRUCTURES),
+        absent="every displacement crosses a cutoff",
         on_reference=True,
     ),
-    Check(
-        id="grad.stress",
-        tier=Tier.DERIVATIVES,
-        measures="stress against differences of the energy",
-        run=measure_stress,
+    on_structures(
+        "grad.stress",
+        "stress against differences of the energy",
+        measure_stress,
+        among=partial(select, most=_STRESS_STRUCTURES, at_least=1, periodic=3),
+        absent="no small periodic structure is clear of cutoffs",
         on_reference=True,
     ),
     *smoothness.CHECKS,

@@ -7,13 +7,14 @@ frame, only what is averaged over them.
 
 from __future__ import annotations
 
-from m3compress.validate.checks.ensembles import KINETIC, TEMPERATURE, VOLUME
-from m3compress.validate.checks.nve import DRIFT, MOMENTUM, TIMESTEP_LAW, per_sample
+from typing import Final
+
+from m3compress.validate.checks import ensembles, nve, structure_drift
+from m3compress.validate.checks.building import Check, on_samples
 from m3compress.validate.checks.runs import Runs
-from m3compress.validate.checks.structure_drift import STRUCTURE_CHECKS
 from m3compress.validate.rerun import command_of
-from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.result import Measurement
+from m3compress.validate.setup.context import Context
 
 
 def _stability(context: Context, runs: Runs) -> Measurement:
@@ -32,20 +33,13 @@ def _stability(context: Context, runs: Runs) -> Measurement:
     )
 
 
-STABILITY = Check(
-    id="md.stability",
-    tier=Tier.DYNAMICS,
-    measures="runs that exploded, lost an atom or gave something that is not a number",
-    run=per_sample(_stability),
-)
-
-CHECKS: tuple[Check, ...] = (
-    STABILITY,
-    DRIFT,
-    MOMENTUM,
-    TIMESTEP_LAW,
-    TEMPERATURE,
-    KINETIC,
-    VOLUME,
-    *STRUCTURE_CHECKS,
+CHECKS: Final[tuple[Check, ...]] = (
+    on_samples(
+        "md.stability",
+        "runs that exploded, lost an atom or gave something that is not a number",
+        _stability,
+    ),
+    *nve.CHECKS,
+    *ensembles.CHECKS,
+    *structure_drift.CHECKS,
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
-from m3compress.validate.checks.nve import per_sample
+from m3compress.validate.checks.building import Check, on_samples
 from m3compress.validate.checks.runs import Runs, broken, temperatures
-from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.setup.context import Context
 from m3compress.validate.statistics.arms import compare_means, mean_with_interval
 from m3compress.validate.statistics.slopes import quiet_pymbar
 
@@ -130,21 +132,20 @@ def _volume(context: Context, runs: Runs) -> Measurement:
     )
 
 
-TEMPERATURE = Check(
-    id="md.temperature",
-    tier=Tier.DYNAMICS,
-    measures="mean temperature of the thermostatted runs against the one asked for",
-    run=per_sample(_temperature),
-)
-KINETIC = Check(
-    id="md.kinetic-energy",
-    tier=Tier.DYNAMICS,
-    measures="width of the distribution of the kinetic energy against that of the ensemble",
-    run=per_sample(_kinetic_energy),
-)
-VOLUME = Check(
-    id="md.npt-volume",
-    tier=Tier.DYNAMICS,
-    measures="mean volume at constant pressure, artefact against reference",
-    run=per_sample(_volume),
+CHECKS: Final[tuple[Check, ...]] = (
+    on_samples(
+        "md.temperature",
+        "mean temperature of the thermostatted runs against the one asked for",
+        _temperature,
+    ),
+    on_samples(
+        "md.kinetic-energy",
+        "width of the distribution of the kinetic energy against that of the ensemble",
+        _kinetic_energy,
+    ),
+    on_samples(
+        "md.npt-volume",
+        "mean volume at constant pressure, artefact against reference",
+        _volume,
+    ),
 )

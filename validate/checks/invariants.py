@@ -6,8 +6,8 @@ three-body block (matgl before 4.1) depend on the order of their atoms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,8 +15,8 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.building import Case, Check, on_structures
 from m3compress.validate.checks.operations import (
-    Deviation,
     Operation,
     compare_forces,
     invert,
@@ -31,9 +31,9 @@ from m3compress.validate.checks.operations import (
     translate,
     wrap,
 )
-from m3compress.validate.checks.selection import Found, largest, roughened, select, worst_of
-from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.checks.selection import Found, largest, roughened, select
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
 
 _STRUCTURES: Final = 8
@@ -117,134 +117,126 @@ _INVARIANCES: Final = (
 )
 
 
-def _as_check(invariance: _Invariance) -> Check:
-    def run(context: Context, subject: Subject) -> Iterable[Measurement]:
-        def measure(entry: Named, number: int) -> Found | None:
-            base = subject.evaluate(entry.atoms)
-            deviation = _apply(invariance, context, subject, entry.atoms, base, number)
-            if deviation is None:
-                return None
-            beyond = invariance.remark and deviation.force > _NOT_ROUNDING
-            remark = {"remark": invariance.remark} if beyond else {}
-            evidence = {"max_force": _largest_force(base), "energy_change": deviation.energy}
-            return Found(deviation.force, {**evidence, **remark})
-
-        structures = select(
-            context,
-            subject,
-            most=invariance.n_structures,
-            at_least=invariance.at_least,
-            periodic=invariance.periodic,
-        )
-        return worst_of(structures, measure, absent="no small structure is of that kind")
-
-    return _check(invariance.id, invariance.measures, run)
-
-
-def _check(
-    name: str, measures: str, run: Callable[[Context, Subject], Iterable[Measurement]]
-) -> Check:
-    return Check(id=name, tier=Tier.INVARIANTS, measures=measures, run=run, on_reference=True)
-
-
-def _apply(
-    invariance: _Invariance,
-    context: Context,
-    subject: Subject,
-    atoms: Atoms,
-    base: Evaluation,
-    number: int,
-) -> Deviation | None:
-    rng = np.random.default_rng([context.seed, number])
-    return invariance.operation(subject, atoms, base, rng)
+def _change(invariance: _Invariance, case: Case[Named]) -> Found | None:
+    """Largest change of a force under an operation."""
+    base = case.subject.evaluate(case.entry.atoms)
+    deviation = invariance.operation(case.subject, case.entry.atoms, base, case.rng())
+    if deviation is None:
+        return None
+    beyond = invariance.remark and deviation.force > _NOT_ROUNDING
+    remark = {"remark": invariance.remark} if beyond else {}
+    evidence = {"max_force": _largest_force(base), "energy_change": deviation.energy}
+    return Found(deviation.force, {**evidence, **remark})
 
 
 def _largest_force(result: Evaluation) -> float:
     return float(np.abs(result.forces).max(initial=0.0))
 
 
-def measure_energy(context: Context, subject: Subject) -> Iterable[Measurement]:
+def _energy_change(case: Case[Named]) -> Found:
     """Largest change of the energy per atom under any of the operations."""
-
-    def measure(entry: Named, number: int) -> Found:
-        base = subject.evaluate(entry.atoms)
-        changes: dict[str, float] = {}
-        for invariance in _INVARIANCES:
-            if len(entry.atoms) >= invariance.at_least:
-                deviation = _apply(invariance, context, subject, entry.atoms, base, number)
-                if deviation is not None:
-                    changes[invariance.id] = deviation.energy
-        return Found(largest(changes.values()), {"operations": changes})
-
-    # A third of the structures: the checks above have done the same on all of them for forces.
-    structures = select(context, subject, most=3)
-    return worst_of(structures, measure, absent="there is no small structure")
+    subject, atoms = case.subject, case.entry.atoms
+    base = subject.evaluate(atoms)
+    changes: dict[str, float] = {}
+    for invariance in _INVARIANCES:
+        if len(atoms) >= invariance.at_least:
+            deviation = invariance.operation(subject, atoms, base, case.rng())
+            if deviation is not None:
+                changes[invariance.id] = deviation.energy
+    return Found(largest(changes.values()), {"operations": changes})
 
 
-def measure_isolated_atoms(context: Context, subject: Subject) -> Iterable[Measurement]:
+def _shared_atoms(context: Context, subject: Subject) -> tuple[Named, ...]:
+    known = context.reference_subject.elements
+    return tuple(Named(symbol, Atoms(symbol)) for symbol in subject.elements if symbol in known)
+
+
+def _isolated_atom(case: Case[Named]) -> Found:
     """Energy of an atom alone against the reference's, and its force against zero."""
-    reference = context.reference_subject
-    shared = [symbol for symbol in subject.elements if symbol in reference.elements]
-
-    def measure(entry: Named, number: int) -> Found:
-        del number
-        result, expected = subject.evaluate(entry.atoms), reference.evaluate(entry.atoms)
-        evidence = {"energy": result.energy, "reference_energy": expected.energy}
-        change = abs(result.energy - expected.energy)
-        return Found(largest([change, _largest_force(result)]), evidence)
-
-    atoms = tuple(Named(symbol, Atoms(symbol)) for symbol in shared)
-    return worst_of(atoms, measure, absent="candidate and reference share no element")
+    result = case.subject.evaluate(case.entry.atoms)
+    expected = case.context.reference_subject.evaluate(case.entry.atoms)
+    evidence = {"energy": result.energy, "reference_energy": expected.energy}
+    change = abs(result.energy - expected.energy)
+    return Found(largest([change, _largest_force(result)]), evidence)
 
 
-def measure_determinism(context: Context, subject: Subject) -> Iterable[Measurement]:
+def _repeated(case: Case[Named]) -> Found:
     """Largest difference of repeated runs, with other structures in between."""
-
-    def measure(entry: Named, number: int) -> Found:
-        first = subject.evaluate(entry.atoms)
-        nearby = roughened(entry.atoms, number)
-        changes = []
-        for _ in range(_REPEATS - 1):
-            # What was evaluated before must not matter: engines keep tables of neighbours.
-            subject.evaluate(nearby)
-            again = subject.evaluate(entry.atoms)
-            changes.append(np.abs(again.forces - first.forces).max(initial=0.0))
-            changes.append(abs(again.energy - first.energy))
-        return Found(largest(changes), {"runs": _REPEATS})
-
-    return worst_of(select(context, subject, most=4), measure, absent="there is no small structure")
+    subject, atoms = case.subject, case.entry.atoms
+    first = subject.evaluate(atoms)
+    nearby = roughened(atoms, case.number)
+    changes = []
+    for _ in range(_REPEATS - 1):
+        # What was evaluated before must not matter: engines keep tables of neighbours.
+        subject.evaluate(nearby)
+        again = subject.evaluate(atoms)
+        changes.append(np.abs(again.forces - first.forces).max(initial=0.0))
+        changes.append(abs(again.energy - first.energy))
+    return Found(largest(changes), {"runs": _REPEATS})
 
 
-def measure_threads(context: Context, subject: Subject) -> Iterable[Measurement]:
-    """Largest difference of forces between one thread and two, of an exported file.
+def _not_a_file(context: Context, subject: Subject) -> str | None:
+    """PyTorch has one number of threads for the whole process: it is no property of a model."""
+    del context
+    return None if subject.spec.kind == "artefact" else "the candidate is not a file"
 
-    The number of threads of PyTorch is one for the whole process, and no property of a model.
-    """
-    if subject.spec.kind != "artefact":
-        return (Measurement(skipped="the candidate is not a file"),)
-    one, two = (subject.spec.with_threads(threads).open() for threads in (1, 2))
 
-    def measure(entry: Named, number: int) -> Found:
-        del number
-        results = [opened.evaluate(entry.atoms) for opened in (one, two)]
-        return Found(compare_forces(results[0].forces, results[1].forces))
+def _between_threads(case: Case[Named]) -> Found:
+    """Largest difference of forces between one thread and two, of an exported file."""
+    one, two = (_on_threads(case, threads).evaluate(case.entry.atoms) for threads in (1, 2))
+    return Found(compare_forces(one.forces, two.forces))
 
-    return worst_of(select(context, subject, most=4), measure, absent="there is no small structure")
+
+def _on_threads(case: Case[Named], threads: int) -> Subject:
+    spec = case.subject.spec.with_threads(threads)
+    return recall(case.context, case.subject, ("threads", threads), spec.open)
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(_as_check(invariance) for invariance in _INVARIANCES),
-    _check("inv.energy", "change of energy per atom under all of these", measure_energy),
-    _check(
+    *(
+        on_structures(
+            invariance.id,
+            invariance.measures,
+            partial(_change, invariance),
+            among=partial(
+                select,
+                most=invariance.n_structures,
+                at_least=invariance.at_least,
+                periodic=invariance.periodic,
+            ),
+            absent="no small structure is of that kind",
+            on_reference=True,
+        )
+        for invariance in _INVARIANCES
+    ),
+    on_structures(
+        "inv.energy",
+        "change of energy per atom under all of these",
+        _energy_change,
+        # A third of the structures: the checks above have done the same on all of them for forces.
+        among=partial(select, most=3),
+        on_reference=True,
+    ),
+    on_structures(
         "inv.isolated-atom",
         "energy of an isolated atom against the reference's, force against zero",
-        measure_isolated_atoms,
+        _isolated_atom,
+        among=_shared_atoms,
+        absent="candidate and reference share no element",
+        on_reference=True,
     ),
-    _check("inv.determinism", "difference between repeated runs", measure_determinism),
-    Check(
-        id="inv.threads",
-        tier=Tier.INVARIANTS,
-        measures="difference between one thread and two",
-        run=measure_threads,
+    on_structures(
+        "inv.determinism",
+        "difference between repeated runs",
+        _repeated,
+        among=partial(select, most=4),
+        on_reference=True,
+    ),
+    on_structures(
+        "inv.threads",
+        "difference between one thread and two",
+        _between_threads,
+        among=partial(select, most=4),
+        unless=_not_a_file,
     ),
 )

@@ -10,8 +10,8 @@ import numpy as np
 from ase import units
 
 from m3compress.contract.neighbors import FloatArray
-from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.result import Interval, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
@@ -46,11 +46,9 @@ def measure_labels(context: Context, subject: Subject) -> Iterator[Measurement]:
     theirs: list[_Errors] = []
     n_components = 0
     for named in frames:
-        try:
-            pair = _errors(subject, named), _errors(context.reference_subject, named)
-        except Exception as error:  # a broken model may fail in any way; the others still count
-            reason = error if isinstance(error, M3CompressError) else repr(error)
-            yield Measurement(structure=named.name, error=str(reason))
+        pair = attempt(_errors_of_both, context, subject, named)
+        if isinstance(pair, Failure):
+            yield Measurement(structure=named.name, error=pair.reason)
             continue
         ours.append(pair[0])
         theirs.append(pair[1])
@@ -64,6 +62,10 @@ def _chosen(context: Context) -> tuple[Named, ...]:
     n_frames = n_given if most is None else min(most, n_given)
     rows = np.linspace(0, n_given - 1, n_frames).round().astype(int)
     return tuple(context.labels[row] for row in rows)
+
+
+def _errors_of_both(context: Context, subject: Subject, named: Named) -> tuple[_Errors, _Errors]:
+    return _errors(subject, named), _errors(context.reference_subject, named)
 
 
 def _errors(subject: Subject, named: Named) -> _Errors:

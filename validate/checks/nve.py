@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from ase import units
 
 from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
-from m3compress.validate.checks.runs import Runs, broken, runs_of, times, total_energies
+from m3compress.validate.checks.building import Check, on_samples
+from m3compress.validate.checks.runs import Runs, broken, times, total_energies
 from m3compress.validate.rerun import command_of
-from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
-from m3compress.validate.setup.subject import Subject
+from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.setup.context import Context
 from m3compress.validate.statistics.slopes import fit_slope
 
 #: Below this the fluctuation of the energy is that of float32 sums, in meV/atom.
 _ROUNDING = 2e-3
-
-
-def per_sample(
-    measure: Callable[[Context, Runs], Measurement | Iterator[Measurement]],
-) -> Callable[[Context, Subject], Iterator[Measurement]]:
-    """A check that measures every sample by itself; what fails on one is its error alone."""
-
-    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
-        del subject
-        for runs in runs_of(context):
-            try:
-                found = measure(context, runs)
-                yield from [found] if isinstance(found, Measurement) else found
-            except Exception as error:  # one broken structure must not stop the others
-                yield Measurement(
-                    structure=runs.sample.name, error=f"{type(error).__name__}: {error}"
-                )
-
-    return run
 
 
 def _drift(context: Context, runs: Runs) -> Measurement:
@@ -136,21 +117,20 @@ def _fluctuation(run: Run) -> float:
     return float(np.sqrt((rest**2).mean())) / n_atoms * MEV_PER_EV
 
 
-DRIFT = Check(
-    id="md.nve-drift",
-    tier=Tier.DYNAMICS,
-    measures="slope of the total energy at constant volume and energy, after equilibration",
-    run=per_sample(_drift),
-)
-MOMENTUM = Check(
-    id="md.momentum",
-    tier=Tier.DYNAMICS,
-    measures="largest net momentum in a run that began with none, over the thermal one",
-    run=per_sample(_momentum),
-)
-TIMESTEP_LAW = Check(
-    id="md.nve-dt2",
-    tier=Tier.DYNAMICS,
-    measures="departure of the energy fluctuation from the square of the time step",
-    run=per_sample(_law),
+CHECKS: Final[tuple[Check, ...]] = (
+    on_samples(
+        "md.nve-drift",
+        "slope of the total energy at constant volume and energy, after equilibration",
+        _drift,
+    ),
+    on_samples(
+        "md.momentum",
+        "largest net momentum in a run that began with none, over the thermal one",
+        _momentum,
+    ),
+    on_samples(
+        "md.nve-dt2",
+        "departure of the energy fluctuation from the square of the time step",
+        _law,
+    ),
 )

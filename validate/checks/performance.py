@@ -21,8 +21,9 @@ from ase import Atoms
 
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
-from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.checks.building import Check
+from m3compress.validate.result import Measurement
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject, SubjectSpec
 
@@ -228,13 +229,11 @@ def _memory(field: str) -> int:
 CHECKS: Final[tuple[Check, ...]] = (
     Check(
         id="perf.speed",
-        tier=Tier.PERFORMANCE,
         measures="time of a step over that of the trained model in PyTorch, float32",
         run=measure_speed,
     ),
     Check(
         id="perf.memory",
-        tier=Tier.PERFORMANCE,
         measures="peak memory of a step over that of the trained model in PyTorch, float32",
         run=measure_memory,
     ),

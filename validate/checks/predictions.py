@@ -13,6 +13,7 @@ from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.zoo import rattled
+from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
@@ -113,11 +114,11 @@ def _predict(subject: Subject, structures: tuple[Named, ...]) -> Predictions:
     found: dict[str, Evaluation] = {}
     errors: dict[str, str] = {}
     for named in structures:
-        try:
-            found[named.name] = subject.evaluate(named.atoms)
-        except Exception as error:  # a broken model may fail in any way; the others still count
-            ours = isinstance(error, M3CompressError)
-            errors[named.name] = str(error) if ours else f"{type(error).__name__}: {error}"
+        result = attempt(subject.evaluate, named.atoms)
+        if isinstance(result, Failure):
+            errors[named.name] = result.reason
+        else:
+            found[named.name] = result
     return Predictions(found, errors)
 
 

@@ -6,16 +6,14 @@ are small everywhere and add up, and say in the words of materials science what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from ase import Atoms
 
 from m3compress.contract.neighbors import FloatArray
-from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.building import Check, Pair, on_crystals
 from m3compress.validate.observables.solids import (
     EquationOfState,
     elastic_constants,
@@ -24,28 +22,14 @@ from m3compress.validate.observables.solids import (
     relax,
     repeats_for_phonons,
 )
-from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
 
 #: A frequency (THz) above the negative of this is zero but for the tolerance of relaxation, and a
 #: change of less is no new instability (float32 rounding moves frequencies by less than 0.001).
 _IMAGINARY: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A property of one crystal by both subjects; ``base`` is what was given, unrelaxed."""
-
-    name: str
-    base: Atoms
-    ours: Any
-    theirs: Any
-
-
-_Judge = Callable[[_Pair], Measurement]
-_Compute = Callable[[Context, Subject, Named], Any]
 
 
 def relaxed(context: Context, subject: Subject, crystal: Named) -> Atoms:
@@ -79,48 +63,7 @@ def _phonons(context: Context, subject: Subject, crystal: Named) -> FloatArray:
     )
 
 
-def _as_check(name: str, group: str, measures: str, compute: _Compute, judge: _Judge) -> Check:
-    """A check with one measurement per crystal, made where the profile asks for its group."""
-
-    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
-        if group not in context.profile.properties:
-            yield Measurement(skipped=f"the profile {context.profile.name} does without {group}")
-            return
-        crystals = context.crystals[: context.profile.n_crystals]
-        if not crystals:
-            yield Measurement(skipped="there is no crystal to compare on")
-        for crystal in crystals:
-            yield _compare(context, subject, crystal, compute, judge)
-
-    return Check(id=name, tier=Tier.PROPERTIES, measures=measures, run=run)
-
-
-def _compare(
-    context: Context, subject: Subject, crystal: Named, compute: _Compute, judge: _Judge
-) -> Measurement:
-    ours, our_error = _attempt(context, subject, crystal, compute)
-    theirs, their_error = _attempt(context, context.reference_subject, crystal, compute)
-    if our_error and their_error:
-        reason = f"neither candidate nor reference has it; the reference: {their_error}"
-        return Measurement(structure=crystal.name, skipped=reason)
-    if our_error or their_error:
-        reason = f"candidate: {our_error}" if our_error else f"reference: {their_error}"
-        return Measurement(structure=crystal.name, error=reason)
-    return judge(_Pair(crystal.name, crystal.atoms, ours, theirs))
-
-
-def _attempt(
-    context: Context, subject: Subject, crystal: Named, compute: _Compute
-) -> tuple[Any, str | None]:
-    """The property, or why there is none."""
-    try:
-        return compute(context, subject, crystal), None
-    except Exception as error:  # a broken model may fail in any way; other crystals still count
-        ours = isinstance(error, M3CompressError)
-        return None, str(error) if ours else f"{type(error).__name__}: {error}"
-
-
-def _judge_cell(pair: _Pair) -> Measurement:
+def _judge_cell(pair: Pair[Atoms]) -> Measurement:
     """Largest relative difference of a lattice length, in %."""
     ours, theirs = (atoms.cell.cellpar() for atoms in (pair.ours, pair.theirs))
     deviations = 100 * (ours[:3] / theirs[:3] - 1)
@@ -145,7 +88,7 @@ def _largest_displacement(ours: Atoms, theirs: Atoms) -> float:
     return float(np.linalg.norm(moved, axis=1).max())
 
 
-def _judge_volume(pair: _Pair) -> Measurement:
+def _judge_volume(pair: Pair[EquationOfState]) -> Measurement:
     """Relative difference of the equilibrium volume in %, and both curves."""
     ours, theirs = pair.ours.volume, pair.theirs.volume
     lowest = float(pair.theirs.energies.min())
@@ -174,7 +117,7 @@ def _judge_volume(pair: _Pair) -> Measurement:
     )
 
 
-def _judge_bulk_modulus(pair: _Pair) -> Measurement:
+def _judge_bulk_modulus(pair: Pair[EquationOfState]) -> Measurement:
     """Relative difference of the bulk modulus in %."""
     ours, theirs = pair.ours.bulk_modulus, pair.theirs.bulk_modulus
     return Measurement(
@@ -184,7 +127,7 @@ def _judge_bulk_modulus(pair: _Pair) -> Measurement:
     )
 
 
-def _judge_elastic(pair: _Pair) -> Measurement:
+def _judge_elastic(pair: Pair[FloatArray]) -> Measurement:
     """Largest difference of a constant in % of the largest constant."""
     difference = np.abs(pair.ours - pair.theirs)
     row, column = np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), (6, 6))
@@ -208,7 +151,7 @@ def _is_stable(constants: FloatArray) -> bool:
     return finite and bool(np.linalg.eigvalsh(constants).min() > 0)
 
 
-def _judge_phonon_maximum(pair: _Pair) -> Measurement:
+def _judge_phonon_maximum(pair: Pair[FloatArray]) -> Measurement:
     """Relative difference of the highest frequency in %."""
     ours, theirs = float(pair.ours.max()), float(pair.theirs.max())
     difference = pair.ours - pair.theirs
@@ -237,7 +180,7 @@ def _judge_phonon_maximum(pair: _Pair) -> Measurement:
     )
 
 
-def _judge_phonon_imaginary(pair: _Pair) -> Measurement:
+def _judge_phonon_imaginary(pair: Pair[FloatArray]) -> Measurement:
     """Number of modes that are imaginary and were not, q-point by q-point in order of frequency."""
     ours, theirs = pair.ours < -_IMAGINARY, pair.theirs < -_IMAGINARY
     lowered = pair.theirs - pair.ours > _IMAGINARY
@@ -260,42 +203,46 @@ def _percent(ours: float, theirs: float) -> float:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    _as_check(
-        "prop.relax", "relax", "lattice constants against the reference's", relaxed, _judge_cell
+    on_crystals(
+        "prop.relax",
+        "lattice constants against the reference's",
+        _judge_cell,
+        compute=relaxed,
+        group="relax",
     ),
-    _as_check(
+    on_crystals(
         "prop.eos-volume",
-        "eos",
         "equilibrium volume of the equation of state",
-        _equation_of_state,
         _judge_volume,
+        compute=_equation_of_state,
+        group="eos",
     ),
-    _as_check(
+    on_crystals(
         "prop.eos-bulk-modulus",
-        "eos",
         "bulk modulus of the equation of state",
-        _equation_of_state,
         _judge_bulk_modulus,
+        compute=_equation_of_state,
+        group="eos",
     ),
-    _as_check(
+    on_crystals(
         "prop.elastic",
-        "elastic",
         "elastic constants with relaxed atoms",
-        _elastic_constants,
         _judge_elastic,
+        compute=_elastic_constants,
+        group="elastic",
     ),
-    _as_check(
+    on_crystals(
         "prop.phonon-maximum",
-        "phonons",
         "highest frequency of a phonon",
-        _phonons,
         _judge_phonon_maximum,
+        compute=_phonons,
+        group="phonons",
     ),
-    _as_check(
+    on_crystals(
         "prop.phonon-imaginary",
-        "phonons",
         "unstable phonons that the reference does not have",
-        _phonons,
         _judge_phonon_imaginary,
+        compute=_phonons,
+        group="phonons",
     ),
 )

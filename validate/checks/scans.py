@@ -6,7 +6,7 @@ Nothing is aligned: the difference is that of total energies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Final
@@ -16,16 +16,16 @@ from ase import Atoms
 
 from m3compress.contract.neighbors import FloatArray, find_edges
 from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.building import Case, Check, on_structures
 from m3compress.validate.checks.selection import (
     Found,
     bond_length,
     common_elements,
     largest,
     select,
-    worst_of,
 )
-from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.result import Curve
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
 _ELEMENTS: Final = 2  # of the most common ones
@@ -60,6 +60,11 @@ class Scan:
     x_label: str
     x: FloatArray
     frames: tuple[Atoms, ...]
+
+    @property
+    def name(self) -> str:
+        """Shown in the report."""
+        return f"{self.figure} {self.structure}"
 
 
 def scan_dimers(context: Context, subject: Subject) -> Iterable[Scan]:
@@ -158,30 +163,17 @@ def _joined(atoms: Atoms, indices: Sequence[int]) -> str:
     return "-".join(atoms.symbols[index] for index in indices)
 
 
-def _compare(
-    make: Callable[[Context, Subject], Iterable[Scan]],
-) -> Callable[[Context, Subject], Iterable[Measurement]]:
-    """A check that compares the subject with the reference along the scans that ``make`` gives."""
-
-    def run(context: Context, subject: Subject) -> Iterable[Measurement]:
-        found = {f"{scan.figure} {scan.structure}": scan for scan in make(context, subject)}
-
-        def measure(entry: Named, number: int) -> Found:
-            del number
-            scan = found[entry.name]
-            ours = np.array([subject.evaluate(atoms).energy for atoms in scan.frames])
-            theirs = np.array([context.reference_subject.evaluate(f).energy for f in scan.frames])
-            difference = np.abs(ours - theirs)
-            at = float(scan.x[int(np.argmax(np.nan_to_num(difference, nan=np.inf)))])
-            curves = tuple(
-                _curve(scan, label, y) for label, y in (("artefact", ours), ("reference", theirs))
-            )
-            return Found(largest(difference), {"at": at, "x_label": scan.x_label}, curves)
-
-        names = [Named(name, scan.frames[0]) for name, scan in found.items()]
-        return worst_of(names, measure, absent="no structure has such a scan")
-
-    return run
+def _compare(case: Case[Scan]) -> Found:
+    """Largest difference of energies of subject and reference along a scan."""
+    scan, reference = case.entry, case.context.reference_subject
+    ours = np.array([case.subject.evaluate(atoms).energy for atoms in scan.frames])
+    theirs = np.array([reference.evaluate(atoms).energy for atoms in scan.frames])
+    difference = np.abs(ours - theirs)
+    at = float(scan.x[int(np.argmax(np.nan_to_num(difference, nan=np.inf)))])
+    curves = tuple(
+        _curve(scan, label, y) for label, y in (("artefact", ours), ("reference", theirs))
+    )
+    return Found(largest(difference), {"at": at, "x_label": scan.x_label}, curves)
 
 
 def _curve(scan: Scan, label: str, energies: FloatArray) -> Curve:
@@ -196,23 +188,28 @@ def _curve(scan: Scan, label: str, energies: FloatArray) -> Curve:
     )
 
 
+_ABSENT: Final = "no structure has such a scan"
+
 CHECKS: Final[tuple[Check, ...]] = (
-    Check(
-        id="smooth.dimer",
-        tier=Tier.DERIVATIVES,
-        measures="energies of dimers against the reference's, from compressed to beyond the cutoff",
-        run=_compare(scan_dimers),
+    on_structures(
+        "smooth.dimer",
+        "energies of dimers against the reference's, from compressed to beyond the cutoff",
+        _compare,
+        among=scan_dimers,
+        absent=_ABSENT,
     ),
-    Check(
-        id="smooth.bond",
-        tier=Tier.DERIVATIVES,
-        measures="energies of stretched bonds in crystals against the reference's",
-        run=_compare(scan_bonds),
+    on_structures(
+        "smooth.bond",
+        "energies of stretched bonds in crystals against the reference's",
+        _compare,
+        among=scan_bonds,
+        absent=_ABSENT,
     ),
-    Check(
-        id="smooth.angle",
-        tier=Tier.DERIVATIVES,
-        measures="energies of bent angles against the reference's",
-        run=_compare(scan_angles),
+    on_structures(
+        "smooth.angle",
+        "energies of bent angles against the reference's",
+        _compare,
+        among=scan_angles,
+        absent=_ABSENT,
     ),
 )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
 from m3compress.contract.neighbors import find_edges
-from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.result import Curve, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
@@ -95,26 +95,35 @@ class Found:
     curves: tuple[Curve, ...] = ()
 
 
+class HasName(Protocol):
+    """What a check measures on: a structure, or several that belong together."""
+
+    @property
+    def name(self) -> str:
+        """Shown in the report."""
+
+
+Entry = TypeVar("Entry", bound=HasName)
+
+
 def worst_of(
-    structures: Sequence[Named], measure: Callable[[Named, int], Found | None], *, absent: str
+    entries: Sequence[Entry], measure: Callable[[Entry, int], Found | None], *, absent: str
 ) -> Iterator[Measurement]:
     """The worst of what was found, all values as evidence; an error of its own for every failure.
 
     Args:
-        structures: What to measure on.
-        measure: Called with each structure and its number; None if it does not apply.
-        absent: Why nothing was measured, if it applied to no structure.
+        entries: What to measure on.
+        measure: Called with each of them and its number; None if it does not apply.
+        absent: Why nothing was measured, if it applied to none.
     """
     found: dict[str, Found] = {}
     n_failed = 0
-    for number, entry in enumerate(structures):
-        try:
-            result = measure(entry, number)
-        except Exception as error:  # a broken model may fail in any way; the others still count
+    for number, entry in enumerate(entries):
+        result = attempt(measure, entry, number)
+        if isinstance(result, Failure):
             n_failed += 1
-            yield Measurement(structure=entry.name, error=_describe(error))
-            continue
-        if result is not None:
+            yield Measurement(structure=entry.name, error=result.reason)
+        elif result is not None:
             found[entry.name] = result
     if found:
         yield _summarize(found)
@@ -136,10 +145,6 @@ def _summarize(found: dict[str, Found]) -> Measurement:
 
 def _json_number(value: float) -> float | str:
     return float(value) if np.isfinite(value) else str(value)
-
-
-def _describe(error: Exception) -> str:
-    return str(error) if isinstance(error, M3CompressError) else f"{type(error).__name__}: {error}"
 
 
 def largest(values: Iterable[float]) -> float:

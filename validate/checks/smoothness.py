@@ -7,8 +7,9 @@ jump. Dense structures are used: in a dimer nothing else sees the atom that ente
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,10 +17,9 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray, find_edges
-from m3compress.models.structures.frames import Named
-from m3compress.validate.checks.selection import Found, select, worst_of
-from m3compress.validate.result import Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.checks.building import Case, Check, on_structures
+from m3compress.validate.checks.selection import Found, select
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
 #: Distance of the points from the cutoff in Å. Smaller ones see more rounding in no jump, larger
@@ -31,49 +31,49 @@ _TRIALS: Final = 20
 _CLEAR: Final = 5  # steps around a cutoff in which no second pair of atoms may cross it
 
 
-def measure_energy_jump(context: Context, subject: Subject) -> Iterable[Measurement]:
-    """Largest jump of the total energy in eV at either cutoff."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A structure and one of the cutoffs (Å).
 
-    def size(left: Evaluation, right: Evaluation) -> float:
-        return abs(right.energy - left.energy)
+    Attributes:
+        name: Of both.
+        atoms: The structure.
+        cutoff: The cutoff.
+    """
 
-    return _measure(context, subject, size)
-
-
-def measure_force_jump(context: Context, subject: Subject) -> Iterable[Measurement]:
-    """Largest jump of a force component in eV/Å at either cutoff."""
-
-    def size(left: Evaluation, right: Evaluation) -> float:
-        return float(np.abs(right.forces - left.forces).max())
-
-    return _measure(context, subject, size)
+    name: str
+    atoms: Atoms
+    cutoff: float
 
 
-def _measure(
-    context: Context, subject: Subject, size: Callable[[Evaluation, Evaluation], float]
-) -> Iterable[Measurement]:
+def _places(context: Context, subject: Subject) -> tuple[_Place, ...]:
     # At least five atoms: others must be there to notice.
     structures = select(context, subject, most=_STRUCTURES, at_least=5, periodic=1)
     cutoffs = {"edges": subject.cutoff, "three-body": subject.three_body_cutoff}
-    places = {
-        f"{entry.name} ({name})": (entry, cutoff)
+    return tuple(
+        _Place(f"{entry.name} ({name})", entry.atoms, cutoff)
         for entry in structures
         for name, cutoff in cutoffs.items()
-    }
+    )
 
-    def measure(place: Named, number: int) -> Found | None:
-        entry, cutoff = places[place.name]
-        crossing = _find_crossing(
-            entry.atoms, cutoff, np.random.default_rng([context.seed, number])
-        )
-        if crossing is None:
-            return None
-        jump = size(*_both_sides(subject, crossing))
-        pair = f"{crossing.atoms.symbols[crossing.mover]} {crossing.mover}"
-        return Found(jump, {"cutoff": cutoff, "crossing_atom": pair})
 
-    named = [Named(name, entry.atoms) for name, (entry, _) in places.items()]
-    return worst_of(named, measure, absent="no pair of atoms is close to a cutoff")
+def _energy_jump(left: Evaluation, right: Evaluation) -> float:
+    """Of the total energy in eV."""
+    return abs(right.energy - left.energy)
+
+
+def _force_jump(left: Evaluation, right: Evaluation) -> float:
+    """Largest of a force component in eV/Å."""
+    return float(np.abs(right.forces - left.forces).max())
+
+
+def _measure(size: Callable[[Evaluation, Evaluation], float], case: Case[_Place]) -> Found | None:
+    crossing = _find_crossing(case.entry.atoms, case.entry.cutoff, case.rng())
+    if crossing is None:
+        return None
+    jump = size(*_both_sides(case.subject, crossing))
+    pair = f"{crossing.atoms.symbols[crossing.mover]} {crossing.mover}"
+    return Found(jump, {"cutoff": case.entry.cutoff, "crossing_atom": pair})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +134,23 @@ def _extrapolate(near: Evaluation, far: Evaluation) -> Evaluation:
     )
 
 
+_ABSENT: Final = "no pair of atoms is close to a cutoff"
+
 CHECKS: Final[tuple[Check, ...]] = (
-    Check(
-        id="smooth.cutoff-energy",
-        tier=Tier.DERIVATIVES,
-        measures="jump of the energy where an atom crosses a cutoff",
-        run=measure_energy_jump,
+    on_structures(
+        "smooth.cutoff-energy",
+        "jump of the energy where an atom crosses a cutoff",
+        partial(_measure, _energy_jump),
+        among=_places,
+        absent=_ABSENT,
         on_reference=True,
     ),
-    Check(
-        id="smooth.cutoff-force",
-        tier=Tier.DERIVATIVES,
-        measures="jump of forces where an atom crosses a cutoff",
-        run=measure_force_jump,
+    on_structures(
+        "smooth.cutoff-force",
+        "jump of forces where an atom crosses a cutoff",
+        partial(_measure, _force_jump),
+        among=_places,
+        absent=_ABSENT,
         on_reference=True,
     ),
 )

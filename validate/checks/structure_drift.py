@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
 from m3compress.engines.dynamics.pool import Run
-from m3compress.validate.checks.nve import per_sample
+from m3compress.validate.checks.building import Check, on_samples
 from m3compress.validate.checks.runs import ARMS, Arm, Runs, broken, times
 from m3compress.validate.observables.angles import angle_distribution
 from m3compress.validate.observables.displacement import mean_squared_displacement
@@ -29,8 +30,8 @@ from m3compress.validate.observables.pairs import (
     pair_distribution,
 )
 from m3compress.validate.observables.spectra import vibrational_spectrum
-from m3compress.validate.result import Curve, Measurement, Tier
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.statistics.arms import Comparison, compare_curves, compare_means
 
@@ -295,32 +296,26 @@ def _msd(run: Run) -> Array:
     return whole[: max(2, len(whole) // 2)]
 
 
-def _check(
-    name: str, measures: str, run: Callable[[Context, Runs], Measurement | Iterator[Measurement]]
-) -> Check:
-    return Check(id=f"md.{name}", tier=Tier.DYNAMICS, measures=measures, run=per_sample(run))
-
-
-STRUCTURE_CHECKS: tuple[Check, ...] = (
-    _check(
-        "rdf",
+CHECKS: Final[tuple[Check, ...]] = (
+    on_samples(
+        "md.rdf",
         "drift of each partial radial distribution function beyond the noise",
         _every_pair(_rdf),
     ),
-    _check(
-        "rdf-total",
+    on_samples(
+        "md.rdf-total",
         "drift of the radial distribution function of all pairs beyond the noise",
         _whole(lambda context, runs: _rdf(context, runs, TOTAL)),
     ),
-    _check("rdf-l1", "area between the partial distribution functions", _every_pair(_area)),
-    _check(
-        "rdf-wasserstein",
+    on_samples("md.rdf-l1", "area between the partial distribution functions", _every_pair(_area)),
+    on_samples(
+        "md.rdf-wasserstein",
         "how far pairs would have to be moved to turn one distribution into the other",
         _every_pair(_moved),
     ),
-    _check("coordination", "change of the coordination numbers", _every_pair(_coordination)),
-    _check("first-peak", "shift of the first peak of each pair", _every_pair(_peak)),
-    _check("adf", "drift of the bond-angle distribution beyond the noise", _whole(_angles)),
-    _check("vdos", "drift of the vibrational spectrum beyond the noise", _whole(_spectrum)),
-    _check("msd", "change of the mean squared displacement", _whole(_displacement)),
+    on_samples("md.coordination", "change of the coordination numbers", _every_pair(_coordination)),
+    on_samples("md.first-peak", "shift of the first peak of each pair", _every_pair(_peak)),
+    on_samples("md.adf", "drift of the bond-angle distribution beyond the noise", _whole(_angles)),
+    on_samples("md.vdos", "drift of the vibrational spectrum beyond the noise", _whole(_spectrum)),
+    on_samples("md.msd", "change of the mean squared displacement", _whole(_displacement)),
 )

@@ -72,7 +72,7 @@ class Report(_Strict):
         artefact: What was measured; None where a control stood in for a file.
         reference: What it was compared with.
         profile: How much was measured.
-        seed: Of everything random.
+        seed: Seed of every random number.
         command: The command line.
         results: Every check, in the order in which they ran.
         not_checked: What was not measured, and why.

@@ -1,8 +1,7 @@
-"""A check, and what all checks share: who is measured, against whom, on what, and how hard."""
+"""What all checks share: who is measured, against whom, on what, and how hard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Protocol
 from m3compress.contract.progress import Progress, silent
 from m3compress.engines.dynamics.job import Job
 from m3compress.models.structures.frames import Named
-from m3compress.validate.result import Measurement, Tier
 from m3compress.validate.setup.profiles import Profile
 from m3compress.validate.setup.subject import Subject, SubjectSpec, TrainedSpec
 
@@ -47,7 +45,7 @@ class Context:
         stand_in: What stands in for the exported file, if something does.
         workplace: Folder for what a resumed run finds again.
         trajectories: Folder of the molecular dynamics; runs of several gates may share it.
-        seed: Of everything random.
+        seed: Seed of every random number.
         n_workers: Processes that may run side by side, one thread each.
         progress: Told how far the run is.
         cached: What several checks need and one has computed; see ``setup/recall.py``.
@@ -83,23 +81,3 @@ class Context:
     def twin_subject(self) -> Subject | None:
         """The twin, opened; None if there is none."""
         return None if self.twin is None else self.twin.open()
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that is measured.
-
-    Attributes:
-        id: ``tier.name``; its limit stands under this name in ``limits.toml``.
-        tier: Its family.
-        measures: What it measures, in one sentence.
-        run: Yields one measurement per structure (or a single one).
-        on_reference: The same check on the reference, where that tells something; its results
-            inform and decide nothing.
-    """
-
-    id: str
-    tier: Tier
-    measures: str
-    run: Callable[[Context, Subject], Iterable[Measurement]]
-    on_reference: bool = False

@@ -49,7 +49,7 @@ class Settings:
         timestep: In fs.
         duration: Sampled time of each replica in ps.
         n_replicas: Independent runs.
-        seed: Of everything random.
+        seed: Seed of every random number.
         n_workers: Processes side by side; None for one per core.
         control: A candidate in place of the exported file: the gate's test of itself.
     """

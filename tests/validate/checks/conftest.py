@@ -13,8 +13,9 @@ from ase import Atoms
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import find_edges
 from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.building import Check
 from m3compress.validate.result import Measurement, Verdict, judge
-from m3compress.validate.setup.context import Check, Context
+from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
 
 LIMITS = read_limits("smoke")
