@@ -252,18 +252,18 @@ def test_a_misrouted_model_is_recognised(builtin_spec, make_context, run_check):
 def test_the_slots_of_an_exported_file_are_really_shuffled(artefact, silica_zoo):
     atoms = next(entry.atoms for entry in silica_zoo if entry.name == "slab")
     seen = []
-    engine = artefact.calculator.engine
+    engine = artefact.evaluator.engine
 
     def run(inputs):
         seen.append(inputs)
         return engine.run(inputs)
 
-    artefact.calculator.engine = SimpleNamespace(run=run, manifest=engine.manifest)
+    artefact.evaluator.engine = SimpleNamespace(run=run, manifest=engine.manifest)
     try:
         plain = artefact.evaluate(atoms)
         shuffled = artefact.evaluate_shuffled(atoms, np.random.default_rng(1))
     finally:
-        artefact.calculator.engine = engine
+        artefact.evaluator.engine = engine
     first, second = seen
     assert not np.array_equal(first.neighbors, second.neighbors)
     assert not np.array_equal(first.incoming, second.incoming)
