@@ -1,35 +1,25 @@
-"""Measure engines side by side: every candidate in a process of its own, their steps in turn.
-
-Rounds are interleaved (A, B, A, B, …), so that a machine whose speed drifts slows both alike and
-the ratio holds; processes of their own give each candidate its own peak memory.
-"""
+"""What ``m3compress bench`` times: an exported file, and what it was made from."""
 
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
-import resource
 import statistics
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator as AseCalculator
 
 from m3compress.engines.artefact import Artefact
-from m3compress.errors import M3CompressError
+from m3compress.engines.timing import Cost, Steps, time_in_turn
 from m3compress.models.structures.crystals import build_crystal, choose_crystals
 
 Kind = Literal["artefact", "matgl", "triplets"]
 
 _FEMTOSECONDS_PER_DAY_IN_NS = 86_400.0 * 1e-6
-_MOVE = 0.005  # Å per step: keeps the neighbour list in its skin, as molecular dynamics does
-_WARM_UP_STEPS = 1
 _CUTOFF = 5.0  # Å, that of all M3GNets; matters only where no crystal of the elements is known
 
 
@@ -49,6 +39,10 @@ class Candidate:
     path: str
     threads: int
 
+    def open(self) -> Steps:
+        """Load it, in the process in which it is timed."""
+        return _OPENERS[self.kind](self)
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -58,11 +52,13 @@ class Measurement:
         structure: Chemical formula of one cell.
         n_atoms: Number of atoms.
         engine: Name of the candidate.
-        seconds: Median time of one step.
+        seconds: Median time of one step by the clock.
         all_seconds: Every round.
         peak_bytes: Peak resident memory above what the process held before the first step.
         speed_up: How much faster than the last candidate, as the median of the ratios round by
             round; None for the last candidate itself.
+        cpu_seconds: Median time of the processor for one step, all threads together.
+        all_cpu_seconds: Every round.
     """
 
     structure: str
@@ -71,7 +67,9 @@ class Measurement:
     seconds: float
     all_seconds: tuple[float, ...]
     peak_bytes: int
-    speed_up: float | None = None
+    speed_up: float | None
+    cpu_seconds: float
+    all_cpu_seconds: tuple[float, ...]
 
     @property
     def milliseconds_per_atom(self) -> float:
@@ -150,125 +148,65 @@ def measure(
         M3CompressError: If a candidate cannot be loaded or run, or runs out of memory.
     """
     formula, atoms = benchmark_structure(elements, n_atoms)
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    for candidate in candidates:
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(candidate, atoms, there), daemon=True)
-        process.start()
-        there.close()
-        pipes.append(here)
-        processes.append(process)
-    try:
-        return _rounds(candidates, pipes, formula, len(atoms), rounds)
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-
-
-def _rounds(
-    candidates: Sequence[Candidate],
-    pipes: Sequence[Connection],
-    formula: str,
-    n_atoms: int,
-    rounds: int,
-) -> list[Measurement]:
-    seconds: list[list[float]] = [[] for _ in candidates]
-    peaks = [0 for _ in candidates]
-    for _ in range(_WARM_UP_STEPS + rounds):
-        for i, pipe in enumerate(pipes):
-            elapsed, peaks[i] = _step(pipe, candidates[i])
-            seconds[i].append(elapsed)
-    timed = [times[_WARM_UP_STEPS:] for times in seconds]
+    costs = time_in_turn(candidates, atoms, rounds)
     rows = [
-        Measurement(formula, n_atoms, c.name, statistics.median(t), tuple(t), peak)
-        for c, t, peak in zip(candidates, timed, peaks, strict=True)
+        Measurement(
+            structure=formula,
+            n_atoms=len(atoms),
+            engine=candidate.name,
+            seconds=statistics.median(cost.seconds),
+            all_seconds=cost.seconds,
+            peak_bytes=cost.peak_bytes,
+            speed_up=_speed_up(cost, costs[-1]),
+            cpu_seconds=statistics.median(cost.cpu_seconds),
+            all_cpu_seconds=cost.cpu_seconds,
+        )
+        for candidate, cost in zip(candidates, costs, strict=True)
     ]
-    last = timed[-1]
-    ratios = [[b / a for a, b in zip(t, last, strict=True)] for t in timed[:-1]]
-    return [
-        *(
-            replace(row, speed_up=statistics.median(r))
-            for row, r in zip(rows, ratios, strict=False)
-        ),
-        rows[-1],
-    ]
+    return [*rows[:-1], replace(rows[-1], speed_up=None)]
 
 
-def _step(pipe: Connection, candidate: Candidate) -> tuple[float, int]:
-    try:
-        pipe.send("step")
-        answer = pipe.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-        raise M3CompressError(
-            f"{candidate.name} died while running",
-            hint="it probably ran out of memory; try fewer atoms with `--sizes`",
-        ) from error
-    if isinstance(answer, str):
-        raise M3CompressError(f"{candidate.name} could not run: {answer}")
-    return float(answer[0]), int(answer[1])
+def _speed_up(cost: Cost, last: Cost) -> float:
+    return statistics.median(b / a for a, b in zip(cost.seconds, last.seconds, strict=True))
 
 
-def _serve(candidate: Candidate, atoms: Atoms, pipe: Connection) -> None:
-    """Body of a measuring process: step when asked, answer with time and peak memory."""
-    try:
-        step = _load(candidate, atoms)
-        start = _peak_bytes()
-        generator = np.random.default_rng(0)
-        while True:
-            pipe.recv()
-            atoms.positions += generator.uniform(-_MOVE, _MOVE, atoms.positions.shape)
-            begin = time.perf_counter()
-            step()
-            pipe.send((time.perf_counter() - begin, _peak_bytes() - start))
-    except EOFError:
-        return
-    except Exception as error:  # every failure belongs to the parent, which reports it
-        pipe.send(f"{type(error).__name__}: {error}")
+def _open_artefact(candidate: Candidate) -> Steps:
+    from m3compress.engines.codes.ase import Calculator
+
+    return _ThroughAse(Calculator(candidate.path, threads=candidate.threads))
 
 
-def _load(candidate: Candidate, atoms: Atoms) -> Callable[[], object]:
-    if candidate.kind == "triplets":
-        return _load_triplets(candidate, atoms)
-    if candidate.kind == "artefact":
-        from m3compress.engines.codes.ase import Calculator
-
-        atoms.calc = Calculator(candidate.path, threads=candidate.threads)
-    else:
-        atoms.calc = _load_matgl(candidate)
-    return lambda: (atoms.get_forces(), atoms.get_stress())
-
-
-def _load_matgl(candidate: Candidate) -> object:
+def _open_matgl(candidate: Candidate) -> Steps:
     import matgl
     import torch
     from matgl.ext.ase import PESCalculator
 
     torch.set_num_threads(candidate.threads)
-    return PESCalculator(matgl.load_model(candidate.path), stress_unit="eV/A3")
+    return _ThroughAse(PESCalculator(matgl.load_model(candidate.path), stress_unit="eV/A3"))
 
 
-def _load_triplets(candidate: Candidate, atoms: Atoms) -> Callable[[], object]:
+def _open_triplets(candidate: Candidate) -> Steps:
     import torch
 
     from m3compress.api import load_potential
-    from m3compress.models.potential import evaluate
 
     torch.set_num_threads(candidate.threads)
-    potential = load_potential(candidate.path).to(torch.float32)
-    return lambda: evaluate(potential, atoms)
+    return load_potential(candidate.path).to(torch.float32)
 
 
-def _peak_bytes() -> int:
-    """Peak resident memory of this process.
+_OPENERS: Final[dict[Kind, Callable[[Candidate], Steps]]] = {
+    "artefact": _open_artefact,
+    "matgl": _open_matgl,
+    "triplets": _open_triplets,
+}
 
-    From the kernel's own counter where there is one: ``ru_maxrss`` starts at that of the parent.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+
+@dataclass(frozen=True, slots=True)
+class _ThroughAse:
+    """A calculator, asked as molecular dynamics at constant pressure asks it."""
+
+    calculator: AseCalculator
+
+    def evaluate(self, atoms: Atoms) -> object:
+        atoms.calc = self.calculator
+        return atoms.get_forces(), atoms.get_stress()

@@ -252,18 +252,18 @@ GROWTH = """
 import sys
 from ase.build import bulk
 from m3compress import Calculator
-from m3compress.benchmark import _peak_bytes
+from m3compress.engines.timing import PeakMemory
 
 calculator = Calculator(sys.argv[1], threads=1)
 atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((4, 4, 4))
 calculator.evaluate(bulk("Si"))
-start = _peak_bytes()
+memory = PeakMemory()
 for scale in (1.0, 0.99, 0.95, 0.93, 0.9):
     crowded = atoms.copy()
     crowded.rattle(0.05, seed=2)
     crowded.set_cell(atoms.cell * scale, scale_atoms=True)
     calculator.evaluate(crowded)
-    print(_peak_bytes() - start)
+    print(memory.bytes())
 """
 
 
