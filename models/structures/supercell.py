@@ -12,15 +12,26 @@ _SMALL_CELL = 8  # atoms
 _ROUNDING = 1e-6
 
 
-def perpendicular_widths(atoms: Atoms) -> FloatArray:
-    """Distances of opposite faces of the cell in Å, volume / area, shape (3,).
+def face_normal(atoms: Atoms, axis: int) -> FloatArray:
+    """Unit vector perpendicular to the two cell vectors other than ``axis``, shape (3,).
 
     Args:
-        atoms: A structure with three cell vectors.
+        atoms: A structure; cell vectors that it lacks are taken to be perpendicular to the others.
+        axis: 0, 1 or 2.
     """
-    cell = atoms.cell.array
-    normals = np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0))
-    return np.asarray(abs(np.linalg.det(cell)) / np.linalg.norm(normals, axis=1))
+    cell = atoms.cell.complete().array
+    normal = np.cross(cell[(axis + 1) % 3], cell[(axis + 2) % 3])
+    return np.asarray(normal / np.linalg.norm(normal))
+
+
+def perpendicular_widths(atoms: Atoms) -> FloatArray:
+    """Distances of opposite faces of the cell in Å, shape (3,).
+
+    Args:
+        atoms: A structure; cell vectors that it lacks count as 1 Å.
+    """
+    cell = atoms.cell.complete().array
+    return np.array([abs(face_normal(atoms, axis) @ cell[axis]) for axis in range(3)])
 
 
 def supercell(atoms: Atoms, min_width: float) -> Atoms:

@@ -17,6 +17,7 @@ from ase.geometry import wrap_positions
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray
+from m3compress.models.structures.supercell import face_normal, perpendicular_widths
 from m3compress.validate.setup.subject import Subject
 
 #: Forces are compared absolutely up to here (eV/Å) and relatively beyond: float32 rounds
@@ -209,32 +210,19 @@ def move_far_atoms(
 
 def _cut_rod(atoms: Atoms, length: float) -> Atoms | None:
     """A cluster along z, longer than ``length`` (Å), one cell thick; None without a period."""
-    heights = _heights(atoms) * atoms.pbc
-    axis = int(np.argmax(heights))
-    if not heights[axis]:
+    widths = perpendicular_widths(atoms) * atoms.pbc
+    axis = int(np.argmax(widths))
+    if not widths[axis]:
         return None
-    n_cells = int(np.ceil((length + np.ptp(_along(atoms, axis))) / heights[axis])) + 1
+    n_cells = int(np.ceil((length + np.ptp(_along(atoms, axis))) / widths[axis])) + 1
     rod = atoms.repeat(1 + (n_cells - 1) * np.eye(3, dtype=int)[axis])
-    rod.rotate(_normal(atoms, axis), "z")
+    rod.rotate(face_normal(atoms, axis), "z")
     rod.pbc, rod.cell = False, None
     return rod
 
 
-def _normal(atoms: Atoms, axis: int) -> FloatArray:
-    """Unit vector perpendicular to the other two cell vectors."""
-    cell = atoms.cell.complete().array
-    normal = np.cross(cell[(axis + 1) % 3], cell[(axis + 2) % 3])
-    return np.asarray(normal / np.linalg.norm(normal))
-
-
-def _heights(atoms: Atoms) -> FloatArray:
-    """Distance of opposite faces of the cell in Å, shape (3,)."""
-    cell = atoms.cell.complete().array
-    return np.array([abs(_normal(atoms, axis) @ cell[axis]) for axis in range(3)])
-
-
 def _along(atoms: Atoms, axis: int) -> npt.NDArray[np.float64]:
-    return np.asarray(atoms.positions @ _normal(atoms, axis))
+    return np.asarray(atoms.positions @ face_normal(atoms, axis))
 
 
 def _with_one_moved(
