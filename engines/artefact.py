@@ -14,13 +14,12 @@ from typing import Any
 from ase.data import atomic_numbers
 from pydantic import ValidationError
 
+from m3compress.contract.backends import artefact_patterns, artefact_suffixes, backend_named
 from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import (
     BESIDE_ONLY,
     INPUT_NAMES,
-    ONNX_SUFFIX,
     OUTPUT_NAMES,
-    PLAN_SUFFIX,
     SCHEMA_VERSION,
     Manifest,
     manifest_path,
@@ -33,7 +32,7 @@ class Artefact:
     """An exported file that has passed all checks that need no runtime.
 
     Attributes:
-        path: The ``.m3c.onnx`` or ``.plan`` file.
+        path: The exported file.
         manifest: What it is.
     """
 
@@ -45,7 +44,7 @@ def load_artefact(path: str | Path) -> Artefact:
     """Check an exported file against its manifest.
 
     Args:
-        path: The exported file (``.m3c.onnx``, ``.plan``), or its ``.m3c.json``.
+        path: The exported file (such as ``.m3c.onnx``), or its ``.m3c.json``.
 
     Raises:
         ArtefactError: If a file is missing, damaged, of another schema version, or not one of ours.
@@ -54,7 +53,7 @@ def load_artefact(path: str | Path) -> Artefact:
     if not path.is_file():
         raise ArtefactError(
             f"there is no file {path}",
-            hint=f"pass the *{ONNX_SUFFIX} that `m3compress export` wrote",
+            hint="pass the file that `m3compress export` wrote",
         )
     described_by = path if path.name.endswith(".json") else _manifest_beside(path)
     manifest = read_manifest(_read(described_by), described_by.name)
@@ -119,9 +118,9 @@ def check_same_model(beside: Manifest, inside: Manifest, name: str) -> None:
 
 
 def _manifest_beside(path: Path) -> Path:
-    if not path.name.endswith((ONNX_SUFFIX, PLAN_SUFFIX)):
+    if not path.name.endswith(artefact_suffixes()):
         raise ArtefactError(
-            f"{path.name} is not an exported file, expected *{ONNX_SUFFIX} or *{PLAN_SUFFIX}",
+            f"{path.name} is not an exported file, expected {artefact_patterns()}",
             hint="make one with `m3compress export MODEL`",
         )
     beside = manifest_path(path)
@@ -135,7 +134,7 @@ def _manifest_beside(path: Path) -> Path:
 
 def _file_beside(path: Path, manifest: Manifest) -> Path:
     """The exported file that a manifest describes."""
-    file = path.with_suffix(".onnx" if manifest.backend == "onnx" else PLAN_SUFFIX)
+    file = path.with_suffix(backend_named(manifest.backend).extension)
     if not file.is_file():
         raise ArtefactError(
             f"there is no {file.name} beside {path}",
@@ -145,8 +144,7 @@ def _file_beside(path: Path, manifest: Manifest) -> Path:
 
 
 def _check_kind(path: Path, manifest: Manifest) -> None:
-    is_plan = path.name.endswith(PLAN_SUFFIX)
-    if is_plan != (manifest.backend != "onnx"):
+    if path.suffix != backend_named(manifest.backend).extension:
         raise ArtefactError(
             f"the manifest of {path.name} is one of a file for {manifest.backend}",
             hint="give every exported file the manifest that was written with it",

@@ -11,14 +11,20 @@ from typing import Protocol
 
 import numpy as np
 
+from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import Manifest
 from m3compress.contract.tables import Int64Array, RawOutputs, TableInputs
+from m3compress.engines.artefact import Artefact
 from m3compress.errors import StructureError
 
 
 class Engine(Protocol):
     """A loaded artefact that can be run."""
+
+    @property
+    def description(self) -> str:
+        """What runs it, with its version and where: "ONNX Runtime 1.20.1, cpu"."""
 
     @property
     def manifest(self) -> Manifest:
@@ -29,6 +35,23 @@ class Engine(Protocol):
 
         Raises:
             M3CompressError: If the runtime fails, for instance for lack of memory.
+        """
+
+
+class OpensArtefact(Protocol):
+    """What the ``engine`` of a row of the table of backends names."""
+
+    def __call__(self, artefact: Artefact, *, device: Device, threads: int | None) -> Engine:
+        """Load a file that has passed all checks that need no runtime.
+
+        Args:
+            artefact: The file and its manifest.
+            device: One of the backend's devices.
+            threads: Threads of one run on the CPU; None for all physical cores.
+
+        Raises:
+            ArtefactError: If the runtime refuses the file.
+            MissingDependencyError: If the runtime or the device is missing.
         """
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ase import Atoms
 
+from m3compress.contract.backends import Device, backend_named
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import Manifest
 from m3compress.contract.tables import TableInputs
+from m3compress.engines.artefact import load_artefact
 from m3compress.engines.base import complete
 from m3compress.engines.open import load_engine
-from m3compress.engines.runtimes.onnxruntime import Device
 from m3compress.engines.tables.verlet import VerletTable, species_of
 
 logger = logging.getLogger("m3compress.engines")
@@ -53,6 +54,11 @@ class ArtefactEvaluator:
         return self.engine.manifest
 
     @property
+    def description(self) -> str:
+        """What runs it, with its version and where."""
+        return self.engine.description
+
+    @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols it knows."""
         return self.manifest.elements
@@ -87,6 +93,17 @@ class ArtefactEvaluator:
             StructureError: If an output is not finite.
         """
         return complete(self.manifest, inputs.species, self.engine.run(inputs))
+
+
+def open_where_it_runs(artefact: Path) -> ArtefactEvaluator:
+    """Open an exported file on the device that its engine prefers.
+
+    Raises:
+        ArtefactError: If the file is damaged, of another schema version, or not one of ours.
+        MissingDependencyError: If its runtime or that device is missing.
+    """
+    backend = backend_named(load_artefact(artefact).manifest.backend)
+    return ArtefactEvaluator(artefact, device=backend.devices[0])
 
 
 def report_status(manifest: Manifest, name: str) -> None:

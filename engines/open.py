@@ -1,37 +1,53 @@
-"""Open an exported file with the runtime that its manifest names."""
+"""Open an exported file with the engine that its manifest names."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from m3compress.engines.artefact import load_artefact
-from m3compress.engines.base import Engine
-from m3compress.engines.runtimes.onnxruntime import Device, OnnxRuntimeEngine
-from m3compress.engines.runtimes.tensorrt import TensorRTEngine
+from m3compress.contract.backends import Device, backend_named, require_device
+from m3compress.engines.artefact import Artefact, load_artefact
+from m3compress.engines.base import Engine, OpensArtefact
 from m3compress.errors import ArtefactError
+
+_ONLY_ON: Final = {"cpu": "CPUs", "cuda": "GPUs"}
 
 
 def load_engine(path: str | Path, *, device: Device = "cpu", threads: int | None = None) -> Engine:
     """Check and load an exported file.
 
     Args:
-        path: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``.
+        path: An exported file (such as ``.m3c.onnx``), or its ``.m3c.json``.
         device: Where to run.
         threads: Threads of one run on the CPU; None for all physical cores.
 
     Raises:
         ArtefactError: If the file is damaged, not ours, or not one for this device.
         MissingDependencyError: If its runtime or the device is missing.
-        ValueError: If ``device`` or ``threads`` is not one of the above.
+        UnknownNameError: If there is no such device.
+        ValueError: If ``threads`` is below 1.
     """
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"device is {device!r}, expected 'cpu' or 'cuda'")
+    require_device(device)
     artefact = load_artefact(path)
-    if artefact.manifest.backend == "onnx":
-        return OnnxRuntimeEngine(artefact, device=device, threads=threads)
-    if device != "cuda":
-        raise ArtefactError(
-            f"{artefact.path.name} is a TensorRT plan and runs on GPUs only, got device={device!r}",
-            hint="pass device='cuda', or use the .m3c.onnx",
-        )
-    return TensorRTEngine(artefact)
+    require_runs_on(artefact, device)
+    backend = backend_named(artefact.manifest.backend)
+    open_artefact: OpensArtefact = backend.load_engine_opener()
+    return open_artefact(artefact, device=device, threads=threads)
+
+
+def require_runs_on(artefact: Artefact, device: Device) -> None:
+    """Refuse a file on a device on which its engine never runs.
+
+    Raises:
+        ArtefactError: If its engine is one for other devices.
+    """
+    backend = backend_named(artefact.manifest.backend)
+    if device in backend.devices:
+        return
+    places = " or ".join(_ONLY_ON[name] for name in backend.devices)
+    raise ArtefactError(
+        f"{artefact.path.name} is a {backend.file} and runs on {places} only, "
+        f"got device={device!r}",
+        hint=f"pass device={backend.devices[0]!r} (--device {backend.devices[0]}), "
+        "or use a file for another engine",
+    )

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.files import content_sha256
 from m3compress.engines.evaluator import ArtefactEvaluator
-from m3compress.engines.runtimes.onnxruntime import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

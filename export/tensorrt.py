@@ -8,21 +8,16 @@ of the forces.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
+from m3compress.contract.backends import backend_named
 from m3compress.contract.manifest import INPUT_NAMES
 from m3compress.errors import ExportError, MissingDependencyError
-
-#: Modules that are tried in order; the enterprise builder first, since its engines need no second
-#: stage.
-BACKENDS: Final = {
-    "tensorrt": ("tensorrt",),
-    # The meta-package re-exports the bindings; the bindings alone are what PyPI has as a wheel.
-    "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
-}
+from m3compress.export.onnx.write import write as write_graph
+from m3compress.export.targets import Order, Written, target_named
+from m3compress.models.potential import Potential
 
 _HINT: Final = (
     "`pip install 'm3compress[tensorrt]'` brings TensorRT-RTX, whose builder needs no GPU; "
@@ -72,6 +67,38 @@ class BuiltEngine:
     version: str
 
 
+def default_suffix() -> str:
+    """What the name of a plan ends in: it fits one TensorRT.
+
+    Raises:
+        MissingDependencyError: If none is installed.
+    """
+    backend, module = find_builder()
+    return f".m3c.{backend}-{module.__version__}{backend_named(backend).suffix}"
+
+
+def write(potential: Potential, order: Order) -> Written:
+    """Build a plan from a graph that agrees with the potential.
+
+    Raises:
+        ParityError: If the graph disagrees, run in ONNX Runtime.
+        ExportError: If the parser refuses a node or the builder fails.
+        MissingDependencyError: If no TensorRT is installed.
+    """
+    graph = write_graph(potential, order)
+    parity = order.prove(graph)
+    engine = build_engine(graph.content, profiles=(profile_up_to(order.max_atoms),))
+    order.report("tensorrt", f"{engine.backend} {engine.version}, up to {order.max_atoms} atoms")
+    manifest = graph.manifest.model_copy(
+        update={
+            "backend": engine.backend,
+            "graph_parity": parity,
+            "tools": {**graph.manifest.tools, engine.backend: engine.version},
+        }
+    )
+    return Written(engine.plan, manifest)
+
+
 def find_builder(backend: str | None = None) -> tuple[str, ModuleType]:
     """Import a TensorRT.
 
@@ -81,13 +108,11 @@ def find_builder(backend: str | None = None) -> tuple[str, ModuleType]:
     Raises:
         MissingDependencyError: If none is installed.
     """
-    names = [backend] if backend else list(BACKENDS)
+    names = (backend,) if backend else target_named("tensorrt").backends
     for name in names:
-        for module in BACKENDS[name]:
-            try:
-                return name, importlib.import_module(module)
-            except ImportError:
-                continue
+        module = backend_named(name).import_runtime()
+        if module is not None:
+            return name, module
     raise MissingDependencyError(f"{' or '.join(names)} is not installed", hint=_HINT)
 
 

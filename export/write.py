@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+from m3compress.contract.backends import backend_named
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.files import move_into_place, sha256_of, workplace
-from m3compress.contract.manifest import (
-    ONNX_SUFFIX,
-    PLAN_SUFFIX,
-    Manifest,
-    Parity,
-    manifest_path,
-)
-from m3compress.errors import ExportError
-from m3compress.export.onnx.build import build_onnx, describe, serialize
-from m3compress.export.parity import LIMITS, check_parity, require
-from m3compress.export.tensorrt import build_engine, find_builder, profile_up_to
+from m3compress.contract.manifest import Manifest, Parity, manifest_path
+from m3compress.errors import ExportError, MissingDependencyError
+from m3compress.export.parity import LIMITS, Limits, check_parity, require
+from m3compress.export.targets import Order, Report, Written, target_named
 from m3compress.models.potential import Potential
 from m3compress.models.structures.zoo import build_zoo
 
-#: Told a stage and its outcome as the work goes on.
-Report = Callable[[str, str], None]
 
-#: Opens an exported file in the runtime of its manifest; the export itself knows no runtime.
-Opener = Callable[[Path], Evaluator]
+class Opened(Evaluator, Protocol):
+    """An exported file in its engine."""
+
+    @property
+    def description(self) -> str:
+        """What runs it, with its version and where."""
+
+
+#: Opens an exported file in the engine of its manifest, on a device on which that runs; raises
+#: MissingDependencyError where it cannot run here. The export itself knows no engine.
+Opener = Callable[[Path], Opened]
 
 
 def output_path(source: str | Path, output: Path | None, target: str) -> Path:
@@ -34,18 +37,16 @@ def output_path(source: str | Path, output: Path | None, target: str) -> Path:
     Args:
         source: The model, as the user named it.
         output: The exported file, where the user named that too.
-        target: ``onnx`` or ``tensorrt``.
+        target: Name of a row of :mod:`m3compress.export.targets`.
 
     Raises:
         ExportError: If the name does not end as its kind does, or its folder does not exist.
-        MissingDependencyError: If an engine is asked for and no TensorRT is installed.
+        MissingDependencyError: If nothing is installed that could write it.
+        UnknownNameError: If there is no such target.
     """
-    suffix = ONNX_SUFFIX
-    if target == "tensorrt":
-        backend, module = find_builder()
-        suffix = f".m3c.{backend}-{module.__version__}{PLAN_SUFFIX}"
+    row = target_named(target)
+    suffix, wanted = row.load_writer().default_suffix(), row.suffix
     if output is not None:
-        wanted = ONNX_SUFFIX if target == "onnx" else PLAN_SUFFIX
         if not output.name.endswith(wanted):
             raise ExportError(
                 f"the output {output.name} does not end in {wanted}",
@@ -77,7 +78,7 @@ def write_export(
         potential: What to export.
         path: The exported file; its manifest stands beside it.
         reason: Why the three-body block has its form.
-        target: ``onnx`` or ``tensorrt``.
+        target: Name of a row of :mod:`m3compress.export.targets`.
         precision: ``float32`` or ``mixed``.
         max_atoms: Largest system that a TensorRT engine accepts.
         open_file: Opens the written file, to run it on the zoo.
@@ -85,27 +86,25 @@ def write_export(
 
     Raises:
         ParityError: If the file disagrees with the model; nothing is left behind.
-        ExportError: If the graph cannot be built.
+        ExportError: If the file cannot be built.
         M3CompressError: If it cannot be written; what was there before is whole.
     """
+    measure = partial(_measure, potential, LIMITS[precision], open_file, report)
     with workplace(path) as folder:
+
+        def prove(written: Written) -> Parity:
+            source = folder / f"source{backend_named(written.manifest.backend).suffix}"
+            _write(source, written.content, written.manifest)
+            return measure(source)
+
+        order = Order(
+            reason=reason, precision=precision, max_atoms=max_atoms, report=report, prove=prove
+        )
+        written = target_named(target).load_writer().write(potential, order)
         made = folder / path.name
-        model = build_onnx(potential, precision=precision)
-        manifest = describe(potential, reason=reason, precision=precision)
-        content = serialize(model, manifest)
-        report("trace", f"{len(model.graph.node)} nodes, no scatter, dynamic n_atoms, K, K_in")
-        graph = made if target == "onnx" else folder / "parity.m3c.onnx"
-        manifest = _write(graph, content, manifest)
-        parity = _check(potential, open_file(graph), precision)
-        report("parity", summarize_parity(parity))
-        manifest = manifest.model_copy(update={"parity": parity})
-        if target == "tensorrt":
-            engine = build_engine(content, profiles=(profile_up_to(max_atoms),))
-            tools = {**manifest.tools, engine.backend: engine.version}
-            manifest = manifest.model_copy(update={"backend": engine.backend, "tools": tools})
-            content = engine.plan
-            report("tensorrt", f"{engine.backend} {engine.version}, up to {max_atoms} atoms")
-        manifest = _write(made, content, manifest)
+        manifest = _write(made, written.content, written.manifest)
+        parity = _measure_if_possible(measure, made, manifest, report)
+        manifest = _write(made, written.content, manifest.model_copy(update={"parity": parity}))
         # The manifest last: a new file beside none, or an old one, does not load.
         move_into_place(folder, path, manifest_path(path))
     return manifest
@@ -119,14 +118,30 @@ def _write(path: Path, content: bytes, manifest: Manifest) -> Manifest:
     return stamped
 
 
-def _check(potential: Potential, written: Evaluator, precision: str) -> Parity:
-    """Run the written file on the zoo and compare; raises if it disagrees."""
-    config = potential.config
+def _measure_if_possible(
+    measure: Callable[[Path], Parity], file: Path, manifest: Manifest, report: Report
+) -> Parity | None:
+    """The parity of a file; None for one that runs on GPUs only, where there is none."""
+    try:
+        return measure(file)
+    except MissingDependencyError as error:
+        if "cpu" in backend_named(manifest.backend).devices:
+            raise
+        report("parity", f"not measured: {error.message}")
+        return None
+
+
+def _measure(
+    potential: Potential, limits: Limits, open_file: Opener, report: Report, file: Path
+) -> Parity:
+    """Run a written file on the zoo and compare; raises if it disagrees."""
+    opened, config = open_file(file), potential.config
     zoo = build_zoo(
         config.elements, cutoff=config.cutoff, three_body_cutoff=config.three_body_cutoff
     )
-    parity = check_parity(potential, written.evaluate, zoo, LIMITS[precision])
+    parity = check_parity(potential, opened.evaluate, zoo, limits, engine=opened.description)
     require(parity)
+    report("parity", summarize_parity(parity))
     return parity
 
 

@@ -89,7 +89,7 @@ def export_model(
         source: A path, a Hugging Face name, or ``builtin``.
         output: The exported file; its manifest stands beside it.
         three_body: ``auto``, ``factorize``, ``remove``, ``keep`` or ``prune=P``.
-        target: ``onnx`` or ``tensorrt``.
+        target: Name of a row of :mod:`m3compress.export.targets`, such as ``onnx``.
         precision: ``float32`` or ``mixed``.
         convention: Overrides the convention where the file does not say it.
         max_atoms: Largest system that a TensorRT engine accepts.
@@ -104,7 +104,7 @@ def export_model(
     from m3compress.contract.manifest import manifest_path
     from m3compress.distill.methods import apply
     from m3compress.distill.share import three_body_share
-    from m3compress.engines.evaluator import ArtefactEvaluator
+    from m3compress.engines.evaluator import open_where_it_runs
     from m3compress.export.write import output_path, write_export
 
     start = time.perf_counter()
@@ -130,7 +130,7 @@ def export_model(
         target=target,
         precision=precision,
         max_atoms=max_atoms,
-        open_file=ArtefactEvaluator,
+        open_file=open_where_it_runs,
         report=report,
     )
     return Exported(

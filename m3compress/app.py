@@ -6,7 +6,6 @@ answers at once and needs neither numpy nor torch.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,19 +19,13 @@ from m3compress.options import (
     ConventionName,
     Force,
     Precision,
+    TargetName,
     ThreeBody,
     epilog,
     session,
 )
 
 _DEFAULT_SIZES = "200,600,2000"
-
-
-class Target(StrEnum):
-    """Formats that ``export`` writes."""
-
-    ONNX = "onnx"
-    TENSORRT = "tensorrt"
 
 
 app = typer.Typer(
@@ -100,7 +93,7 @@ def export(
     *,
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     three_body: ThreeBody = "auto",
-    target: Annotated[Target, typer.Option("--to", help="Format to write.")] = Target.ONNX,
+    target: TargetName = "onnx",
     precision: Annotated[
         Precision, typer.Option(help="float32, or mixed for matrix products in half precision.")
     ] = Precision.FLOAT32,
@@ -122,7 +115,7 @@ def export(
         code = run(
             model=model,
             three_body=three_body,
-            target=target.value,
+            target=target,
             precision=precision.value,
             output=output,
             convention=convention,

@@ -6,6 +6,8 @@ exit code (0 passed, 1 ran and failed, 2 could not run).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class M3CompressError(Exception):
     """Base of all errors that m3compress raises on purpose.
@@ -27,6 +29,19 @@ class M3CompressError(Exception):
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message
 
 
+class UnknownNameError(M3CompressError, ValueError):
+    """Something was asked for by a name that does not exist.
+
+    Args:
+        kind: Of what it is a name: "engine".
+        name: The name that was given.
+        known: The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no {kind} {name!r}", hint=f"choose from {', '.join(known)}")
+
+
 class CheckpointError(M3CompressError):
     """A model file is missing, damaged, hostile or inconsistent."""
 
@@ -41,6 +56,10 @@ class ConventionError(M3CompressError):
 
 class StructureError(M3CompressError):
     """A structure that cannot be evaluated: unknown element, no atoms, NaN, coincident atoms."""
+
+
+class CapacityError(StructureError):
+    """A structure is larger than the exported file was built for."""
 
 
 class ArtefactError(M3CompressError):

@@ -5,7 +5,7 @@ Imports nothing that is slow to import.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +13,10 @@ from typing import Annotated
 import typer
 
 from m3compress.console import configure_logging
+from m3compress.contract.backends import DEVICES, require_device
 from m3compress.contract.forms import FormError, method_help, parse_method
+from m3compress.errors import UnknownNameError
+from m3compress.export.targets import TARGETS, target_named
 
 INTERRUPTED = 130
 EXIT_CODES = "exit codes: 0 done · 1 ran and failed · 2 could not run · 130 interrupted"
@@ -35,6 +38,39 @@ def check_three_body(text: str) -> str:
 
 ThreeBody = Annotated[
     str, typer.Option(metavar="METHOD", callback=check_three_body, help=method_help())
+]
+
+
+def _known(look_up: Callable[[str], object]) -> Callable[[str], str]:
+    """Refuse a name that is in no table, before anything slow is imported."""
+
+    def check(name: str) -> str:
+        try:
+            look_up(name)
+        except UnknownNameError as error:
+            raise typer.BadParameter(f"{error.message}; {error.hint}") from error
+        return name
+
+    return check
+
+
+TargetName = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="|".join(target.name for target in TARGETS),
+        callback=_known(target_named),
+        help="Format to write.",
+    ),
+]
+DeviceName = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="|".join(DEVICES),
+        callback=_known(require_device),
+        help="Where the exported file runs.",
+    ),
 ]
 ConventionName = Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from m3compress.contract.backends import artefact_suffixes
 from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.manifest import GateStamp, manifest_path
 from m3compress.engines.artefact import Artefact, load_artefact
@@ -25,7 +26,6 @@ from m3compress.validate.result import Verdict
 REPORT = "report.json"
 CARD = "README.md"
 _BESIDE_THE_REPORT = ("report.html", "junit.xml", "summary.md")
-_ARTEFACTS = ("*.m3c.onnx", "*.plan")
 
 
 class VerificationError(M3CompressError):
@@ -117,7 +117,7 @@ def verify(bundle: Path) -> Bundle:
         M3CompressError: If it is not a bundle.
     """
     with _opened(bundle) as folder:
-        found = [path for pattern in _ARTEFACTS for path in sorted(folder.glob(pattern))]
+        found = sorted(path for path in folder.iterdir() if path.name.endswith(artefact_suffixes()))
         if len(found) != 1 or not (folder / REPORT).is_file():
             raise M3CompressError(
                 f"{bundle} is not a released model: {len(found)} exported files, "

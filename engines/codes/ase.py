@@ -9,11 +9,11 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 
+from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.manifest import Manifest
 from m3compress.engines.base import Engine
 from m3compress.engines.evaluator import ArtefactEvaluator
-from m3compress.engines.runtimes.onnxruntime import Device
 from m3compress.engines.tables.verlet import VerletTable
 from m3compress.errors import StructureError
 

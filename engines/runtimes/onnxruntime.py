@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
 
+from m3compress.contract.backends import Device
 from m3compress.contract.manifest import INPUT_NAMES, METADATA_KEY, OUTPUT_NAMES, Manifest
 from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
 from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError
-
-Device = Literal["cpu", "cuda"]
 
 _CUDA: Final = "CUDAExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
@@ -58,6 +57,11 @@ class OnnxRuntimeEngine:
     def manifest(self) -> Manifest:
         """The manifest beside the file."""
         return self._manifest
+
+    @property
+    def description(self) -> str:
+        """Version and device."""
+        return f"ONNX Runtime {ort.__version__}, {self._device}"
 
     def run(self, inputs: TableInputs) -> RawOutputs:
         """Evaluate the graph.

@@ -7,25 +7,19 @@ calls against stand-ins for TensorRT and CUDA.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from m3compress.contract.backends import Backend, Device, backend_named
 from m3compress.contract.manifest import OUTPUT_NAMES, Manifest
 from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact
 from m3compress.engines.runtimes.cuda_memory import CudaMemory
-from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError, StructureError
-
-#: The meta-package re-exports the bindings; the bindings alone are what PyPI has as a wheel.
-_MODULES: Final = {
-    "tensorrt": ("tensorrt",),
-    "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
-}
+from m3compress.errors import ArtefactError, CapacityError, M3CompressError, MissingDependencyError
 
 Shape = tuple[int, ...]
 #: Smallest and largest shape of every input.
@@ -37,15 +31,22 @@ class TensorRTEngine:
 
     Args:
         artefact: From :func:`~m3compress.engines.artefact.load_artefact`.
+        device: ``cuda``, on which alone plans run.
+        threads: Unused: the GPU does the work.
 
     Raises:
         MissingDependencyError: If TensorRT, cuda-python or a GPU is missing.
         ArtefactError: If this TensorRT or this GPU cannot load the plan.
     """
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(
+        self, artefact: Artefact, *, device: Device = "cuda", threads: int | None = None
+    ) -> None:
+        del threads
         self._manifest = artefact.manifest
-        self._trt = _import_tensorrt(artefact.manifest.backend)
+        self._device = device
+        self._backend = backend_named(artefact.manifest.backend)
+        self._trt = _import_tensorrt(self._backend)
         self._memory = CudaMemory()
         # Runtime and engine must live as long as the context does.
         self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
@@ -66,11 +67,16 @@ class TensorRTEngine:
         """The manifest beside the file."""
         return self._manifest
 
+    @property
+    def description(self) -> str:
+        """Version and device."""
+        return f"{self._backend.title} {self._trt.__version__}, {self._device}"
+
     def run(self, inputs: TableInputs) -> RawOutputs:
         """Evaluate the plan.
 
         Raises:
-            StructureError: If no optimisation profile covers the size of the structure.
+            CapacityError: If no optimisation profile covers the size of the structure.
             M3CompressError: If CUDA or TensorRT fails.
         """
         feed = {name: array for name, array in inputs.feed().items() if name in self._inputs}
@@ -117,12 +123,12 @@ def choose_profile(profiles: Sequence[ShapeRange], shapes: dict[str, Shape]) -> 
     """Index of the tightest optimisation profile that covers all shapes.
 
     Raises:
-        StructureError: If there is none.
+        CapacityError: If there is none.
     """
     fitting = [index for index, profile in enumerate(profiles) if _covers(profile, shapes)]
     if not fitting:
         ranges = "; ".join(f"{p['edge_vectors'][0]} to {p['edge_vectors'][1]}" for p in profiles)
-        raise StructureError(
+        raise CapacityError(
             f"(n_atoms, K, 3) is {shapes['edge_vectors']}, the plan was built for {ranges}",
             hint="build the plan again with a profile for this size, or use the .m3c.onnx",
         )
@@ -147,16 +153,10 @@ def _read_profiles(engine: Any, inputs: Sequence[str]) -> list[ShapeRange]:
     return profiles
 
 
-def _import_tensorrt(backend: str) -> ModuleType:
-    for module in _MODULES[backend]:
-        try:
-            return importlib.import_module(module)
-        except ImportError:
-            continue
-    hints = {
-        "tensorrt": "see NVIDIA's guide",
-        "tensorrt-rtx": "`pip install 'm3compress[tensorrt]'`",
-    }
-    raise MissingDependencyError(
-        f"the plan needs {backend}, which is not installed", hint=hints[backend]
-    )
+def _import_tensorrt(backend: Backend) -> ModuleType:
+    module = backend.import_runtime()
+    if module is None:
+        raise MissingDependencyError(
+            f"the plan needs {backend.name}, which is not installed", hint=backend.install
+        )
+    return module

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from m3compress.api import Exported, export_model
 from m3compress.console import print_json, stderr, stdout
+from m3compress.contract.backends import backend_named
 
 
 def run(
@@ -62,7 +63,8 @@ def _print_summary(exported: Exported) -> None:
     stderr().print(line, markup=False)
     if exported.manifest.three_body.study_only:
         stderr().print("  note       a pruned model is for studies: its energy is not smooth")
-    device = "" if exported.manifest.backend == "onnx" else ', device="cuda"'
+    first = backend_named(exported.manifest.backend).devices[0]
+    device = "" if first == "cpu" else f', device="{first}"'
     stderr().print(
         f"next: `m3compress bench {exported.path}`, or in Python: "
         f'atoms.calc = m3compress.Calculator("{exported.path}"{device})',

@@ -8,14 +8,13 @@ from typing import Any
 
 from m3compress.api import load_potential
 from m3compress.console import print_json, stderr, stdout
+from m3compress.contract.backends import looks_exported
 from m3compress.engines.artefact import Artefact, load_artefact
-
-_ARTEFACT_SUFFIXES = (".onnx", ".plan", ".m3c.json")
 
 
 def run(*, file: str, convention: str | None, as_json: bool) -> int:
     """Inspect a model or an exported file and print; returns the exit code."""
-    if file.endswith(_ARTEFACT_SUFFIXES):
+    if looks_exported(file):
         artefact = load_artefact(file)
         if as_json:
             print_json(json.loads(artefact.manifest.model_dump_json()))

@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from m3compress.contract.backends import backend_named
 from m3compress.contract.forms import FORMS, ThreeBodyForm
 
 #: Inputs of every exported graph in order; a graph without three-body block may use fewer.
@@ -32,9 +33,9 @@ SCHEMA_VERSION: Final = 1
 #: Key of the manifest in ONNX metadata_props.
 METADATA_KEY: Final = "m3compress"
 #: Fields of the manifest that are not repeated inside the file.
-BESIDE_ONLY: Final = ("artefact_sha256", "parity", "gate")
-ONNX_SUFFIX: Final = ".m3c.onnx"
-PLAN_SUFFIX: Final = ".plan"
+BESIDE_ONLY: Final = ("artefact_sha256", "parity", "graph_parity", "gate")
+#: Who ran the files whose parity names no engine: written before others were run.
+UNNAMED_ENGINE: Final = "ONNX Runtime, cpu"
 
 
 def manifest_path(artefact: Path) -> Path:
@@ -120,9 +121,11 @@ class ParityRow(_Strict):
 
 
 class Parity(_Strict):
-    """Agreement of the exported file with its reference, run in its engine."""
+    """Agreement of an exported file with its reference, run in an engine."""
 
     reference: str
+    engine: str = UNNAMED_ENGINE
+    """What ran the file, with its version and where."""
     rows: tuple[ParityRow, ...]
     passed: bool
 
@@ -140,7 +143,8 @@ class Manifest(_Strict):
     schema_version: int = SCHEMA_VERSION
     created_by: str
     artefact_sha256: str | None = None
-    backend: Literal["onnx", "tensorrt", "tensorrt-rtx"] = "onnx"
+    #: Name of a row of the table of backends.
+    backend: str = "onnx"
     precision: Literal["float32", "mixed"] = "float32"
     source: Source
     elements: tuple[str, ...]
@@ -160,5 +164,24 @@ class Manifest(_Strict):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     parity: Parity | None = None
+    """Of this file, run in its own engine; None if it was not run."""
+    graph_parity: Parity | None = None
+    """Of the ONNX graph that this file was built from: no statement about the file itself."""
     gate: GateStamp = GateStamp()
     tools: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_to_what_was_run(cls, document: Any) -> Any:
+        """A file that is no graph once carried the parity of the graph it was built from."""
+        if not isinstance(document, dict) or document.get("backend", "onnx") == "onnx":
+            return document
+        parity = document.get("parity")
+        if not isinstance(parity, dict) or "engine" in parity:
+            return document
+        return {**document, "parity": None, "graph_parity": parity}
+
+    @field_validator("backend")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        return backend_named(name).name

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from m3compress.contract.backends import looks_exported
 from m3compress.errors import CheckpointError, MissingDependencyError
 from m3compress.models.config import convention as convention_named
 from m3compress.models.detection import decide_convention
@@ -18,7 +19,6 @@ from m3compress.models.readers.table import Reader, descriptions, file_suffixes,
 HUB_ORGANISATION = "materialyze"
 
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-_ARTEFACTS = (".onnx", ".m3c.json", ".plan", ".engine")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _BARE_NAME = re.compile(r"M3GNet-[\w.-]+")
 _A_NAME = "a Hugging Face name (org/name, or M3GNet-...)"
@@ -63,7 +63,7 @@ def _read_path(path: Path, convention: str | None) -> Potential:
     reader = reader_of(path)
     if reader is not None:
         return decide_convention(_read(reader, path), convention)
-    if path.name.endswith(_ARTEFACTS):
+    if looks_exported(path.name):
         raise CheckpointError(
             f"{path} is an exported model, not a checkpoint: its network cannot be read back",
             hint="look at it with `m3compress inspect`, or run it with m3compress.Calculator",
@@ -90,7 +90,8 @@ def _read(reader: Reader, path: Path) -> Potential:
 
 def _hub_name(source: str) -> str | None:
     """``org/name`` if ``source`` can be a name on the hub rather than a path that is missing."""
-    if source.lower().endswith((*file_suffixes(), *_FOREIGN_SUFFIXES, *_ARTEFACTS)):
+    name = source.lower()
+    if looks_exported(name) or name.endswith((*file_suffixes(), *_FOREIGN_SUFFIXES)):
         return None
     if _BARE_NAME.fullmatch(source):
         return f"{HUB_ORGANISATION}/{source}"

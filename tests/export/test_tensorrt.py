@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 
 import pytest
 
@@ -44,7 +45,8 @@ def test_mixed_precision_parses(builtin: Potential) -> None:
 
 
 def test_missing_tensorrt_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trt, "BACKENDS", {"tensorrt": ("no_such_module",)})
+    for module in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError) as caught:
         trt.find_builder()
     assert "pip install" in (caught.value.hint or "")

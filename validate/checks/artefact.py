@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.backends import Backend, backend_named
 from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
 from m3compress.engines.artefact import read_manifest
@@ -33,9 +34,12 @@ _UNITS: Final = {
 }
 _CONVENTIONS: Final = ("stress", "cell", "energy", "edges")
 _FURTHEST_BOND: Final = 0.9  # of the cutoff
-_NO_GRAPH: Final = "a TensorRT plan holds no graph that can be read"
 
 Problems = list[str]
+
+
+def _no_graph(backend: Backend) -> str:
+    return f"a {backend.file} holds no graph that can be read"
 
 
 def _read_beside(path: Path) -> Manifest:
@@ -63,7 +67,7 @@ def check_schema(context: Context, path: Path) -> Measurement:
     """The manifest is one that this version reads, and declares the tensors that the graph has."""
     del context
     manifest = _read_beside(path)
-    if manifest.backend != "onnx":
+    if not backend_named(manifest.backend).is_graph:
         return count_problems([], backend=manifest.backend)
     return count_problems(_differing_tensors(manifest, _read_graph(path).graph))
 
@@ -115,8 +119,8 @@ def check_metadata(context: Context, path: Path) -> Measurement:
     """The manifest inside the file is the one beside it."""
     del context
     beside = _read_beside(path)
-    if beside.backend != "onnx":
-        return Measurement(skipped=_NO_GRAPH)
+    if not (backend := backend_named(beside.backend)).is_graph:
+        return Measurement(skipped=_no_graph(backend))
     entries = {entry.key: entry.value for entry in _read_graph(path).metadata_props}
     if METADATA_KEY not in entries:
         return count_problems([f"{path.name} holds no manifest"])
@@ -205,8 +209,8 @@ def _differs_from_reference(manifest: Manifest, context: Context) -> Problems:
 def check_scatters(context: Context, path: Path) -> Measurement:
     """No node adds into shared memory from several threads."""
     del context
-    if _read_beside(path).backend != "onnx":
-        return Measurement(skipped=_NO_GRAPH)
+    if not (backend := backend_named(_read_beside(path).backend)).is_graph:
+        return Measurement(skipped=_no_graph(backend))
     model = _read_graph(path)
     nodes = [*_nodes(model.graph), *(n for f in model.functions for n in _nodes(f))]
     problems = [

@@ -1,0 +1,145 @@
+"""The table of backends: kinds of exported files, and the engines that run them.
+
+A new engine is a module that opens its files, one row here, and its test; see
+``docs/extending.md``. Modules are named, not imported: this one costs nothing to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final, Literal
+
+from m3compress.errors import UnknownNameError
+
+#: Where an engine may run.
+Device = Literal["cpu", "cuda"]
+DEVICES: Final[tuple[Device, ...]] = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """A kind of exported file, and what runs it.
+
+    Attributes:
+        name: As in manifests.
+        title: What runs it, for people: "TensorRT-RTX".
+        file: What one of its files is called in messages: "TensorRT plan".
+        suffix: What the names of its files end in; several backends may share one.
+        devices: Where it runs, the preferred one first.
+        engine: Opens a file, as ``module:name``; see
+            :class:`~m3compress.engines.base.OpensArtefact`.
+        modules: Python modules that any one of which runs it, in the order in which to try them.
+        install: How to get one of them.
+        is_graph: Whether its files are ONNX graphs, which can be read and checked.
+    """
+
+    name: str
+    title: str
+    file: str
+    suffix: str
+    devices: tuple[Device, ...]
+    engine: str
+    modules: tuple[str, ...] = ()
+    install: str = ""
+    is_graph: bool = False
+
+    @property
+    def extension(self) -> str:
+        """The last part of the suffix, which :meth:`pathlib.Path.with_suffix` takes."""
+        return f".{self.suffix.rpartition('.')[2]}"
+
+    def load_engine_opener(self) -> Any:
+        """The callable that ``engine`` names."""
+        module, _, name = self.engine.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def import_runtime(self) -> ModuleType | None:
+        """The first of ``modules`` that is installed; None if none is."""
+        for module in self.modules:
+            try:
+                return importlib.import_module(module)
+            except ImportError:
+                continue
+        return None
+
+
+_TENSORRT: Final = "m3compress.engines.runtimes.tensorrt:TensorRTEngine"
+
+#: Every kind of exported file.
+BACKENDS: Final[tuple[Backend, ...]] = (
+    Backend(
+        name="onnx",
+        title="ONNX Runtime",
+        file="ONNX graph",
+        suffix=".m3c.onnx",
+        devices=("cpu", "cuda"),
+        engine="m3compress.engines.runtimes.onnxruntime:OnnxRuntimeEngine",
+        modules=("onnxruntime",),
+        install="`pip install onnxruntime`",
+        is_graph=True,
+    ),
+    Backend(
+        name="tensorrt",
+        title="TensorRT",
+        file="TensorRT plan",
+        suffix=".plan",
+        devices=("cuda",),
+        engine=_TENSORRT,
+        modules=("tensorrt",),
+        install="see NVIDIA's guide",
+    ),
+    Backend(
+        name="tensorrt-rtx",
+        title="TensorRT-RTX",
+        file="TensorRT plan",
+        suffix=".plan",
+        devices=("cuda",),
+        engine=_TENSORRT,
+        # The meta-package re-exports the bindings; the bindings alone are what PyPI has as a wheel.
+        modules=("tensorrt_rtx", "tensorrt_rtx_bindings"),
+        install="`pip install 'm3compress[tensorrt]'`",
+    ),
+)
+
+#: Graphs and engines that other programs write: no checkpoints, and nothing that we can run.
+_FOREIGN_SUFFIXES: Final = (".onnx", ".engine")
+_MANIFEST_SUFFIX: Final = ".m3c.json"
+
+
+def backend_named(name: str) -> Backend:
+    """The row of a backend.
+
+    Raises:
+        UnknownNameError: If there is none of that name; those that exist are named.
+    """
+    for backend in BACKENDS:
+        if backend.name == name:
+            return backend
+    raise UnknownNameError("engine", name, [backend.name for backend in BACKENDS])
+
+
+def require_device(name: str) -> None:
+    """Refuse a device that nobody knows.
+
+    Raises:
+        UnknownNameError: If it is none of :data:`DEVICES`, which are named.
+    """
+    if name not in DEVICES:
+        raise UnknownNameError("device", name, DEVICES)
+
+
+def artefact_suffixes() -> tuple[str, ...]:
+    """What the names of exported files end in."""
+    return tuple(dict.fromkeys(backend.suffix for backend in BACKENDS))
+
+
+def artefact_patterns() -> str:
+    """The same for messages: "*.m3c.onnx or *.plan"."""
+    return " or ".join(f"*{suffix}" for suffix in artefact_suffixes())
+
+
+def looks_exported(name: str) -> bool:
+    """Whether a file name is one of an exported model or of its manifest, ours or a foreign one."""
+    return name.endswith((*artefact_suffixes(), _MANIFEST_SUFFIX, *_FOREIGN_SUFFIXES))
