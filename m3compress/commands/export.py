@@ -62,7 +62,8 @@ def _print_summary(exported: Exported) -> None:
     line = f"  {'written':<11}{exported.path}  {size:.1f} MB, {exported.seconds:.0f} s"
     stderr().print(line, markup=False)
     if exported.manifest.three_body.study_only:
-        stderr().print("  note       a pruned model is for studies: its energy is not smooth")
+        name = exported.manifest.three_body.method
+        stderr().print(f"  note       a {name} model is for studies: its energy is not smooth")
     first = backend_named(exported.manifest.backend).devices[0]
     device = "" if first == "cpu" else f', device="{first}"'
     stderr().print(

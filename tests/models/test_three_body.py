@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.forms import FACTORIZED, MISROUTED, REMOVED, TRIPLETS, ThreeBodyForm
+from m3compress.contract.forms import FORMS as TABLE
 from m3compress.contract.neighbors import Edges, build_table, find_edges
 from m3compress.errors import ExportError
 from m3compress.models.graph import EdgeGraph, TableGraph
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.tensorflow import read_tensorflow
-from m3compress.models.three_body import list_triplets, survives
+from m3compress.models.three_body import SUMS, list_triplets, survives
 
 RELATIVE = 1e-10  # of the largest value, in float64
 HALF = ThreeBodyForm(name="pruned", fraction=0.5, seed=3)
@@ -80,6 +81,10 @@ def _assert_same(found: Evaluation, reference: Evaluation, n_atoms: int) -> None
     assert abs(found.energy - reference.energy) <= RELATIVE * n_atoms * max(
         1, abs(reference.energy)
     )
+
+
+def test_every_form_of_the_table_has_its_algebra() -> None:
+    assert set(SUMS) == set(TABLE)
 
 
 @pytest.mark.parametrize("case", EDGE_CASES)
