@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import Runs, broken, temperatures
+from m3compress.validate.checks.runs import Runs, temperatures, unbroken
 from m3compress.validate.result import Curve, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.statistics.arms import compare_means, mean_with_interval
@@ -17,14 +17,12 @@ _KB_EV = 8.617333262e-5
 
 
 def _temperature(context: Context, runs: Runs) -> Measurement:
-    name = runs.sample.name
-    if (reason := broken(runs.nvt["candidate"])) is not None:
-        return Measurement(structure=name, error=f"a run broke: {reason}")
     target = context.profile.temperature
-    mean, low, high = mean_with_interval([temperatures(run) for run in runs.nvt["candidate"]])
+    replicas = unbroken(runs.nvt["candidate"])
+    mean, low, high = mean_with_interval([temperatures(run) for run in replicas])
     off, reach = 100 * abs(mean / target - 1), 100 * (high - low) / 2 / target
     return Measurement(
-        structure=name,
+        structure=runs.sample.name,
         value=off,
         interval=(max(0.0, off - reach), off + reach),
         power=2 * reach,
@@ -39,16 +37,11 @@ def _kinetic_energy(context: Context, runs: Runs) -> Measurement:
     Its mean is judged by the temperature, in %: it is off by the square of the time step (1 to 2 %
     at 2 fs), which enough sampling makes any number of standard errors.
     """
-    name = runs.sample.name
-    if (reason := broken(runs.nvt["candidate"])) is not None:
-        return Measurement(structure=name, error=f"a run broke: {reason}")
     quiet_pymbar()
     import physical_validation as pv
 
-    structure = runs.sample.atoms
-    kinetic = np.concatenate(
-        [[f.info["kinetic_energy"] for f in run.frames] for run in runs.nvt["candidate"]]
-    )
+    structure, replicas = runs.sample.atoms, unbroken(runs.nvt["candidate"])
+    kinetic = np.concatenate([[f.info["kinetic_energy"] for f in run.frames] for run in replicas])
     data = pv.data.SimulationData(
         units=pv.data.UnitData(
             kb=_KB_EV,
@@ -85,7 +78,7 @@ def _kinetic_energy(context: Context, runs: Runs) -> Measurement:
         data, strict=False, verbosity=0, bs_repetitions=200, bootstrap_seed=context.seed
     )
     return Measurement(
-        structure=name,
+        structure=runs.sample.name,
         value=abs(float(off[1])),
         evidence={"mean_off_by_sigma": float(off[0]), "width_off_by_sigma": float(off[1])},
     )
@@ -95,11 +88,8 @@ def _volume(context: Context, runs: Runs) -> Measurement:
     name = runs.sample.name
     if not context.profile.npt_duration:
         return Measurement(structure=name, skipped=f"profile {context.profile.name} has no NPT run")
-    for arm in runs.npt.values():
-        if (reason := broken(arm)) is not None:
-            return Measurement(structure=name, error=f"a run broke: {reason}")
     volumes = {
-        arm: [np.array([frame.get_volume() for frame in run.frames]) for run in of_arm]
+        arm: [np.array([frame.get_volume() for frame in run.frames]) for run in unbroken(of_arm)]
         for arm, of_arm in runs.npt.items()
     }
     # The barostat starts from the given cell: the first third is on the way to the right one.

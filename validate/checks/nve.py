@@ -11,7 +11,7 @@ from ase import units
 from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import Runs, broken, times, total_energies
+from m3compress.validate.checks.runs import Runs, times, total_energies, unbroken
 from m3compress.validate.rerun import command_of
 from m3compress.validate.result import Curve, Measurement
 from m3compress.validate.setup.context import Context
@@ -63,9 +63,7 @@ def _drift(context: Context, runs: Runs) -> Measurement:
 
 
 def _momentum(context: Context, runs: Runs) -> Measurement:
-    run = runs.nve
-    if run.broken:
-        return Measurement(structure=runs.sample.name, error=f"the run broke: {run.broken}")
+    (run,) = unbroken((runs.nve,))
     masses = run.job.structure.get_masses()
     net = np.array([np.linalg.norm(f.get_momenta().sum(axis=0)) for f in run.frames])
     thermal = float(np.sqrt(3 * masses.sum() * units.kB * context.profile.temperature))
@@ -80,9 +78,7 @@ def _momentum(context: Context, runs: Runs) -> Measurement:
 def _law(context: Context, runs: Runs) -> Measurement:
     del context
     name = runs.sample.name
-    if (reason := broken(runs.law)) is not None:
-        return Measurement(structure=name, error=f"a run broke: {reason}")
-    fluctuations = [_fluctuation(run) for run in runs.law]
+    fluctuations = [_fluctuation(run) for run in unbroken(runs.law)]
     steps = [run.job.timestep for run in runs.law]
     usable = [i for i, value in enumerate(fluctuations) if value > _ROUNDING]
     ratios = {

@@ -13,6 +13,7 @@ from ase import units
 
 from m3compress.engines.dynamics.job import Ensemble, Job
 from m3compress.engines.dynamics.pool import Run, run_jobs
+from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
@@ -168,6 +169,13 @@ def temperatures(run: Run) -> Array:
     return np.asarray(kinetic / (1.5 * units.kB * n_atoms))
 
 
-def broken(runs: tuple[Run, ...]) -> str | None:
-    """Why the first run that broke did so, if one did."""
-    return next((f"{run.job.name}: {run.broken}" for run in runs if run.broken), None)
+def unbroken(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """The runs, if all of them came to their end.
+
+    Raises:
+        M3CompressError: If one broke, and why.
+    """
+    for run in runs:
+        if run.broken:
+            raise M3CompressError(f"a run broke: {run.job.name}: {run.broken}")
+    return runs

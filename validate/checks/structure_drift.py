@@ -11,7 +11,7 @@ from ase import Atoms
 
 from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import ARMS, Arm, Runs, broken, times
+from m3compress.validate.checks.runs import ARMS, Arm, Runs, times, unbroken
 from m3compress.validate.observables.angles import angle_distribution
 from m3compress.validate.observables.displacement import mean_squared_displacement
 from m3compress.validate.observables.distances import (
@@ -53,11 +53,13 @@ def _measured(found: Comparison, name: str, **evidence: object) -> Measurement:
     )
 
 
-def _broken(runs: Runs) -> Measurement | None:
-    for arm in ARMS:
-        if (reason := broken(runs.nvt[arm])) is not None:
-            return Measurement(structure=runs.sample.name, error=f"a run broke: {reason}")
-    return None
+def _nvt(runs: Runs) -> dict[Arm, tuple[Run, ...]]:
+    """Replicas of both arms.
+
+    Raises:
+        M3CompressError: If one broke.
+    """
+    return {arm: unbroken(runs.nvt[arm]) for arm in ARMS}
 
 
 def _pairs(context: Context, runs: Runs) -> dict[Arm, list[PairDistribution]]:
@@ -67,8 +69,8 @@ def _pairs(context: Context, runs: Runs) -> dict[Arm, list[PairDistribution]]:
         None,
         ("pairs", runs.sample.name),
         lambda: {
-            arm: [pair_distribution(run.frames, context.profile.r_max) for run in runs.nvt[arm]]
-            for arm in ARMS
+            arm: [pair_distribution(run.frames, context.profile.r_max) for run in replicas]
+            for arm, replicas in _nvt(runs).items()
         },
     )
 
@@ -139,21 +141,8 @@ def _every_pair(
     measure: Callable[[Context, Runs, str], Measurement],
 ) -> Callable[[Context, Runs], Iterator[Measurement]]:
     def run(context: Context, runs: Runs) -> Iterator[Measurement]:
-        stopped = _broken(runs)
-        if stopped is not None:
-            yield stopped
-            return
         for pair in _partials(_pairs(context, runs)):
             yield measure(context, runs, pair)
-
-    return run
-
-
-def _whole(
-    measure: Callable[[Context, Runs], Measurement],
-) -> Callable[[Context, Runs], Measurement]:
-    def run(context: Context, runs: Runs) -> Measurement:
-        return _broken(runs) or measure(context, runs)
 
     return run
 
@@ -214,7 +203,8 @@ def _peaks(r: Array, g: Array) -> Array:
 
 def _angles(context: Context, runs: Runs) -> Measurement:
     frames: dict[Arm, list[tuple[Array, Array]]] = {
-        arm: [angle_distribution(_thinned(run.frames)) for run in runs.nvt[arm]] for arm in ARMS
+        arm: [angle_distribution(_thinned(run.frames)) for run in replicas]
+        for arm, replicas in _nvt(runs).items()
     }
     degrees = frames["reference"][0][0]
     curves: Curves = {arm: [density for _, density in frames[arm]] for arm in ARMS}
@@ -239,7 +229,7 @@ def _thinned(frames: Sequence[Atoms]) -> Sequence[Atoms]:
 
 
 def _spectrum(context: Context, runs: Runs) -> Measurement:
-    spectra: Curves = {arm: [_spectra(run) for run in runs.nvt[arm]] for arm in ARMS}
+    spectra: Curves = {arm: [_spectra(run) for run in of] for arm, of in _nvt(runs).items()}
     first = runs.nvt["reference"][0]
     frequencies = _stretch_spectrum(first, first.frames[: _stretch(first)])[0]
     name = runs.sample.name
@@ -278,7 +268,7 @@ def _stretch_spectrum(run: Run, frames: Sequence[Atoms]) -> tuple[Array, Array]:
 
 def _displacement(context: Context, runs: Runs) -> Measurement:
     del context
-    lags: Curves = {arm: [_msd(run)[None] for run in runs.nvt[arm]] for arm in ARMS}
+    lags: Curves = {arm: [_msd(run)[None] for run in of] for arm, of in _nvt(runs).items()}
     ends = {arm: [lag[0, -1:] for lag in lags[arm]] for arm in ARMS}
     scale = max(float(np.mean(ends["reference"])), 1e-12) / 100
     compared = compare_means(ends["candidate"], ends["reference"], scale)
@@ -305,7 +295,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     on_samples(
         "md.rdf-total",
         "drift of the radial distribution function of all pairs beyond the noise",
-        _whole(lambda context, runs: _rdf(context, runs, TOTAL)),
+        lambda context, runs: _rdf(context, runs, TOTAL),
     ),
     on_samples("md.rdf-l1", "area between the partial distribution functions", _every_pair(_area)),
     on_samples(
@@ -315,7 +305,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     on_samples("md.coordination", "change of the coordination numbers", _every_pair(_coordination)),
     on_samples("md.first-peak", "shift of the first peak of each pair", _every_pair(_peak)),
-    on_samples("md.adf", "drift of the bond-angle distribution beyond the noise", _whole(_angles)),
-    on_samples("md.vdos", "drift of the vibrational spectrum beyond the noise", _whole(_spectrum)),
-    on_samples("md.msd", "change of the mean squared displacement", _whole(_displacement)),
+    on_samples("md.adf", "drift of the bond-angle distribution beyond the noise", _angles),
+    on_samples("md.vdos", "drift of the vibrational spectrum beyond the noise", _spectrum),
+    on_samples("md.msd", "change of the mean squared displacement", _displacement),
 )
