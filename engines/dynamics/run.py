@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +211,9 @@ def _append(folder: Path, size: int, frames: list[Atoms]) -> int:
             stream.truncate(size)
             stream.seek(size)
             stream.write(member)
+            # The checkpoint, which is flushed as well, counts on it.
+            stream.flush()
+            os.fsync(stream.fileno())
     except OSError as error:
         raise M3CompressError(
             f"cannot write {path}: {error.strerror}", hint="free some space, then --resume"
