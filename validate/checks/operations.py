@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import wrap_positions
+from scipy.spatial.transform import Rotation
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray
@@ -96,10 +97,9 @@ def rotate(subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Gene
 
 
 def _random_rotation(rng: np.random.Generator) -> FloatArray:
-    """Uniform over all rotations: the orthogonal factor of a normal matrix, made proper."""
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))
-    return np.asarray(q * np.linalg.det(q))
+    """The matrix of a rotation, uniform over all of them, shape (3, 3)."""
+    # By position: the name of the argument depends on the version of SciPy.
+    return np.asarray(Rotation.random(None, rng).as_matrix())
 
 
 def invert(subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
