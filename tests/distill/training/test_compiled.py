@@ -59,11 +59,16 @@ def seen(monkeypatch):
     return found
 
 
-def test_the_traced_step_is_the_eager_one_for_any_sizes(network, batches, seen, duck_shape):
+def compare(network, batches):
+    """Step and eager step, on batches of other sizes than the one that was traced."""
     step, eager = compile_step(network, LOSS, join(batches[:4])), eager_step(network, LOSS)
     for batch in (join(batches), batches[0], join(batches[3:])):
         for found, expected in zip(step(batch), eager(batch), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_traced_step_is_the_eager_one_for_any_sizes(network, batches, seen, duck_shape):
+    compare(network, batches)
     assert seen == [False] * 4
     assert symbolic_shapes.use_duck_shape is duck_shape
 
@@ -89,11 +94,14 @@ def test_the_setting_of_torch_outlives_a_failure(network, batches, monkeypatch, 
 
 
 @pytest.mark.slow
+def test_the_traced_step_of_m3gnet_is_the_eager_one(config, batches, seen):
+    compare(initial_network(config, batches, seed=6), batches)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
-def test_the_compiled_step_of_a_network_is_the_eager_one(config, batches):
-    network = initial_network(config, batches, seed=6)
-    step, eager = compile_step(network, LOSS, join(batches[:4])), eager_step(network, LOSS)
-    for batch in (join(batches), join(batches[3:])):
-        for found, expected in zip(step(batch), eager(batch), strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+def test_the_compiled_step_is_the_eager_one(network, batches):
+    # Compiling M3GNet itself takes minutes.
+    compare(network, batches)
     assert symbolic_shapes.use_duck_shape is True
