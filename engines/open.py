@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from m3compress.contract.backends import Device, backend_named, require_device
+from m3compress.contract.backends import Device, backend_named, device_named
 from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.engines.base import Engine, OpensArtefact
 from m3compress.errors import ArtefactError
@@ -27,7 +27,7 @@ def load_engine(path: str | Path, *, device: Device = "cpu", threads: int | None
         UnknownNameError: If there is no such device.
         ValueError: If ``threads`` is below 1.
     """
-    require_device(device)
+    device_named(device)
     artefact = load_artefact(path)
     require_runs_on(artefact, device)
     backend = backend_named(artefact.manifest.backend)

@@ -17,6 +17,7 @@ from m3compress.options import (
     MODEL_HELP,
     AsJson,
     ConventionName,
+    DeviceName,
     Force,
     Precision,
     TargetName,
@@ -143,6 +144,7 @@ def bench(
         str, typer.Option(metavar="N,N,…", help="Numbers of atoms, about.")
     ] = _DEFAULT_SIZES,
     rounds: Annotated[int, typer.Option(min=1, help="Repetitions; their median counts.")] = 3,
+    device: DeviceName = "cpu",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. Default: all of them.")
     ] = None,
@@ -158,6 +160,7 @@ def bench(
             against=against,
             sizes=numbers,
             rounds=rounds,
+            device=device,
             threads=threads,
             as_json=as_json,
         )

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 
+from m3compress.contract.backends import Device
 from m3compress.engines.artefact import Artefact
 from m3compress.engines.timing import Cost, Steps, time_in_turn
 from m3compress.models.structures.crystals import build_crystal, choose_crystals
@@ -32,12 +33,14 @@ class Candidate:
         kind: How to load it.
         path: File or folder.
         threads: CPU threads.
+        device: Where an exported file runs.
     """
 
     name: str
     kind: Kind
     path: str
     threads: int
+    device: Device = "cpu"
 
     def open(self) -> Steps:
         """Load it, in the process in which it is timed."""
@@ -92,13 +95,15 @@ class Measurement:
         return self.peak_bytes / self.n_atoms / 1e6
 
 
-def candidates_for(artefact: Artefact, against: str | None, threads: int) -> list[Candidate]:
+def candidates_for(
+    artefact: Artefact, against: str | None, threads: int, device: Device = "cpu"
+) -> list[Candidate]:
     """The artefact, and the reference if given: matgl's calculator where it can load it.
 
     Raises:
         M3CompressError: If the reference does not exist.
     """
-    ours = Candidate("m3compress", "artefact", str(artefact.path), threads)
+    ours = Candidate("m3compress", "artefact", str(artefact.path), threads, device)
     if against is None:
         return [ours]
     from m3compress.api import resolve_source
@@ -173,7 +178,9 @@ def _speed_up(cost: Cost, last: Cost) -> float:
 def _open_artefact(candidate: Candidate) -> Steps:
     from m3compress.engines.codes.ase import Calculator
 
-    return _ThroughAse(Calculator(candidate.path, threads=candidate.threads))
+    return _ThroughAse(
+        Calculator(candidate.path, device=candidate.device, threads=candidate.threads)
+    )
 
 
 def _open_matgl(candidate: Candidate) -> Steps:

@@ -11,6 +11,7 @@ from m3compress.options import (
     MODEL_HELP,
     AsJson,
     ConventionName,
+    DeviceName,
     Force,
     Precision,
     ThreeBody,
@@ -135,6 +136,7 @@ def validate(
     seed: Seed = 0,
     workers: Workers = None,
     convention: ConventionName = None,
+    device: DeviceName = "cpu",
     selfcheck: Annotated[
         bool, typer.Option("--selfcheck", help="Test the gate itself with known controls instead.")
     ] = False,
@@ -199,6 +201,7 @@ def release(
     seed: Seed = 0,
     workers: Workers = None,
     convention: ConventionName = None,
+    device: DeviceName = "cpu",
     resume: Resume = False,
     force: Force = False,
     strict: Strict = False,
@@ -226,9 +229,10 @@ def release(
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """What ``validate`` and ``release`` share, under the names of the settings."""
-    same = ("structures", "supercell", "labels", "limits", "temperature", "pressure", "timestep")
+    files = ("structures", "supercell", "labels", "limits")
+    runs = ("temperature", "pressure", "timestep", "duration", "seed", "device")
     return {
-        **{name: given[name] for name in (*same, "duration", "seed", "convention", "profile")},
+        **{name: given[name] for name in (*files, *runs, "convention", "profile")},
         "limit": tuple(given["limit"] or ()),
         "n_replicas": given["replicas"],
         "n_workers": given["workers"],

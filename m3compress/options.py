@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from m3compress.console import configure_logging
-from m3compress.contract.backends import DEVICES, require_device
+from m3compress.contract.backends import DEVICES, device_named
 from m3compress.contract.forms import FormError, method_help, parse_method
 from m3compress.errors import UnknownNameError
 from m3compress.export.targets import TARGETS, target_named
@@ -68,7 +68,7 @@ DeviceName = Annotated[
     typer.Option(
         "--device",
         metavar="|".join(DEVICES),
-        callback=_known(require_device),
+        callback=_known(device_named),
         help="Where the exported file runs.",
     ),
 ]

@@ -17,6 +17,7 @@ from pathlib import Path
 from m3compress import __version__
 from m3compress.contract.progress import Progress, silent
 from m3compress.engines.artefact import load_artefact
+from m3compress.errors import M3CompressError
 from m3compress.validate.report.document import (
     ArtefactInfo,
     ReferenceInfo,
@@ -30,7 +31,7 @@ from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_check
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.estimate import estimate_seconds
 from m3compress.validate.setup.settings import Settings, open_context
-from m3compress.validate.setup.subject import provenance_of
+from m3compress.validate.setup.subject import ExportedFile, provenance_of
 
 _TOOLS = ("numpy", "ase", "vesin", "onnxruntime", "torch", "scipy", "phonopy")
 
@@ -99,7 +100,7 @@ def make_report(
             "processors": str(os.cpu_count()),
             "python": platform.python_version(),
         },
-        artefact=_artefact_info(settings),
+        artefact=_artefact_info(settings, context),
         reference=_reference_info(context),
         profile=context.profile,
         seed=context.seed,
@@ -122,7 +123,7 @@ def tool_versions() -> dict[str, str]:
     return found
 
 
-def _artefact_info(settings: Settings) -> ArtefactInfo | None:
+def _artefact_info(settings: Settings, context: Context) -> ArtefactInfo | None:
     if settings.control is not None:
         return None
     artefact = load_artefact(settings.artefact)
@@ -134,7 +135,17 @@ def _artefact_info(settings: Settings) -> ArtefactInfo | None:
         elements=manifest.elements,
         three_body=manifest.three_body.method,
         precision=manifest.precision,
+        engine=_engine_of(context),
     )
+
+
+def _engine_of(context: Context) -> str:
+    """What ran the file; nothing where it did not open, which the checks have found."""
+    try:
+        subject = context.candidate_subject
+    except M3CompressError:
+        return ""
+    return subject.evaluator.description if isinstance(subject, ExportedFile) else ""
 
 
 def _reference_info(context: Context) -> ReferenceInfo:

@@ -11,7 +11,9 @@ from typing import Any
 
 from m3compress.benchmark import Candidate, Measurement, candidates_for, measure
 from m3compress.console import print_json, progress, stderr, stdout
+from m3compress.contract.backends import device_named
 from m3compress.engines.artefact import load_artefact
+from m3compress.engines.open import require_runs_on
 
 
 def run(
@@ -20,13 +22,16 @@ def run(
     against: str | None,
     sizes: tuple[int, ...],
     rounds: int,
+    device: str,
     threads: int | None,
     as_json: bool,
 ) -> int:
     """Measure and print; returns the exit code."""
     loaded = load_artefact(artefact)
+    place = device_named(device)
+    require_runs_on(loaded, place)
     n_threads = threads or os.cpu_count() or 1
-    candidates = candidates_for(loaded, against, n_threads)
+    candidates = candidates_for(loaded, against, n_threads, place)
     rows: list[Measurement] = []
     with progress("measuring", total=len(sizes)) as advance:
         for size in sizes:
@@ -34,17 +39,20 @@ def run(
             rows += measure(candidates, loaded.manifest.elements, size, rounds)
             advance(1)
     if as_json:
-        print_json(_document(loaded.path, rows, rounds, n_threads))
+        print_json(_document(loaded.path, rows, rounds, n_threads, device))
     else:
         _print_table(rows, candidates)
     return 0
 
 
-def _document(path: Path, rows: list[Measurement], rounds: int, threads: int) -> dict[str, Any]:
+def _document(
+    path: Path, rows: list[Measurement], rounds: int, threads: int, device: str
+) -> dict[str, Any]:
     return {
         "artefact": path.name,
         "rounds": rounds,
         "threads": threads,
+        "device": device,
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),

@@ -9,6 +9,7 @@ from typing import Any
 from m3compress.api import load_potential
 from m3compress.console import print_json, stderr, stdout
 from m3compress.contract.backends import looks_exported
+from m3compress.contract.manifest import Manifest, Parity
 from m3compress.engines.artefact import Artefact, load_artefact
 
 
@@ -88,7 +89,6 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
 def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:
     manifest = artefact.manifest
     size = artefact.path.stat().st_size / 1e6
-    gate, parity = manifest.gate, manifest.parity
     rows = [
         (
             "format",
@@ -108,14 +108,24 @@ def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:
         ("inputs", ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in manifest.inputs)),
         ("outputs", ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in manifest.outputs)),
     ]
-    if parity is not None:
-        worst = max(row.force_error for row in parity.rows)
-        verdict = "passed" if parity.passed else "FAILED"
-        rows.append(
-            ("parity", f"{verdict}: {len(parity.rows)} structures, max |ΔF| {worst:.1e} eV/Å")
-        )
-    rows.append(("gate", gate.status))
+    rows.append(("parity", _parity_text(manifest)))
+    rows.append(("gate", manifest.gate.status))
     return rows
+
+
+def _parity_text(manifest: Manifest) -> str:
+    """What was measured on this file; of the graph it was built from only where it was not."""
+    if manifest.parity is not None:
+        return _verdict_text(manifest.parity)
+    if manifest.graph_parity is None:
+        return "not measured"
+    return f"not measured; the graph it was built from: {_verdict_text(manifest.graph_parity)}"
+
+
+def _verdict_text(parity: Parity) -> str:
+    worst = max(row.force_error for row in parity.rows)
+    verdict = "passed" if parity.passed else "FAILED"
+    return f"{verdict} in {parity.engine}: {len(parity.rows)} structures, max |ΔF| {worst:.1e} eV/Å"
 
 
 def _shortened(elements: list[str] | tuple[str, ...]) -> str:

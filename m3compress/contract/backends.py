@@ -120,14 +120,16 @@ def backend_named(name: str) -> Backend:
     raise UnknownNameError("engine", name, [backend.name for backend in BACKENDS])
 
 
-def require_device(name: str) -> None:
-    """Refuse a device that nobody knows.
+def device_named(name: str) -> Device:
+    """A device by its name.
 
     Raises:
         UnknownNameError: If it is none of :data:`DEVICES`, which are named.
     """
-    if name not in DEVICES:
-        raise UnknownNameError("device", name, DEVICES)
+    for device in DEVICES:
+        if device == name:
+            return device
+    raise UnknownNameError("device", name, DEVICES)
 
 
 def artefact_suffixes() -> tuple[str, ...]:

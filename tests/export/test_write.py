@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import onnxruntime
 import pytest
 from ase import Atoms
 from ase.build import bulk
@@ -14,8 +15,10 @@ from m3compress.contract.forms import REMOVED
 from m3compress.contract.manifest import Manifest
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.evaluator import ArtefactEvaluator
-from m3compress.errors import ExportError, ParityError
+from m3compress.errors import ExportError, MissingDependencyError, ParityError
 from m3compress.export import write
+from m3compress.export.onnx.write import write as write_graph
+from m3compress.export.targets import Order, Target, Written
 from m3compress.export.write import Opener, output_path, write_export
 from m3compress.models.potential import Potential
 from m3compress.models.structures.frames import Named
@@ -34,13 +37,15 @@ def one_structure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "build_zoo", lambda *_, **__: [Named("silicon", silicon)])
 
 
-def export(potential: Potential, path: Path, open_file: Opener) -> tuple[Manifest, list[str]]:
+def export(
+    potential: Potential, path: Path, open_file: Opener, target: str = "onnx"
+) -> tuple[Manifest, list[str]]:
     stages = []
     manifest = write_export(
         potential.with_form(REMOVED),
         path,
         reason="a test",
-        target="onnx",
+        target=target,
         precision="float32",
         max_atoms=100,
         open_file=open_file,
@@ -63,8 +68,43 @@ def test_what_was_written_is_run_and_then_named(builtin: Potential, tmp_path: Pa
     assert [written.parent.parent for written in opened] == [tmp_path]
     assert load_artefact(path).manifest == manifest
     assert manifest.parity is not None
+    assert manifest.parity.engine == f"ONNX Runtime {onnxruntime.__version__}, cpu"
     assert [row.structure for row in manifest.parity.rows] == ["silicon"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.m3c.json", "out.m3c.onnx"]
+
+
+class Plans:
+    """A writer of plans that builds them from a graph, as that of TensorRT does."""
+
+    @staticmethod
+    def write(potential: Potential, order: Order) -> Written:
+        graph = write_graph(potential, order)
+        made = {"backend": "tensorrt-rtx", "graph_parity": order.prove(graph)}
+        return Written(b"a plan", graph.manifest.model_copy(update=made))
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_plan_earns_its_own_parity_or_none(
+    gpu: bool, builtin: Potential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "load_writer", lambda _: Plans())
+    graphs = []
+
+    def open_file(written: Path) -> ArtefactEvaluator:
+        if written.suffix == ".onnx":
+            graphs.append(ArtefactEvaluator(written))
+        elif not gpu:
+            raise MissingDependencyError("no NVIDIA GPU is visible")
+        return graphs[0]
+
+    path = tmp_path / "out.plan"
+    manifest, stages = export(builtin, path, open_file, target="tensorrt")
+    assert load_artefact(path).manifest == manifest
+    assert stages == ["trace", "parity", "parity"]
+    assert manifest.graph_parity is not None
+    assert manifest.graph_parity.engine.startswith("ONNX Runtime")
+    assert (manifest.parity is not None) == gpu
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "out.plan"]
 
 
 def test_disagreement_leaves_the_old_files(builtin: Potential, tmp_path: Path) -> None:

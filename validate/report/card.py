@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from m3compress.contract.backends import backend_named
 from m3compress.contract.manifest import Manifest
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.words import number, value_of
@@ -33,7 +34,11 @@ def model_card(report: Report, manifest: Manifest, report_sha256: str) -> str:
     """
     own = [r for r in report.results if r.subject == "artefact" and r.verdict is Verdict.PASS]
     chosen = [r for name in _HEADLINES for r in own if r.id == name]
-    artefact = report.artefact.name if report.artefact else ""
+    about = report.artefact
+    artefact = about.name if about else ""
+    engine = f", run in {about.engine}" if about and about.engine else ""
+    device = backend_named(manifest.backend).devices[0]
+    where = "" if device == "cpu" else f', device="{device}"'
     source, body = manifest.source, manifest.three_body.method
     return f"""\
 {_front_matter(manifest, chosen)}
@@ -48,7 +53,7 @@ from ase.io import read
 from m3compress import Calculator
 
 atoms = read("structure.cif")  # a structure of yours
-atoms.calc = Calculator("{artefact}")
+atoms.calc = Calculator("{artefact}"{where})
 print(atoms.get_potential_energy())
 ```
 
@@ -58,7 +63,7 @@ Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g}
 ## What was checked
 
 The release gate passed this file with profile `{report.profile.name}` on {report.created}
-({len(own)} checks). All numbers are in `report.json` and `report.html`.
+({len(own)} checks{engine}). All numbers are in `report.json` and `report.html`.
 
 | check | what | value | limit | unit |
 |---|---|--:|--:|---|

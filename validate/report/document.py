@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from m3compress.contract.manifest import Manifest
+from m3compress.contract.manifest import UNNAMED_ENGINE, Manifest
 from m3compress.errors import M3CompressError
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.setup.profiles import Profile
@@ -36,6 +36,7 @@ class ArtefactInfo(_Strict):
         elements: Chemical symbols.
         three_body: What was done to the three-body block.
         precision: Arithmetic of the network.
+        engine: What ran it, with its version and where; empty in older reports.
     """
 
     name: str
@@ -44,11 +45,18 @@ class ArtefactInfo(_Strict):
     elements: tuple[str, ...]
     three_body: str
     precision: str
+    engine: str = ""
 
 
 def manifest_sha256(manifest: Manifest) -> str:
     """Hash of a manifest without the stamp of the gate."""
-    content = manifest.model_dump_json(exclude={"gate"})
+    left_out: dict[str, Any] = {"gate": True}
+    # Fields that say what an older manifest meant without them: the hashes of its report hold.
+    if manifest.graph_parity is None:
+        left_out["graph_parity"] = True
+    if manifest.parity is not None and manifest.parity.engine == UNNAMED_ENGINE:
+        left_out["parity"] = {"engine": True}
+    content = manifest.model_dump_json(exclude=left_out)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3compress.contract.backends import Device, device_named
 from m3compress.contract.files import content_sha256
 from m3compress.contract.forms import TRIPLETS
 from m3compress.engines.artefact import load_artefact
+from m3compress.engines.open import require_runs_on
 from m3compress.errors import ArtefactError, M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.labels import read_labels
@@ -20,7 +22,14 @@ from m3compress.validate.setup.context import Context, StandIn
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import Profile, profile_named
 from m3compress.validate.setup.structures import crystals_for, read_structures, samples_for, zoo_for
-from m3compress.validate.setup.subject import Subject, TrainedSpec, exported, provenance_of, trained
+from m3compress.validate.setup.subject import (
+    ExportedSpec,
+    Subject,
+    TrainedSpec,
+    exported,
+    provenance_of,
+    trained,
+)
 
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest
@@ -51,6 +60,7 @@ class Settings:
         n_replicas: Independent runs.
         seed: Seed of every random number.
         n_workers: Processes side by side; None for one per core.
+        device: Where the exported file runs.
         control: A candidate in place of the exported file: the gate's test of itself.
     """
 
@@ -70,6 +80,7 @@ class Settings:
     n_replicas: int | None = None
     seed: int = 0
     n_workers: int | None = None
+    device: Device = "cpu"
     control: StandIn | None = None
 
     def read_profile(self) -> Profile:
@@ -128,7 +139,7 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
     context = Context(
         candidate=settings.control.candidate(reference)
         if settings.control
-        else exported(settings.artefact),
+        else _runnable(settings),
         reference=reference,
         twin=None if settings.control else _twin_of(manifest, reference),
         profile=profile,
@@ -150,6 +161,24 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
         samples=_samples(settings, profile, model),
         labels=() if settings.labels is None else read_labels(settings.labels, model),
     )
+
+
+def _runnable(settings: Settings) -> ExportedSpec:
+    """The exported file on the device on which it is to run.
+
+    A GPU, or what drives it, may be missing: that is no finding about the file, and is known before
+    anything is measured.
+
+    Raises:
+        ArtefactError: If the file is not one for this device.
+        MissingDependencyError: If the device is missing, or what runs the file there.
+    """
+    device_named(settings.device)
+    require_runs_on(load_artefact(settings.artefact), settings.device)
+    spec = exported(settings.artefact, device=settings.device)
+    if settings.device != "cpu":
+        spec.open()
+    return spec
 
 
 def _samples(settings: Settings, profile: Profile, model: Subject) -> tuple[Named, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
 from m3compress.contract.files import content_sha256
 from m3compress.contract.forms import parse_form
@@ -287,9 +288,9 @@ def _with_slots_shuffled(inputs: TableInputs, rng: np.random.Generator) -> Table
     )
 
 
-def exported(path: Path, *, threads: int | None = None) -> ExportedSpec:
+def exported(path: Path, *, device: Device = "cpu", threads: int | None = None) -> ExportedSpec:
     """The spec of an exported file."""
-    return ExportedSpec(path=str(path), threads=threads)
+    return ExportedSpec(path=str(path), device=device, threads=threads)
 
 
 def trained(path: str | Path, convention: str | None = None) -> TrainedSpec:

@@ -19,7 +19,9 @@ import pytest
 from ase import Atoms
 
 from m3compress import Calculator
+from m3compress.__main__ import main
 from m3compress.contract.manifest import OUTPUT_NAMES
+from m3compress.engines.artefact import load_artefact
 from m3compress.engines.runtimes.tensorrt import TensorRTEngine, choose_profile
 from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError, StructureError
 
@@ -181,6 +183,7 @@ def test_same_numbers_as_the_onnx_file(
     assert len(cuda.memory) == 6 + 3
     on_gpu.engine.close()
     assert not cuda.memory
+    assert on_gpu.engine.description == "TensorRT-RTX 1.7, cuda"
 
 
 def test_a_structure_too_large_for_the_plan(
@@ -230,6 +233,67 @@ def test_no_tensorrt(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plan_does_not_run_on_the_cpu(plan: Path) -> None:
     with pytest.raises(ArtefactError, match="GPUs only"):
         Calculator(plan)
+
+
+PARITY = {
+    "reference": "PyTorch, triplets, float64",
+    "rows": [
+        {
+            "structure": "silicon",
+            "n_atoms": 2,
+            "energy_error": 1e-7,
+            "energy_limit": 5e-6,
+            "force_error": 2e-6,
+            "force_limit": 5e-5,
+            "stress_error": None,
+        }
+    ],
+    "passed": True,
+}
+
+
+def edit(plan: Path, **changes: object) -> None:
+    beside = plan.with_suffix(".json")
+    document = json.loads(beside.read_text(encoding="utf-8"))
+    beside.write_text(json.dumps(document | changes), encoding="utf-8")
+
+
+def test_a_plan_never_earns_the_parity_of_its_graph(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As written before engines were named.
+    edit(plan, parity=PARITY)
+    manifest = load_artefact(plan).manifest
+    assert manifest.parity is None
+    assert manifest.graph_parity is not None
+    assert manifest.graph_parity.engine == "ONNX Runtime, cpu"
+    assert run("inspect", str(plan)) == 0
+    shown = capsys.readouterr().out
+    assert "not measured; the graph it was built from: passed in ONNX Runtime, cpu" in shown
+
+
+def test_a_plan_that_was_run_says_in_what(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(plan, parity=PARITY | {"engine": "TensorRT-RTX 1.7, cuda"})
+    assert run("inspect", str(plan)) == 0
+    assert "passed in TensorRT-RTX 1.7, cuda: 1 structures" in capsys.readouterr().out
+
+
+def test_a_plan_without_any_parity(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("inspect", str(plan)) == 0
+    assert "parity     not measured\n" in capsys.readouterr().out
+
+
+def test_a_plan_is_not_timed_on_the_cpu(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", str(plan)) == 2
+    assert "--device cuda" in capsys.readouterr().err
+
+
+def run(*arguments: str) -> int:
+    """Exit code of the command line in this process."""
+    try:
+        return main(list(arguments))
+    except SystemExit as stop:
+        return int(stop.code or 0)
 
 
 def test_the_tightest_profile_is_chosen() -> None:

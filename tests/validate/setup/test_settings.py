@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 import torch
 
 from m3compress.api import resolve_source
-from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError
 from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE
 from m3compress.validate.setup.settings import Settings, open_context
+from m3compress.validate.setup.subject import ExportedSpec
 
 BUILTIN = str(resolve_source("builtin"))
 
@@ -51,6 +53,42 @@ def test_impossible_options(
     with pytest.raises(M3CompressError, match=message) as caught:
         opened(silica_artefact, tmp_path, **options)
     assert caught.value.exit_code == 2
+
+
+@pytest.fixture
+def plan(silica_artefact: Path, tmp_path: Path) -> Path:
+    """A file whose manifest calls it a plan of TensorRT-RTX."""
+    path = tmp_path / "silica.plan"
+    shutil.copyfile(silica_artefact, path)
+    document = json.loads(silica_artefact.with_suffix(".json").read_text(encoding="utf-8"))
+    document["backend"] = "tensorrt-rtx"
+    path.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def test_a_plan_is_validated_where_a_gpu_is(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ArtefactError, match="GPUs only") as refused:
+        opened(plan, tmp_path)
+    assert "--device cuda" in str(refused.value.hint)
+    for module in ("tensorrt_rtx", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependencyError, match="tensorrt-rtx") as missing:
+        opened(plan, tmp_path, device="cuda")
+    assert refused.value.exit_code == missing.value.exit_code == 2
+
+
+def test_the_candidate_runs_on_the_device_that_is_asked_for(
+    silica_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    monkeypatch.setattr(ExportedSpec, "open", lambda spec: tried.append(spec.device))
+    context = opened(silica_artefact, tmp_path, device="cuda")
+    assert context.candidate.device == "cuda"
+    assert tried == ["cuda"]
+    with pytest.raises(M3CompressError, match=r"'tpu'.*cpu, cuda"):
+        opened(silica_artefact, tmp_path, device="tpu")
 
 
 def test_an_artefact_of_other_weights_is_refused(silica_artefact: Path, tmp_path: Path) -> None:
