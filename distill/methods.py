@@ -22,7 +22,7 @@ def apply(
         share: Measured share of the block, for ``auto``; measured here if it is not given.
 
     Raises:
-        UnsupportedModelError: If the method does not exist for the dialect, or ``auto`` finds none.
+        UnsupportedModelError: If the convention has no such method, or ``auto`` finds none.
     """
     if isinstance(method, ThreeBodyForm):
         return in_form(potential, method)
@@ -37,10 +37,10 @@ def in_form(potential: Potential, form: ThreeBodyForm) -> Potential:
     Raises:
         UnsupportedModelError: If the form takes right triplets and the training had misrouted ones.
     """
-    dialect = potential.config.convention
-    if form.row.needs_routed and native_form(dialect) != TRIPLETS:
+    convention = potential.config.convention
+    if form.row.needs_routed and native_form(convention) != TRIPLETS:
         raise UnsupportedModelError(
-            f"the three-body block of convention {dialect.name!r} cannot be {form.name}: its "
+            f"the three-body block of convention {convention.name!r} cannot be {form.name}: its "
             "triplets were routed to the wrong bonds in training; right ones would make another "
             "model",
             hint="--three-body remove; the training has switched such a block off",

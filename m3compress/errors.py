@@ -51,7 +51,7 @@ class UnsupportedModelError(M3CompressError):
 
 
 class ConventionError(M3CompressError):
-    """The dialect of a checkpoint (see ``docs/conventions.md``) cannot be decided."""
+    """The convention of a checkpoint (see ``docs/conventions.md``) cannot be decided."""
 
 
 class StructureError(M3CompressError):

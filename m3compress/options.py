@@ -22,7 +22,7 @@ INTERRUPTED = 130
 EXIT_CODES = "exit codes: 0 done · 1 ran and failed · 2 could not run · 130 interrupted"
 MODEL_HELP = "A model file or folder, a Hugging Face name, or 'builtin' for the built-in silica."
 _CONVENTION_HELP = (
-    "Dialect of the weights, where you know better than the evidence: "
+    "Convention of the weights, where you know better than the evidence: "
     "tf, matgl-dgl, matgl-3, matgl-4.1 or mattersim."
 )
 

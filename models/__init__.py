@@ -1,4 +1,4 @@
-"""M3GNet in every dialect: definition, bases, three-body forms, readers, structure zoo."""
+"""M3GNet in every convention: definition, bases, three-body forms, readers, structure zoo."""
 
 from __future__ import annotations
 

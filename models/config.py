@@ -1,4 +1,4 @@
-"""One frozen description of an M3GNet: its sizes and every convention in which dialects differ.
+"""One frozen description of an M3GNet: its sizes and the convention of its weights.
 
 The differences between the original TensorFlow code, the eras of matgl, and MatterSim are spelled
 out in ``docs/conventions.md``; here each is a field with a name, so that the network itself has one
@@ -22,7 +22,7 @@ Precision = Literal["float32", "float64"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
-    """What a dialect means beyond its weights.
+    """What weights of an M3GNet mean, which the weights themselves do not say.
 
     Attributes:
         name: Name used in manifests and by ``--convention``.
@@ -42,7 +42,7 @@ class Convention:
     basis_constants: Precision = "float64"
 
 
-_DIALECTS = (
+_ALL = (
     Convention(name="tf", messages_to="center", triplet_index="parent", gate_atom="neighbor"),
     Convention(
         name="matgl-dgl", messages_to="neighbor", triplet_index="pruned", gate_atom="neighbor"
@@ -59,7 +59,7 @@ _DIALECTS = (
         basis_constants="float32",
     ),
 )
-CONVENTIONS: dict[str, Convention] = {dialect.name: dialect for dialect in _DIALECTS}
+CONVENTIONS: dict[str, Convention] = {one.name: one for one in _ALL}
 
 
 def convention(name: str) -> Convention:
@@ -99,7 +99,7 @@ class M3GNetConfig:
         triplet_basis: Radial basis inside the three-body block, R_ln(r).
         edge_bias: Whether the edge embedding has a bias.
         message_activation: φ in m_ij = gMLP_v ⊙ φ(W_v h).
-        convention: The dialect.
+        convention: What the weights mean.
     """
 
     elements: tuple[str, ...]
@@ -158,9 +158,9 @@ class M3GNetConfig:
         """Largest distance in Å at which one atom feels another."""
         return self.n_blocks * self.cutoff
 
-    def with_convention(self, dialect: Convention) -> M3GNetConfig:
-        """The same network read in another dialect."""
-        return replace(self, convention=dialect)
+    def with_convention(self, convention: Convention) -> M3GNetConfig:
+        """The same network read in another convention."""
+        return replace(self, convention=convention)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON document."""

@@ -1,4 +1,4 @@
-"""M3GNet (Chen & Ong, Nat. Comput. Sci. 2, 718 (2022)) in one definition for all dialects.
+"""M3GNet (Chen & Ong, Nat. Comput. Sci. 2, 718 (2022)) in one definition for all conventions.
 
 The network maps edge vectors and element rows to one energy per atom. Every block is a pure
 function of (atom features, edge features, geometry).
@@ -163,7 +163,7 @@ class Geometry:
         basis: h(r), shape (*edges, n_basis); zero in padded slots, which is what silences them:
             every message is a multiple of W h.
         triplets: Geometry of the three-body block, or None when it is removed.
-        ungated: T with G = 1, for dialects that gate at the centre, else None.
+        ungated: T with G = 1, for conventions that gate at the centre, else None.
     """
 
     graph: Graph

@@ -83,17 +83,17 @@ class Potential:
         """The same weights with another three-body form."""
         return replace(self, form=form)
 
-    def with_convention(self, dialect: Convention, evidence: dict[str, Any]) -> Potential:
-        """The same weights read in another dialect, with the evidence for it.
+    def with_convention(self, convention: Convention, evidence: dict[str, Any]) -> Potential:
+        """The same weights read in another convention, with the evidence for it.
 
-        The form becomes the one the dialect was trained with.
+        The form becomes the one the convention was trained with.
         """
-        network = M3GNet(self.config.with_convention(dialect)).to(self.network.scales.dtype)
+        network = M3GNet(self.config.with_convention(convention)).to(self.network.scales.dtype)
         network.load_state_dict(self.network.state_dict())
         return replace(
             self,
             network=network.eval().requires_grad_(requires_grad=False),
-            form=native_form(dialect),
+            form=native_form(convention),
             provenance=replace(self.provenance, evidence=evidence),
         )
 
@@ -122,9 +122,9 @@ class Potential:
         return np.array([rows[z] for z in atoms.numbers], dtype=np.int64)
 
 
-def native_form(dialect: Convention) -> ThreeBodyForm:
-    """The three-body form that a dialect was trained with."""
-    return MISROUTED if dialect.triplet_index == "pruned" else TRIPLETS
+def native_form(convention: Convention) -> ThreeBodyForm:
+    """The three-body form of models that were trained in a convention."""
+    return MISROUTED if convention.triplet_index == "pruned" else TRIPLETS
 
 
 def evaluate(

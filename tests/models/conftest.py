@@ -78,10 +78,10 @@ def structures() -> dict[str, Atoms]:
 
 @pytest.fixture(scope="session")
 def random_potential() -> Callable[..., Potential]:
-    """Make a random potential whose three-body block matters: ``make(seed, dialect, **sizes)``."""
+    """Make one whose three-body block matters: ``make(seed, convention, **sizes)``."""
 
-    def make(seed: int = 0, dialect: str = "tf", **sizes: object) -> Potential:
-        config = M3GNetConfig(**{**SMALL, **sizes}, convention=CONVENTIONS[dialect])
+    def make(seed: int = 0, convention: str = "tf", **sizes: object) -> Potential:
+        config = M3GNetConfig(**{**SMALL, **sizes}, convention=CONVENTIONS[convention])
         network = M3GNet(config).to(torch.float64)
         randomize(network, seed)
         return Potential(

@@ -31,7 +31,7 @@ HALF = ThreeBodyForm(name="pruned", fraction=0.5, seed=3)
 FORMS = (TRIPLETS, FACTORIZED, HALF, REMOVED)
 
 #: Conventions whose triplet form exists on tables, with the sizes that show their differences.
-DIALECTS = {
+SIZES = {
     "tf": {"max_n": 2, "max_l": 5},
     "mattersim": {"max_n": 3, "max_l": 3},
     "matgl-dgl": {"edge_basis": "bessel", "edge_bias": True, "hidden": (12, 16)},
@@ -69,8 +69,8 @@ def potential(
         shared: Path = request.getfixturevalue("shared")
         return read_tensorflow(shared / "models" / "M3GNet-MP-2021.2.8-EFS-tensorflow")
     sizes = {"random-l5": {"max_l": 5, "max_n": 4, "n_blocks": 3}}.get(request.param, {})
-    dialect = "mattersim" if request.param == "random-mattersim" else "tf"
-    return random_potential(11, dialect, **sizes)
+    convention = "mattersim" if request.param == "random-mattersim" else "tf"
+    return random_potential(11, convention, **sizes)
 
 
 def _assert_same(found: Evaluation, reference: Evaluation, n_atoms: int) -> None:
@@ -153,15 +153,15 @@ def test_forces_and_virial_are_derivatives_of_the_energy(
     assert slope(strain) == pytest.approx(found.virial[0, 2], abs=1e-6)
 
 
-@pytest.mark.parametrize("dialect", ["tf", "matgl-4.1"])
+@pytest.mark.parametrize("convention", ["tf", "matgl-4.1"])
 def test_misrouting_is_harmless_only_for_equal_cutoffs(
-    dialect: str, random_potential: Callable[..., Potential]
+    convention: str, random_potential: Callable[..., Potential]
 ) -> None:
     atoms = EDGE_CASES["four-elements"]
-    equal = random_potential(4, dialect, cutoff=4.0, three_body_cutoff=4.0)
+    equal = random_potential(4, convention, cutoff=4.0, three_body_cutoff=4.0)
     reference = evaluate(equal.with_form(TRIPLETS), atoms)
     _assert_same(evaluate(equal.with_form(MISROUTED), atoms), reference, len(atoms))
-    unequal = random_potential(4, dialect)
+    unequal = random_potential(4, convention)
     gap = (
         evaluate(unequal.with_form(MISROUTED), atoms).energy
         - evaluate(unequal.with_form(TRIPLETS), atoms).energy
@@ -199,11 +199,11 @@ def _in_both_layouts(
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("convention", SIZES)
 def test_the_table_gives_what_the_edge_list_gives(
-    dialect: str, form: ThreeBodyForm, random_potential: Callable[..., Potential]
+    convention: str, form: ThreeBodyForm, random_potential: Callable[..., Potential]
 ) -> None:
-    potential = random_potential(8, dialect, **DIALECTS[dialect]).with_form(form)
+    potential = random_potential(8, convention, **SIZES[convention]).with_form(form)
     for name, atoms in EDGE_CASES.items():
         if name == "isolated":
             continue

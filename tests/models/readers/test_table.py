@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from m3compress.contract.files import sha256_of
 from m3compress.errors import CheckpointError, ConventionError
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance, native_form
 from m3compress.models.readers import table
-from m3compress.models.readers.arrays import fill_network, sha256_of
+from m3compress.models.readers.arrays import fill_network
 from m3compress.models.readers.open import read_model
 
 # 1. A module that reads the format: models/readers/archive.py
