@@ -145,7 +145,7 @@ def _engine_of(context: Context) -> str:
         subject = context.candidate_subject
     except M3CompressError:
         return ""
-    return subject.evaluator.description if isinstance(subject, ExportedFile) else ""
+    return subject.description if isinstance(subject, ExportedFile) else ""
 
 
 def _reference_info(context: Context) -> ReferenceInfo:

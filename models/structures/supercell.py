@@ -5,33 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.cells import perpendicular_widths
 
 _SMALL_CELL = 8  # atoms
 #: A width that misses the wanted one by less (Å) is that width, but for rounding.
 _ROUNDING = 1e-6
-
-
-def face_normal(atoms: Atoms, axis: int) -> FloatArray:
-    """Unit vector perpendicular to the two cell vectors other than ``axis``, shape (3,).
-
-    Args:
-        atoms: A structure; cell vectors that it lacks are taken to be perpendicular to the others.
-        axis: 0, 1 or 2.
-    """
-    cell = atoms.cell.complete().array
-    normal = np.cross(cell[(axis + 1) % 3], cell[(axis + 2) % 3])
-    return np.asarray(normal / np.linalg.norm(normal))
-
-
-def perpendicular_widths(atoms: Atoms) -> FloatArray:
-    """Distances of opposite faces of the cell in Å, shape (3,).
-
-    Args:
-        atoms: A structure; cell vectors that it lacks count as 1 Å.
-    """
-    cell = atoms.cell.complete().array
-    return np.array([abs(face_normal(atoms, axis) @ cell[axis]) for axis in range(3)])
 
 
 def supercell(atoms: Atoms, min_width: float) -> Atoms:

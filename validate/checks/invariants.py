@@ -14,9 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
-from m3compress.models.structures.frames import Named
-from m3compress.validate.checks.building import Case, Check, on_structures
-from m3compress.validate.checks.operations import (
+from m3compress.engines.conformance.operations import (
     Operation,
     compare_forces,
     invert,
@@ -31,6 +29,8 @@ from m3compress.validate.checks.operations import (
     translate,
     wrap,
 )
+from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.building import Case, Check, on_structures
 from m3compress.validate.checks.selection import Found, largest, roughened, select
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall

@@ -98,7 +98,7 @@ def _export_energy(case: Case[Named]) -> Found:
 
 def _precision_of(subject: Subject) -> str:
     if isinstance(subject, ExportedFile):
-        return subject.evaluator.manifest.precision
+        return subject.manifest.precision
     return "float32"
 
 

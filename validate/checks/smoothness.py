@@ -1,8 +1,6 @@
 """Jumps of energy and forces where an atom enters a neighbourhood.
 
-Both sides of a cutoff are extrapolated linearly to the cutoff itself. For a function with a
-continuous second derivative the two agree up to the third power of the step; what is left is a
-jump. Dense structures are used: in a dimer nothing else sees the atom that enters.
+Dense structures are used: in a dimer nothing else sees the atom that enters.
 """
 
 from __future__ import annotations
@@ -12,23 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.engines.conformance.crossings import (
+    both_sides,
+    energy_jump,
+    find_crossing,
+    force_jump,
+)
 from m3compress.validate.checks.building import Case, Check, on_structures
 from m3compress.validate.checks.selection import Found, select
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
-#: Distance of the points from the cutoff in Å. Smaller ones see more rounding in no jump, larger
-#: ones more curvature.
-_STEP: Final = 1e-3
 _STRUCTURES: Final = 8
-_WINDOW: Final = 0.4  # Å that an atom may be moved to bring it to a cutoff
-_TRIALS: Final = 20
-_CLEAR: Final = 5  # steps around a cutoff in which no second pair of atoms may cross it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,81 +53,13 @@ def _places(context: Context, subject: Subject) -> tuple[_Place, ...]:
     )
 
 
-def _energy_jump(left: Evaluation, right: Evaluation) -> float:
-    """Of the total energy in eV."""
-    return abs(right.energy - left.energy)
-
-
-def _force_jump(left: Evaluation, right: Evaluation) -> float:
-    """Largest of a force component in eV/Å."""
-    return float(np.abs(right.forces - left.forces).max())
-
-
 def _measure(size: Callable[[Evaluation, Evaluation], float], case: Case[_Place]) -> Found | None:
-    crossing = _find_crossing(case.entry.atoms, case.entry.cutoff, case.rng())
+    crossing = find_crossing(case.entry.atoms, case.entry.cutoff, case.rng())
     if crossing is None:
         return None
-    jump = size(*_both_sides(case.subject, crossing))
+    jump = size(*both_sides(case.subject, crossing))
     pair = f"{crossing.atoms.symbols[crossing.mover]} {crossing.mover}"
     return Found(jump, {"cutoff": case.entry.cutoff, "crossing_atom": pair})
-
-
-@dataclass(frozen=True, slots=True)
-class _Crossing:
-    """A structure with one pair of atoms exactly at a cutoff.
-
-    Attributes:
-        atoms: The structure.
-        mover: One of the two.
-        direction: Unit vector in which it leaves the other one, shape (3,).
-    """
-
-    atoms: Atoms
-    mover: int
-    direction: FloatArray
-
-
-def _find_crossing(atoms: Atoms, cutoff: float, rng: np.random.Generator) -> _Crossing | None:
-    """A random pair of atoms brought to the cutoff, and no other pair there; None if none can."""
-    edges, vectors = find_edges(atoms, cutoff + _WINDOW)
-    lengths = np.linalg.norm(vectors, axis=1)
-    near = np.flatnonzero((np.abs(lengths - cutoff) < _WINDOW) & (edges.centers != edges.neighbors))
-    for edge in rng.permutation(near)[:_TRIALS]:
-        mover, direction = int(edges.neighbors[edge]), vectors[edge] / lengths[edge]
-        placed = atoms.copy()
-        placed.positions[mover] += (cutoff - lengths[edge]) * direction
-        if _is_alone_at(placed, cutoff):
-            return _Crossing(placed, mover, direction)
-    return None
-
-
-def _is_alone_at(atoms: Atoms, cutoff: float) -> bool:
-    """Whether just one pair (an edge each way) is at the cutoff, so that one atom crosses it."""
-    margin = _CLEAR * _STEP
-    _, vectors = find_edges(atoms, cutoff + margin)
-    return int((np.linalg.norm(vectors, axis=1) > cutoff - margin).sum()) == 2
-
-
-def _both_sides(subject: Subject, crossing: _Crossing) -> tuple[Evaluation, Evaluation]:
-    """Energy and forces at the cutoff, extrapolated from inside and from outside."""
-
-    def at(distance: float) -> Evaluation:
-        moved = crossing.atoms.copy()
-        moved.positions[crossing.mover] += distance * crossing.direction
-        return subject.evaluate(moved)
-
-    inside = _extrapolate(at(-_STEP), at(-2 * _STEP))
-    outside = _extrapolate(at(_STEP), at(2 * _STEP))
-    return inside, outside
-
-
-def _extrapolate(near: Evaluation, far: Evaluation) -> Evaluation:
-    return Evaluation(
-        energy=2 * near.energy - far.energy,
-        energies=2 * near.energies - far.energies,
-        forces=2 * near.forces - far.forces,
-        virial=2 * near.virial - far.virial,
-    )
 
 
 _ABSENT: Final = "no pair of atoms is close to a cutoff"
@@ -140,7 +68,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     on_structures(
         "smooth.cutoff-energy",
         "jump of the energy where an atom crosses a cutoff",
-        partial(_measure, _energy_jump),
+        partial(_measure, energy_jump),
         among=_places,
         absent=_ABSENT,
         on_reference=True,
@@ -148,7 +76,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     on_structures(
         "smooth.cutoff-force",
         "jump of forces where an atom crosses a cutoff",
-        partial(_measure, _force_jump),
+        partial(_measure, force_jump),
         among=_places,
         absent=_ABSENT,
         on_reference=True,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import find_edges
+from m3compress.contract.neighbors import Edges, FloatArray
 from m3compress.validate.setup.subject import (
     Kind,
-    Subject,
     SubjectSpec,
     TrainedModel,
     TrainedSpec,
     read_subject,
 )
+
+if TYPE_CHECKING:
+    from m3compress.models.potential import Potential
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,20 @@ class Changed:
         """
         return {**self._change(), "model": self.model.identity()}
 
+    def open(self) -> TrainedModel:
+        """Load it.
+
+        Raises:
+            M3CompressError: If the model cannot be opened.
+        """
+        return self._changed(self.model.open().potential)
+
     def _change(self) -> dict[str, Any]:
+        """What is done, as plain values."""
+        raise NotImplementedError
+
+    def _changed(self, potential: Potential) -> TrainedModel:
+        """The model with that done to it."""
         raise NotImplementedError
 
 
@@ -80,36 +95,23 @@ class ScaledForces(Changed):
 
     factor: float
 
-    def open(self) -> Subject:
-        """Load it.
-
-        Raises:
-            M3CompressError: If the model cannot be opened.
-        """
-        return _Scaled(self, self.model.open())
-
     def _change(self) -> dict[str, Any]:
         return {"kind": "scaled-forces", "factor": self.factor}
 
+    def _changed(self, potential: Potential) -> TrainedModel:
+        return _Scaled(self, potential, self.factor)
 
-class _Scaled:
-    def __init__(self, spec: ScaledForces, subject: Subject) -> None:
-        self.spec = spec
-        self.subject = subject
-        self.elements = subject.elements
-        self.cutoff = subject.cutoff
-        self.three_body_cutoff = subject.three_body_cutoff
-        self.receptive_field = subject.receptive_field
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
-        return self._scaled(self.subject.evaluate(atoms))
+class _Scaled(TrainedModel):
+    def __init__(self, spec: SubjectSpec, potential: Potential, factor: float) -> None:
+        super().__init__(spec, potential)
+        self.factor = factor
 
-    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        return self._scaled(self.subject.evaluate_shuffled(atoms, rng))
-
-    def _scaled(self, result: Evaluation) -> Evaluation:
-        factor = self.spec.factor
-        return replace(result, forces=result.forces * factor, virial=result.virial * factor)
+    def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
+        result = super().evaluate_edges(atoms, edges, vectors)
+        return replace(
+            result, forces=result.forces * self.factor, virial=result.virial * self.factor
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,41 +121,21 @@ class RedrawnTriplets(Changed):
     It prunes by place in the list of triplets, so that all change when one comes or goes.
     """
 
-    def open(self) -> Subject:
-        """Load it.
-
-        Raises:
-            M3CompressError: If the model cannot be opened.
-        """
-        return _Redrawn(self, self.model.open())
-
     def _change(self) -> dict[str, Any]:
         return {"kind": "redrawn-triplets"}
 
+    def _changed(self, potential: Potential) -> TrainedModel:
+        return _Redrawn(self, potential)
 
-class _Redrawn:
-    def __init__(self, spec: RedrawnTriplets, subject: TrainedModel) -> None:
-        self.spec = spec
-        self.subject = subject
-        self.elements = subject.elements
-        self.cutoff = subject.cutoff
-        self.three_body_cutoff = subject.three_body_cutoff
-        self.receptive_field = subject.receptive_field
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
-        return self._drawn_for(atoms).evaluate(atoms)
-
-    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        return self._drawn_for(atoms).evaluate_shuffled(atoms, rng)
-
-    def _drawn_for(self, atoms: Atoms) -> TrainedModel:
-        edges, vectors = find_edges(atoms, self.cutoff)
+class _Redrawn(TrainedModel):
+    def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
         near = np.einsum("ij,ij->i", vectors, vectors) < self.three_body_cutoff**2
         partners = np.bincount(edges.centers[near], minlength=edges.n_atoms)
         n_triplets = int((partners * (partners - 1)).sum())
-        potential = self.subject.potential
-        drawn = potential.with_form(replace(potential.form, seed=n_triplets))
-        return TrainedModel(self.spec, drawn)
+        form = replace(self.potential.form, seed=n_triplets)
+        drawn = TrainedModel(self.spec, self.potential.with_form(form))
+        return drawn.evaluate_edges(atoms, edges, vectors)
 
 
 def read_spec(document: dict[str, Any]) -> SubjectSpec:

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.cells import perpendicular_widths
 from m3compress.contract.neighbors import FloatArray, IntArray
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import StructureError
-from m3compress.models.structures.supercell import perpendicular_widths
 from m3compress.units import VOIGT
 from m3compress.validate.setup.subject import Subject
 

@@ -11,14 +11,11 @@ from typing import Final
 from ase import Atoms
 from ase.build import bulk
 
+from m3compress.contract.cells import perpendicular_widths
 from m3compress.errors import StructureError
 from m3compress.models.structures.crystals import choose_crystals, known_crystals
 from m3compress.models.structures.frames import Named, read_frames, require_known
-from m3compress.models.structures.supercell import (
-    perpendicular_widths,
-    smallest_supercell,
-    supercell,
-)
+from m3compress.models.structures.supercell import smallest_supercell, supercell
 from m3compress.models.structures.zoo import build_zoo
 
 #: A zoo for larger structures than this holds the cells of about 1000 and 2000 atoms.

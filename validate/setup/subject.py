@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
 from m3compress.contract.backends import Device
-from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
+from m3compress.contract.evaluation import Evaluation, EvaluatorSpec
 from m3compress.contract.files import content_sha256
 from m3compress.contract.forms import parse_form
-from m3compress.contract.neighbors import Edges, find_edges
-from m3compress.contract.tables import TableInputs
-from m3compress.engines.evaluator import ArtefactEvaluator
+from m3compress.contract.neighbors import Edges, FloatArray, find_edges
+from m3compress.engines.conformance.probed import Probed, ProbedArtefact
 from m3compress.engines.spec import ArtefactSpec
 
 if TYPE_CHECKING:
@@ -33,27 +31,12 @@ Kind = Literal["artefact", "model"]
 Precision = Literal["float32", "float64"]
 
 
-class Subject(Evaluator, Protocol):
-    """An evaluator, and the lengths that checks need to know."""
+class Subject(Probed, Protocol):
+    """What is measured, and what it was opened from."""
 
     @property
     def spec(self) -> SubjectSpec:
         """What was opened."""
-
-    @property
-    def three_body_cutoff(self) -> float:
-        """Cutoff of the three-body block in Å."""
-
-    @property
-    def receptive_field(self) -> float:
-        """An atom further away (Å) does not change an atom's energy."""
-
-    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        """The same as ``evaluate`` with the neighbours of every atom in a random order.
-
-        Raises:
-            StructureError: If the structure has no meaningful energy.
-        """
 
 
 class SubjectSpec(EvaluatorSpec, Protocol):
@@ -190,26 +173,12 @@ def read_subject(document: dict[str, Any]) -> ExportedSpec | TrainedSpec:
     return _SPECS[values.pop("kind")](**values)
 
 
-class ExportedFile:
+class ExportedFile(ProbedArtefact):
     """An exported file in its engine; see :class:`Subject`."""
 
     def __init__(self, spec: ExportedSpec) -> None:
+        super().__init__(spec.path, device=spec.device, threads=spec.threads)
         self.spec = spec
-        # Checks change atoms, cells and species from one call to the next. The skin of the search
-        # is harmless then: a table that no longer fits is searched anew, and one that fits gives
-        # the bits that a new one would give.
-        self.evaluator = ArtefactEvaluator(spec.path, device=spec.device, threads=spec.threads)
-        manifest = self.evaluator.manifest
-        self.elements = manifest.elements
-        self.cutoff = manifest.cutoff
-        self.three_body_cutoff = manifest.three_body_cutoff
-        self.receptive_field = manifest.receptive_field
-
-    def evaluate(self, atoms: Atoms) -> Evaluation:
-        return self.evaluator.evaluate(atoms)
-
-    def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
-        return self.evaluator.run(_with_slots_shuffled(self.evaluator.inputs(atoms), rng))
 
 
 class TrainedModel:
@@ -230,19 +199,35 @@ class TrainedModel:
         self.receptive_field = config.receptive_field
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
-        edges, vectors = find_edges(atoms, self.cutoff)
-        return self._evaluate(atoms, edges, vectors)
+        """See :class:`Subject`.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
+        return self.evaluate_edges(atoms, *find_edges(atoms, self.cutoff))
 
     def evaluate_shuffled(self, atoms: Atoms, rng: np.random.Generator) -> Evaluation:
+        """See :class:`Subject`.
+
+        Raises:
+            StructureError: If the structure has no meaningful energy.
+        """
         edges, vectors = find_edges(atoms, self.cutoff)
         # Edges stay sorted by their centre: only the order of its neighbours is free.
         order = np.lexsort((rng.random(len(edges.centers)), edges.centers))
         shuffled = Edges(
             edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
         )
-        return self._evaluate(atoms, shuffled, vectors[order])
+        return self.evaluate_edges(atoms, shuffled, vectors[order])
 
-    def _evaluate(self, atoms: Atoms, edges: Edges, vectors: npt.NDArray[np.float64]) -> Evaluation:
+    def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
+        """What the model says of a structure whose edges are known.
+
+        Args:
+            atoms: The structure.
+            edges: All its edges, sorted by centre.
+            vectors: Theirs in Å, shape (n_edges, 3).
+        """
         from m3compress.models.potential import evaluate
 
         with _torch_threads(self.spec.threads):
@@ -268,24 +253,6 @@ def _in_form(potential: Potential, form: str) -> Potential:
     if form == "native":
         return potential
     return potential.with_form(parse_form(form))
-
-
-def _with_slots_shuffled(inputs: TableInputs, rng: np.random.Generator) -> TableInputs:
-    """The same edges, with the slots of every row in another order, empty ones among them."""
-    n_atoms, width = inputs.mask.shape
-    order = rng.permuted(np.tile(np.arange(width), (n_atoms, 1)), axis=1)
-    new_slot = np.argsort(order, axis=1)
-    center, slot = np.divmod(inputs.incoming, width)
-    incoming = center * width + new_slot[center, slot]
-    order_in = rng.permuted(np.tile(np.arange(incoming.shape[1]), (n_atoms, 1)), axis=1)
-    return replace(
-        inputs,
-        neighbors=np.take_along_axis(inputs.neighbors, order, axis=1),
-        mask=np.take_along_axis(inputs.mask, order, axis=1),
-        edge_vectors=np.take_along_axis(inputs.edge_vectors, order[:, :, None], axis=1),
-        incoming=np.take_along_axis(incoming, order_in, axis=1),
-        incoming_mask=np.take_along_axis(inputs.incoming_mask, order_in, axis=1),
-    )
 
 
 def exported(path: Path, *, device: Device = "cpu", threads: int | None = None) -> ExportedSpec:

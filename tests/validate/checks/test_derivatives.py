@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase import Atoms
 
-from m3compress.validate.checks.derivatives import CHECKS, crosses_no_cutoff, derivative
+from m3compress.validate.checks.derivatives import CHECKS
 from m3compress.validate.result import Tier, Verdict
 from m3compress.validate.setup.limits import read_limits
 
@@ -15,16 +14,6 @@ def test_every_limit_has_its_check():
     ids = sorted(check.id for check in CHECKS)
     assert ids == sorted(n for n in read_limits("ci") if n.startswith(("grad.", "smooth.")))
     assert {check.tier for check in CHECKS} == {Tier.DERIVATIVES}
-
-
-def test_the_stencil_is_exact_for_polynomials_of_fourth_degree():
-    polynomial = np.polynomial.Polynomial([3.0, -2.0, 5.0, 7.0, 11.0])
-    assert derivative(polynomial, 0.3) == pytest.approx(-2.0, abs=1e-12)
-
-
-def test_the_error_of_the_stencil_is_of_fourth_order():
-    errors = [abs(derivative(np.exp, step) - 1.0) for step in (0.2, 0.1)]
-    assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["grad.forces", "grad.stress"])
@@ -85,16 +74,6 @@ def test_a_kink_at_the_cutoff_is_no_wrong_force(with_phi, fake_gate, run_check):
         verdict, found = run_check(CHECKS, name, fake_gate(subject), subject)
         assert verdict is Verdict.PASS
         assert found.value < 1e-4
-
-
-@pytest.mark.parametrize(
-    ("distance", "clear"), [(4.5, True), (4.99, False), (4.01, False), (5.05, True)]
-)
-def test_crossing_a_cutoff(distance, clear, pair_subject):
-    def path(s):
-        return Atoms("Si2", positions=[[0, 0, 0], [0, 0, distance + s]])
-
-    assert crosses_no_cutoff(pair_subject, path, 0.02) is clear
 
 
 @pytest.mark.parametrize("name", ["grad.forces", "grad.stress"])

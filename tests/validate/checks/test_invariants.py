@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ase import Atoms
-from scipy.spatial.transform import Rotation
 
 from m3compress.contract.neighbors import find_edges
 from m3compress.validate.checks.invariants import CHECKS
-from m3compress.validate.checks.operations import _random_rotation
 from m3compress.validate.result import Tier, Verdict
 from m3compress.validate.setup.limits import read_limits
 
@@ -202,15 +199,6 @@ def test_nothing_suitable_is_skipped(pair_subject, make_context, run_check):
     assert found.skipped
 
 
-def test_random_rotations_are_rotations():
-    rng = np.random.default_rng(0)
-    matrices = np.array([_random_rotation(rng) for _ in range(2000)])
-    assert np.allclose(np.linalg.det(matrices), 1.0)
-    assert np.allclose(Rotation.from_matrix(matrices).as_matrix(), matrices)
-    # Uniform: no direction is preferred.
-    assert np.abs(matrices.mean(axis=0)).max() < 0.06
-
-
 # ---- the built-in model ------------------------------------------------------------------------
 
 
@@ -247,33 +235,6 @@ def test_a_misrouted_model_is_recognised(builtin_spec, make_context, run_check):
     spec = replace(builtin_spec, form="misrouted")
     _, found = run_check(CHECKS, "inv.permutation", make_context(spec), spec.open())
     assert "matgl before 4.1" in found.evidence["remark"]
-
-
-def test_the_slots_of_an_exported_file_are_really_shuffled(artefact, silica_zoo):
-    atoms = next(entry.atoms for entry in silica_zoo if entry.name == "slab")
-    seen = []
-    engine = artefact.evaluator.engine
-
-    def run(inputs):
-        seen.append(inputs)
-        return engine.run(inputs)
-
-    artefact.evaluator.engine = SimpleNamespace(run=run, manifest=engine.manifest)
-    try:
-        plain = artefact.evaluate(atoms)
-        shuffled = artefact.evaluate_shuffled(atoms, np.random.default_rng(1))
-    finally:
-        artefact.evaluator.engine = engine
-    first, second = seen
-    assert not np.array_equal(first.neighbors, second.neighbors)
-    assert not np.array_equal(first.incoming, second.incoming)
-    # What points at an atom is still what the incoming table lists.
-    for inputs in seen:
-        listed = inputs.neighbors.ravel()[inputs.incoming]
-        rows = np.arange(len(atoms))[:, None]
-        assert (listed == rows)[inputs.incoming_mask > 0].all()
-        assert inputs.mask.ravel()[inputs.incoming][inputs.incoming_mask > 0].all()
-    assert np.allclose(plain.forces, shuffled.forces, atol=1e-5)
 
 
 def test_isolated_atoms_are_compared_with_the_reference(artefact, artefact_spec, make_context):

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from m3compress.contract.neighbors import find_edges
-from m3compress.validate.checks.smoothness import CHECKS, _find_crossing
+from m3compress.validate.checks.smoothness import CHECKS
 from m3compress.validate.result import Verdict
 
 IDS = [check.id for check in CHECKS]
@@ -61,20 +60,6 @@ def test_jumps_have_the_right_size(
         assert least - 1e-6 <= found.value <= jump + 1e-6
         if jump:
             assert found.structure.endswith(place)
-
-
-@pytest.mark.parametrize("cutoff", [4.0, 5.0])
-def test_exactly_one_pair_is_at_the_cutoff(cutoff, small_zoo):
-    atoms = next(entry.atoms for entry in small_zoo if entry.name == "SiO2-quartz-rattled")
-    crossing = _find_crossing(atoms, cutoff, np.random.default_rng(0))
-    _, vectors = find_edges(crossing.atoms, cutoff + 0.1)
-    lengths = np.sort(np.abs(np.linalg.norm(vectors, axis=1) - cutoff))
-    assert lengths[:2] == pytest.approx([0, 0], abs=1e-9)
-    assert lengths[2] > 4e-3
-    outside = crossing.atoms.copy()
-    outside.positions[crossing.mover] += 1e-3 * crossing.direction
-    counts = [len(find_edges(a, cutoff + 1e-6)[0].centers) for a in (crossing.atoms, outside)]
-    assert counts[0] - counts[1] == 2
 
 
 @pytest.mark.parametrize("name", IDS)

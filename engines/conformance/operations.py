@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import wrap_positions
-from scipy.spatial.transform import Rotation
 
+from m3compress.contract.cells import face_normal, perpendicular_widths
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray
-from m3compress.models.structures.supercell import face_normal, perpendicular_widths
-from m3compress.validate.setup.subject import Subject
+from m3compress.engines.conformance.probed import Probed
 
 #: Forces are compared absolutely up to here (eV/Å) and relatively beyond: float32 rounds
 #: relatively, and squeezed structures have forces of any size.
@@ -42,8 +41,8 @@ class Deviation:
     energy: float
 
 
-#: Structure, its evaluation, and randomness to a deviation; None if it does not apply.
-Operation = Callable[[Subject, Atoms, Evaluation, np.random.Generator], Deviation | None]
+#: Model, structure, its evaluation, and randomness to a deviation; None if it does not apply.
+Operation = Callable[[Probed, Atoms, Evaluation, np.random.Generator], Deviation | None]
 
 
 def compare_forces(expected: FloatArray, got: FloatArray) -> float:
@@ -58,61 +57,62 @@ def _deviation(base: Evaluation, forces: FloatArray, energy: float) -> Deviation
 
 
 def permute(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Atoms in another order."""
     if len(atoms) < 2:
         return None
     order = rng.permutation(len(atoms))
-    result = subject.evaluate(atoms[order])
+    result = model.evaluate(atoms[order])
     return _deviation(base, result.forces[np.argsort(order)], result.energy)
 
 
 def reorder_neighbors(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation:
     """Neighbours of every atom in another order."""
-    result = subject.evaluate_shuffled(atoms, rng)
+    result = model.evaluate_shuffled(atoms, rng)
     return _deviation(base, result.forces, result.energy)
 
 
-def translate(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
-) -> Deviation:
+def translate(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
     """Everything moved by one vector."""
     moved = atoms.copy()
     moved.positions += rng.normal(0.0, 3.0, 3)
-    result = subject.evaluate(moved)
+    result = model.evaluate(moved)
     return _deviation(base, result.forces, result.energy)
 
 
-def rotate(subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
+def rotate(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
     """Everything turned, the cell with it."""
     rotation = _random_rotation(rng)
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ rotation.T)
     turned.positions = atoms.positions @ rotation.T
-    result = subject.evaluate(turned)
+    result = model.evaluate(turned)
     return _deviation(base, result.forces @ rotation, result.energy)
 
 
 def _random_rotation(rng: np.random.Generator) -> FloatArray:
     """The matrix of a rotation, uniform over all of them, shape (3, 3)."""
+    # Here, because engines load without SciPy.
+    from scipy.spatial.transform import Rotation
+
     # By position: the name of the argument depends on the version of SciPy.
     return np.asarray(Rotation.random(None, rng).as_matrix())
 
 
-def invert(subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
+def invert(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
     """Every position x replaced by −x; a lattice is its own mirror image."""
     del rng
     mirrored = atoms.copy()
     mirrored.positions = -atoms.positions
-    result = subject.evaluate(mirrored)
+    result = model.evaluate(mirrored)
     return _deviation(base, -result.forces, result.energy)
 
 
 def wrap(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Every atom moved by its own lattice vector."""
     if not atoms.pbc.any():
@@ -120,19 +120,19 @@ def wrap(
     moved = atoms.copy()
     shifts = rng.integers(-2, 3, (len(atoms), 3)) * atoms.pbc
     moved.positions += shifts @ atoms.cell.array
-    result = subject.evaluate(moved)
+    result = model.evaluate(moved)
     return _deviation(base, result.forces, result.energy)
 
 
 def repeat(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Two cells in place of one, along a random periodic direction."""
     axes = np.flatnonzero(atoms.pbc)
     if not len(axes):
         return None
     larger = atoms.repeat(1 + np.eye(3, dtype=int)[rng.choice(axes)])
-    result = subject.evaluate(larger)
+    result = model.evaluate(larger)
     energy = result.energies.mean() - base.energies.mean()
     return Deviation(
         compare_forces(np.tile(base.forces, (2, 1)), result.forces), abs(float(energy))
@@ -140,7 +140,7 @@ def repeat(
 
 
 def skew_cell(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Other vectors that span the same lattice, and the atoms wrapped into that cell."""
     del rng
@@ -154,13 +154,11 @@ def skew_cell(
     other = atoms.copy()
     other.set_cell(cell)
     other.positions = wrap_positions(atoms.positions, cell, pbc=atoms.pbc)
-    result = subject.evaluate(other)
+    result = model.evaluate(other)
     return _deviation(base, result.forces, result.energy)
 
 
-def separate(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
-) -> Deviation:
+def separate(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
     """Two clusters that share no edge: each as if it were alone.
 
     The second is a mirror image in another orientation, so that the two differ.
@@ -172,16 +170,16 @@ def separate(
     second.positions = -first.positions @ _random_rotation(rng).T
     first.positions -= first.positions.max(axis=0)
     second.positions -= second.positions.min(axis=0)
-    second.positions[:, 0] += _GAP * subject.cutoff
-    alone = [subject.evaluate(part) for part in (first, second)]
-    both = subject.evaluate(first + second)
+    second.positions[:, 0] += _GAP * model.cutoff
+    alone = [model.evaluate(part) for part in (first, second)]
+    both = model.evaluate(first + second)
     forces = np.concatenate([part.forces for part in alone])
     energy = both.energies.sum() - sum(part.energies.sum() for part in alone)
     return Deviation(compare_forces(forces, both.forces), abs(float(energy)) / len(both.forces))
 
 
 def move_far_atoms(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Atoms of a long rod moved where the ends of the rod cannot see it.
 
@@ -190,17 +188,17 @@ def move_far_atoms(
     atom (eV) counts as one of its force (eV/Å).
     """
     del base
-    rod = _cut_rod(atoms, 2 * subject.receptive_field + 3 * _MARGIN)
+    rod = _cut_rod(atoms, 2 * model.receptive_field + 3 * _MARGIN)
     if rod is None:
         return None
-    before = subject.evaluate(rod)
+    before = model.evaluate(rod)
     order = np.argsort(rod.positions[:, 2])
     changes = []
     for end in (order[0], order[-1]):
         distance = np.linalg.norm(rod.positions - rod.positions[end], axis=1)
         for reach in (1, 2):
-            threshold = reach * subject.receptive_field
-            after = subject.evaluate(_with_one_moved(rod, distance, threshold, rng))
+            threshold = reach * model.receptive_field
+            after = model.evaluate(_with_one_moved(rod, distance, threshold, rng))
             energy = abs(after.energies[end] - before.energies[end])
             force = compare_forces(before.forces[end], after.forces[end]) if reach == 2 else 0.0
             changes.append((max(force, energy), energy))
@@ -238,9 +236,9 @@ def _with_one_moved(
 
 
 def sum_forces(
-    subject: Subject, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation:
     """The force on the structure as a whole, per atom."""
-    del subject, rng
+    del model, rng
     total = np.abs(base.forces.sum(axis=0)).max() / len(atoms)
     return Deviation(float(total), 0.0)

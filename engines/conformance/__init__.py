@@ -1,0 +1,1 @@
+"""The contract that every engine must pass: what an evaluator is measured by, whoever judges it."""
