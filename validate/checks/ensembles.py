@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import Runs, temperatures, unbroken
-from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.checks.curves import Plot
+from m3compress.validate.checks.runs import ARMS, LABELS, Runs, temperatures, times, unbroken
+from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.statistics.arms import compare_means, mean_with_interval
 from m3compress.validate.statistics.slopes import quiet_pymbar
@@ -96,6 +97,7 @@ def _volume(context: Context, runs: Runs) -> Measurement:
     sampled = {arm: [v[len(v) // 3 :] for v in values] for arm, values in volumes.items()}
     scale = float(np.mean([v.mean() for v in sampled["reference"]])) / 100
     found = compare_means(sampled["candidate"], sampled["reference"], scale)
+    plot = Plot("npt:volume", name, "time (ps)", "volume (Å³)")
     return Measurement(
         structure=name,
         value=found.value,
@@ -107,16 +109,7 @@ def _volume(context: Context, runs: Runs) -> Measurement:
             "reference_A3": [float(v.mean()) for v in sampled["reference"]],
         },
         curves=tuple(
-            Curve(
-                figure="npt:volume",
-                label="artefact" if arm == "candidate" else "reference",
-                structure=name,
-                x_label="time (ps)",
-                y_label="volume (Å³)",
-                x=tuple(f.info["time_fs"] * 1e-3 for f in runs.npt[arm][0].frames),
-                y=tuple(volumes[arm][0].tolist()),
-            )
-            for arm in runs.npt
+            plot.line(LABELS[arm], times(runs.npt[arm][0]), volumes[arm][0]) for arm in ARMS
         ),
         needs="ps of NPT",
     )

@@ -11,9 +11,10 @@ from ase import units
 from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
 from m3compress.validate.checks.building import Check, on_samples
+from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.runs import Runs, times, total_energies, unbroken
 from m3compress.validate.rerun import command_of
-from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.statistics.slopes import fit_slope
 
@@ -32,6 +33,7 @@ def _drift(context: Context, runs: Runs) -> Measurement:
     fit = fit_slope(t, energy)
     ends = (abs(fit.interval[0]), abs(fit.interval[1]))
     straddles = fit.interval[0] < 0 < fit.interval[1]
+    plot = Plot("nve:total energy", name, "time (ps)", "E − ⟨E⟩ (meV/atom)")
     return Measurement(
         structure=name,
         value=abs(fit.slope),
@@ -47,17 +49,7 @@ def _drift(context: Context, runs: Runs) -> Measurement:
             "drift_over_fluctuation": abs(fit.slope) * float(t[-1]) / max(fit.residual, 1e-12),
         },
         needs="ps of NVE",
-        curves=(
-            Curve(
-                figure="nve:total energy",
-                label="artefact",
-                structure=name,
-                x_label="time (ps)",
-                y_label="E − ⟨E⟩ (meV/atom)",
-                x=tuple(t.tolist()),
-                y=tuple((energy - energy.mean()).tolist()),
-            ),
-        ),
+        curves=(plot.line("artefact", t, energy - energy.mean()),),
         command=command_of(run),
     )
 

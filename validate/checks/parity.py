@@ -20,6 +20,7 @@ from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Case, Check, on_predictions, on_structures
+from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.labelled import measure_labels
 from m3compress.validate.checks.predictions import Compared, predictions, structures_of
 from m3compress.validate.checks.selection import Found
@@ -109,14 +110,13 @@ def _energy(both: Compared) -> Found:
         "mean_difference": float(differences.mean()),
         "by_structure": _table(both.names, np.abs(differences)),
     }
-    curve = _scatter(
+    plot = Plot(
         "parity:energies",
-        "structures",
+        "",
         "energy of the reference (eV/atom)",
         "energy of the artefact (eV/atom)",
-        both.expected_energies,
-        both.energies,
     )
+    curve = _cloud(plot, "structures", both.expected_energies, both.energies)
     return Found(float(np.abs(differences).mean()), evidence, (curve,))
 
 
@@ -214,33 +214,21 @@ def _force_curves(both: Compared) -> tuple[Curve, ...]:
     step = max(1, -(-both.forces.size // _MOST_POINTS))
     x, y = both.expected_forces.ravel()[::step], both.forces.ravel()[::step]
     symbols = np.repeat(both.symbols, 3)[::step]
+    plot = Plot(
+        "parity:forces",
+        "",
+        "force component of the reference (eV/Å)",
+        "force component of the artefact (eV/Å)",
+    )
     return tuple(
-        _scatter(
-            "parity:forces",
-            symbol,
-            "force component of the reference (eV/Å)",
-            "force component of the artefact (eV/Å)",
-            x[symbols == symbol],
-            y[symbols == symbol],
-        )
+        _cloud(plot, symbol, x[symbols == symbol], y[symbols == symbol])
         for symbol in sorted(set(symbols.tolist()))
     )
 
 
-def _scatter(
-    figure: str, label: str, x_label: str, y_label: str, x: FloatArray, y: FloatArray
-) -> Curve:
+def _cloud(plot: Plot, label: str, x: FloatArray, y: FloatArray) -> Curve:
     finite = np.isfinite(x) & np.isfinite(y)
-    return Curve(
-        figure=figure,
-        label=label,
-        structure="",
-        x_label=x_label,
-        y_label=y_label,
-        x=tuple(x[finite].tolist()),
-        y=tuple(y[finite].tolist()),
-        style="scatter",
-    )
+    return plot.scatter(label, x[finite], y[finite])
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -14,6 +14,7 @@ from ase import Atoms
 from m3compress.contract.neighbors import FloatArray
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Check, Pair, on_crystals
+from m3compress.validate.checks.curves import Plot
 from m3compress.validate.observables.solids import (
     EquationOfState,
     elastic_constants,
@@ -22,7 +23,7 @@ from m3compress.validate.observables.solids import (
     relax,
     repeats_for_phonons,
 )
-from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
@@ -92,16 +93,10 @@ def _judge_volume(pair: Pair[EquationOfState]) -> Measurement:
     """Relative difference of the equilibrium volume in %, and both curves."""
     ours, theirs = pair.ours.volume, pair.theirs.volume
     lowest = float(pair.theirs.energies.min())
+    above = "energy above the reference's minimum (eV/atom)"
+    plot = Plot(f"eos:{pair.name}", pair.name, "volume (Å³/atom)", above)
     curves = tuple(
-        Curve(
-            figure=f"eos:{pair.name}",
-            label=label,
-            structure=pair.name,
-            x_label="volume (Å³/atom)",
-            y_label="energy above the reference's minimum (eV/atom)",
-            x=tuple(eos.volumes.tolist()),
-            y=tuple((eos.energies - lowest).tolist()),
-        )
+        plot.line(label, eos.volumes, eos.energies - lowest)
         for label, eos in (("artefact", pair.ours), ("reference", pair.theirs))
     )
     return Measurement(
@@ -155,15 +150,11 @@ def _judge_phonon_maximum(pair: Pair[FloatArray]) -> Measurement:
     """Relative difference of the highest frequency in %."""
     ours, theirs = float(pair.ours.max()), float(pair.theirs.max())
     difference = pair.ours - pair.theirs
-    curve = Curve(
-        figure=f"phonons:{pair.name}",
-        label="modes",
-        structure=pair.name,
-        x_label="frequency of the reference (THz)",
-        y_label="frequency of the artefact (THz)",
-        x=tuple(pair.theirs.ravel().tolist()),
-        y=tuple(pair.ours.ravel().tolist()),
-        style="scatter",
+    plot = Plot(
+        f"phonons:{pair.name}",
+        pair.name,
+        "frequency of the reference (THz)",
+        "frequency of the artefact (THz)",
     )
     return Measurement(
         structure=pair.name,
@@ -176,7 +167,7 @@ def _judge_phonon_maximum(pair: Pair[FloatArray]) -> Measurement:
             "n_q_points": len(pair.theirs),
             "unit": "THz",
         },
-        curves=(curve,),
+        curves=(plot.scatter("modes", pair.theirs.ravel(), pair.ours.ravel()),),
     )
 
 

@@ -22,6 +22,8 @@ from m3compress.validate.setup.subject import SubjectSpec
 Array = npt.NDArray[np.float64]
 Arm = Literal["candidate", "reference"]
 ARMS: Final[tuple[Arm, Arm]] = ("candidate", "reference")
+#: What their lines are called in figures.
+LABELS: Final[dict[Arm, str]] = {"candidate": "artefact", "reference": "reference"}
 
 #: Frames are this far apart in fs: vibrations up to 50 THz are resolved.
 _FRAME_SPACING = 10.0

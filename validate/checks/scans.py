@@ -17,6 +17,7 @@ from ase import Atoms
 from m3compress.contract.neighbors import FloatArray, find_edges
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Case, Check, on_structures
+from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.selection import (
     Found,
     bond_length,
@@ -24,7 +25,6 @@ from m3compress.validate.checks.selection import (
     largest,
     select,
 )
-from m3compress.validate.result import Curve
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
@@ -170,22 +170,9 @@ def _compare(case: Case[Scan]) -> Found:
     theirs = np.array([reference.evaluate(atoms).energy for atoms in scan.frames])
     difference = np.abs(ours - theirs)
     at = float(scan.x[int(np.argmax(np.nan_to_num(difference, nan=np.inf)))])
-    curves = tuple(
-        _curve(scan, label, y) for label, y in (("artefact", ours), ("reference", theirs))
-    )
-    return Found(largest(difference), {"at": at, "x_label": scan.x_label}, curves)
-
-
-def _curve(scan: Scan, label: str, energies: FloatArray) -> Curve:
-    return Curve(
-        figure=scan.figure,
-        label=label,
-        structure=scan.structure,
-        x_label=scan.x_label,
-        y_label=_ENERGY,
-        x=tuple(scan.x.tolist()),
-        y=tuple(energies.tolist()),
-    )
+    plot = Plot(scan.figure, scan.structure, scan.x_label, _ENERGY)
+    evidence = {"at": at, "x_label": scan.x_label}
+    return Found(largest(difference), evidence, plot.both(scan.x, ours, theirs))
 
 
 _ABSENT: Final = "no structure has such a scan"

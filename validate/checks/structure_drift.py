@@ -11,7 +11,8 @@ from ase import Atoms
 
 from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import ARMS, Arm, Runs, times, unbroken
+from m3compress.validate.checks.curves import Plot
+from m3compress.validate.checks.runs import ARMS, LABELS, Arm, Runs, times, unbroken
 from m3compress.validate.observables.angles import angle_distribution
 from m3compress.validate.observables.displacement import mean_squared_displacement
 from m3compress.validate.observables.distances import (
@@ -37,8 +38,6 @@ from m3compress.validate.statistics.arms import Comparison, compare_curves, comp
 
 Array = npt.NDArray[np.float64]
 Curves = dict[Arm, list[Array]]
-
-_LABEL: dict[Arm, str] = {"candidate": "artefact", "reference": "reference"}
 
 
 def _measured(found: Comparison, name: str, **evidence: object) -> Measurement:
@@ -93,14 +92,13 @@ def _rdf(context: Context, runs: Runs, pair: str) -> Measurement:
         context.seed,
     )
     means = {arm: np.concatenate(curves[arm]).mean(axis=0) for arm in ARMS}
+    plot = Plot(f"rdf:{pair}", runs.sample.name, "r (Å)", "g(r)")
     return _measured(
         compared,
         f"{runs.sample.name} {pair}",
         L1_angstrom=float(area_between(r, means["candidate"], means["reference"])),
         wasserstein_angstrom=float(_pair_transport(r, means["candidate"], means["reference"])),
-    ).model_copy(
-        update={"curves": _band(f"rdf:{pair}", runs.sample.name, r, curves, "r (Å)", "g(r)")}
-    )
+    ).model_copy(update={"curves": _band(plot, r, curves)})
 
 
 def _pair_transport(r: Array, g: Array, reference: Array) -> Array:
@@ -108,32 +106,18 @@ def _pair_transport(r: Array, g: Array, reference: Array) -> Array:
     return transport(r, g * r**2, reference * r**2)
 
 
-def _band(
-    figure: str, name: str, x: Array, curves: Curves, x_label: str, y_label: str
-) -> tuple[Curve, ...]:
+def _band(plot: Plot, x: Array, curves: Curves) -> tuple[Curve, ...]:
     """Mean curves of both arms; about the reference, the 95 % band of its replicas' mean."""
     lines = []
     for arm in ARMS:
         replicas = np.array([replica.mean(axis=0) for replica in curves[arm]])
         mean = replicas.mean(axis=0)
-        low: tuple[float, ...] = ()
-        high: tuple[float, ...] = ()
+        line = plot.line(LABELS[arm], x, mean)
         if arm == "reference" and len(replicas) > 1:
             reach = 1.96 * replicas.std(axis=0, ddof=1) * np.sqrt(2 / len(replicas))
             low, high = tuple((mean - reach).tolist()), tuple((mean + reach).tolist())
-        lines.append(
-            Curve(
-                figure=figure,
-                label=_LABEL[arm],
-                structure=name,
-                x_label=x_label,
-                y_label=y_label,
-                x=tuple(x.tolist()),
-                y=tuple(mean.tolist()),
-                low=low,
-                high=high,
-            )
-        )
+            line = line.model_copy(update={"low": low, "high": high})
+        lines.append(line)
     return tuple(lines)
 
 
@@ -218,9 +202,8 @@ def _angles(context: Context, runs: Runs) -> Measurement:
         lambda p, target: adf_error(degrees, p, target),
         context.seed,
     )
-    return _measured(compared, name).model_copy(
-        update={"curves": _band("adf:all", name, degrees, curves, "angle (°)", "density (1/°)")}
-    )
+    plot = Plot("adf:all", name, "angle (°)", "density (1/°)")
+    return _measured(compared, name).model_copy(update={"curves": _band(plot, degrees, curves)})
 
 
 def _thinned(frames: Sequence[Atoms]) -> Sequence[Atoms]:
@@ -240,13 +223,9 @@ def _spectrum(context: Context, runs: Runs) -> Measurement:
         lambda p, target: vdos_error(frequencies, p, target),
         context.seed,
     )
-    return _measured(compared, name).model_copy(
-        update={
-            "curves": _band(
-                "vdos:all", name, frequencies, spectra, "frequency (THz)", "density (1/THz)"
-            )
-        }
-    )
+    plot = Plot("vdos:all", name, "frequency (THz)", "density (1/THz)")
+    lines = _band(plot, frequencies, spectra)
+    return _measured(compared, name).model_copy(update={"curves": lines})
 
 
 def _stretch(run: Run) -> int:
@@ -274,9 +253,8 @@ def _displacement(context: Context, runs: Runs) -> Measurement:
     compared = compare_means(ends["candidate"], ends["reference"], scale)
     x = times(runs.nvt["reference"][0])[: lags["reference"][0].shape[1]]
     name = runs.sample.name
-    return _measured(compared, name, reference_A2=scale * 100).model_copy(
-        update={"curves": _band("msd:all", name, x - x[0], lags, "time (ps)", "MSD (Å²)")}
-    )
+    lines = _band(Plot("msd:all", name, "time (ps)", "MSD (Å²)"), x - x[0], lags)
+    return _measured(compared, name, reference_A2=scale * 100).model_copy(update={"curves": lines})
 
 
 def _msd(run: Run) -> Array:

@@ -7,6 +7,7 @@ nothing that is slow to import.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from m3compress.errors import M3CompressError
@@ -59,14 +60,14 @@ class Profile:
     n_labels: int | None = None
 
 
-SMOKE: Final = Profile(
+#: What all profiles share. No defaults of the class: a report without them is not one at 300 K.
+_at_ambient: Final = partial(Profile, temperature=300.0, pressure=0.0, timestep=None)
+
+SMOKE: Final = _at_ambient(
     name="smoke",
     max_zoo_atoms=40,
     n_samples=1,
     r_max=4.2,
-    temperature=300.0,
-    pressure=0.0,
-    timestep=None,
     friction=0.05,
     n_replicas=3,
     equilibration=0.2,
@@ -78,14 +79,11 @@ SMOKE: Final = Profile(
     n_crystals=1,
     n_labels=20,
 )
-CI: Final = Profile(
+CI: Final = _at_ambient(
     name="ci",
     max_zoo_atoms=200,
     n_samples=1,
     r_max=4.2,
-    temperature=300.0,
-    pressure=0.0,
-    timestep=None,
     friction=0.02,
     n_replicas=4,
     equilibration=0.5,
@@ -97,14 +95,11 @@ CI: Final = Profile(
     n_crystals=2,
     n_labels=200,
 )
-RELEASE: Final = Profile(
+RELEASE: Final = _at_ambient(
     name="release",
     max_zoo_atoms=2_000,
     n_samples=3,
     r_max=5.2,
-    temperature=300.0,
-    pressure=0.0,
-    timestep=None,
     friction=0.01,
     n_replicas=5,
     equilibration=0.5,
