@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -133,13 +133,15 @@ def _served(candidates: Sequence[Candidate], atoms: Atoms) -> Iterator[list[Conn
 
 def _step(pipe: Connection, name: str, patience: float | None) -> tuple[float, float, int]:
     try:
-        pipe.send("step")
+        # One that has ended already may have said why.
+        with suppress(BrokenPipeError):
+            pipe.send("step")
         if not pipe.poll(patience):
             raise M3CompressError(
                 f"a step of {name} took more than {patience:.0f} s", hint="time fewer atoms"
             )
         answer = pipe.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+    except (EOFError, ConnectionResetError) as error:
         raise M3CompressError(
             f"{name} died while it was timed",
             hint="it probably ran out of memory: time fewer atoms",
