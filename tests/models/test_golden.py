@@ -145,8 +145,8 @@ def test_dgl_era_matgl_to_rounding_in_its_own_edge_order(
 
 def _legacy_order() -> Callable[..., np.ndarray]:
     """The edge order of DGL-era matgl, from the script that recomputes its values."""
-    path = Path(__file__).parents[2] / "benchmarks" / "legacy_dgl" / "recompute.py"
-    spec = importlib.util.spec_from_file_location("legacy_recompute", path)
+    path = Path(__file__).parents[2] / "benchmarks" / "legacy_dgl" / "bond_order.py"
+    spec = importlib.util.spec_from_file_location("legacy_bond_order", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
