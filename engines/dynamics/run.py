@@ -12,7 +12,8 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from zipfile import BadZipFile
@@ -121,7 +122,7 @@ def outcome(folder: Path) -> str | None:
 def steps_done(folder: Path) -> int:
     """Steps of the last checkpoint."""
     try:
-        with np.load(folder / STATE) as saved:
+        with _opened(folder / STATE) as saved:
             return int(saved["step"])
     except _DAMAGE:
         return 0
@@ -150,8 +151,15 @@ def read_frames(folder: Path) -> list[Atoms]:
     return frames
 
 
+@contextmanager
+def _opened(state: Path) -> Iterator[Mapping[str, Any]]:
+    """Arrays of a checkpoint by name; NumPy alone would leave a damaged file open."""
+    with state.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
+        yield saved
+
+
 def _sound_bytes(folder: Path) -> int:
-    with np.load(folder / STATE) as saved:
+    with _opened(folder / STATE) as saved:
         return int(saved["size"])
 
 
@@ -240,10 +248,10 @@ def _load(job: Job, folder: Path) -> tuple[State, int]:
     if not path.is_file():
         return start(job), 0
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with _opened(path) as saved:
             extended = {
                 name.removeprefix("extended:"): saved[name]
-                for name in saved.files
+                for name in saved
                 if name.startswith("extended:")
             }
             state = State(
