@@ -15,7 +15,7 @@ from ase.data import atomic_numbers
 from pydantic import ValidationError
 
 from m3compress.contract.backends import artefact_patterns, artefact_suffixes, backend_named
-from m3compress.contract.files import sha256_of
+from m3compress.contract.files import expanded, sha256_of
 from m3compress.contract.manifest import (
     BESIDE_ONLY,
     INPUT_NAMES,
@@ -44,12 +44,12 @@ def load_artefact(path: str | Path) -> Artefact:
     """Check an exported file against its manifest.
 
     Args:
-        path: The exported file (such as ``.m3c.onnx``), or its ``.m3c.json``.
+        path: The exported file (such as ``.m3c.onnx``), or its ``.m3c.json``; ``~`` is the home folder.
 
     Raises:
         ArtefactError: If a file is missing, damaged, of another schema version, or not one of ours.
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.is_file():
         raise ArtefactError(
             f"there is no file {path}",

@@ -84,7 +84,7 @@ def _refuse_not_finite(manifest: Manifest, species: Int64Array, outputs: RawOutp
         atom = int(np.flatnonzero(~finite)[0])
         symbol = manifest.elements[species[atom]]
         raise StructureError(
-            f"atom {atom} ({symbol}) gets energy {outputs.energies[atom]} and "
+            f"atom {atom} ({symbol}, counting from 0) gets energy {outputs.energies[atom]} and "
             f"force {outputs.forces[atom].tolist()}, expected finite numbers",
             hint=hint,
         )

@@ -6,24 +6,49 @@ This is what the adapters of :mod:`m3compress.engines.codes` stand on; they add 
 from __future__ import annotations
 
 import logging
+import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 
 from m3compress.contract.backends import Device, backend_named
 from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.files import expanded
 from m3compress.contract.manifest import Manifest
 from m3compress.contract.tables import TableInputs
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.base import complete
 from m3compress.engines.open import load_engine
 from m3compress.engines.tables.verlet import VerletTable, species_of
+from m3compress.errors import ArtefactError
 
 logger = logging.getLogger("m3compress.engines")
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a file was opened with: enough to open it again, here or in another process.
+
+    Attributes:
+        path: Absolute, so that another working folder does not matter.
+        device: Where it runs.
+        threads: Threads of one evaluation on the CPU; None for all physical cores.
+        skin: Extra radius of the neighbour search in Å.
+    """
+
+    path: Path
+    device: Device
+    threads: int | None
+    skin: float
+
+
 class ArtefactEvaluator:
     """An exported file in its engine, with the neighbour table of the structure it saw last.
+
+    Copies and pickles hold no weights: they open the file again as it was opened, and refuse it if
+    it is another one by then. Threads may share an evaluator; they wait for each other.
 
     Args:
         artefact: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``.
@@ -44,9 +69,33 @@ class ArtefactEvaluator:
         threads: int | None = None,
         skin: float = 0.5,
     ) -> None:
-        self.engine = load_engine(artefact, device=device, threads=threads)
-        self.table = VerletTable(self.cutoff, skin)
+        self._open(_Opened(expanded(artefact).absolute(), device, threads, skin))
         report_status(self.manifest, Path(artefact).name)
+
+    def _open(self, opened: _Opened) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+        self.engine = load_engine(opened.path, device=opened.device, threads=opened.threads)
+        self.table = VerletTable(self.cutoff, opened.skin)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"opened": self._opened, "sha256": self.manifest.artefact_sha256}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the file again.
+
+        Raises:
+            ArtefactError: If it is missing, damaged, or not the file that was opened.
+            MissingDependencyError: If its runtime or the device is missing.
+        """
+        self._open(state["opened"])
+        found, expected = self.manifest.artefact_sha256, state["sha256"]
+        if found != expected:
+            raise ArtefactError(
+                f"{self._opened.path} has changed since it was opened: "
+                f"sha256 {str(found)[:12]}…, expected {str(expected)[:12]}…",
+                hint="open the new file with a new Calculator, or put the old one back",
+            )
 
     @property
     def manifest(self) -> Manifest:
@@ -76,7 +125,8 @@ class ArtefactEvaluator:
         Raises:
             StructureError: If the structure has no meaningful energy.
         """
-        return self.run(self.inputs(atoms))
+        with self._lock:  # the table is that of one structure at a time
+            return self.run(self.inputs(atoms))
 
     def inputs(self, atoms: Atoms) -> TableInputs:
         """What the graph is given for a structure.

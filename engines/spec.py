@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluator
-from m3compress.contract.files import content_sha256
+from m3compress.contract.files import content_sha256, expanded
 from m3compress.engines.evaluator import ArtefactEvaluator
 
 
@@ -60,5 +59,5 @@ class ArtefactSpec:
         Raises:
             M3CompressError: If the file cannot be read.
         """
-        content = content_sha256(Path(self.path))
+        content = content_sha256(expanded(self.path))
         return {"kind": "artefact", "content": content, "device": self.device}

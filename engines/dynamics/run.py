@@ -190,7 +190,9 @@ def _require_sane(job: Job, atoms: Atoms, cutoff: float, *, full: bool) -> None:
         edges, _ = find_edges(atoms, cutoff)
         alone = np.bincount(edges.centers, minlength=len(atoms)) == 0
         if alone.any():
-            raise BrokenRunError(f"atom {int(alone.argmax())} has no neighbour within {cutoff} Å")
+            raise BrokenRunError(
+                f"atom {int(alone.argmax())} (counting from 0) has no neighbour within {cutoff} Å"
+            )
 
 
 def _frame(atoms: Atoms, step: int, job: Job) -> Atoms:

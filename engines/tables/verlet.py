@@ -35,7 +35,8 @@ def species_of(atoms: Atoms, elements: Sequence[str]) -> Int64Array:
         atom = int(np.flatnonzero(species < 0)[0])
         listed = ", ".join(elements) if len(elements) <= 12 else f"{len(elements)} other elements"
         raise StructureError(
-            f"the model does not know {atoms.symbols[atom]} (atom {atom}); it knows {listed}",
+            f"the model does not know {atoms.symbols[atom]} (atom {atom}, counting from 0); "
+            f"it knows {listed}",
             hint="use a model that was trained on this element",
         )
     return species
@@ -186,7 +187,7 @@ def _refuse_overlap(edges: Edges, squared: Float64Array) -> None:
     if squared[closest] < COINCIDENT_DISTANCE**2:
         i, j = int(edges.centers[closest]), int(edges.neighbors[closest])
         raise StructureError(
-            f"atoms {i} and {j} are {squared[closest] ** 0.5:.1e} Å apart",
+            f"atoms {i} and {j} (counting from 0) are {squared[closest] ** 0.5:.1e} Å apart",
             hint="the simulation has broken down: use a shorter time step or relax the start first",
         )
 

@@ -13,6 +13,13 @@ from pathlib import Path
 from m3compress.errors import M3CompressError
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder for ``~``; a ``~name`` that nobody has stays as it is."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, flush it to the disk, then rename it.
 

@@ -60,7 +60,9 @@ def check_structure(atoms: Atoms) -> None:
         raise StructureError("the structure has no atoms")
     if not np.isfinite(atoms.positions).all():
         bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
-        raise StructureError(f"the position of atom {bad} is not finite: {atoms.positions[bad]}")
+        raise StructureError(
+            f"the position of atom {bad} (counting from 0) is not finite: {atoms.positions[bad]}"
+        )
     cell = np.asarray(atoms.cell)
     if not np.isfinite(cell).all():
         raise StructureError("the cell holds values that are not finite")
@@ -109,7 +111,7 @@ def _refuse_coincident(edges: Edges, vectors: FloatArray) -> None:
     if lengths[closest] < COINCIDENT_DISTANCE:
         i, j = int(edges.centers[closest]), int(edges.neighbors[closest])
         raise StructureError(
-            f"atoms {i} and {j} are {lengths[closest]:.1e} Å apart",
+            f"atoms {i} and {j} (counting from 0) are {lengths[closest]:.1e} Å apart",
             hint="remove duplicate atoms, for instance with ase.geometry.get_duplicate_atoms",
         )
 

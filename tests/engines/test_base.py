@@ -32,7 +32,7 @@ def test_the_first_atom_that_is_not_finite_is_named(artefact: Path, field: str) 
     bad = outputs(4)
     getattr(bad, field)[2] = np.nan
     getattr(bad, field)[3] = np.inf
-    with pytest.raises(StructureError, match=r"atom 2 \(O\)"):
+    with pytest.raises(StructureError, match=r"atom 2 \(O, counting from 0\)"):
         complete(manifest, np.array([0, 0, 1, 0]), bad)
 
 

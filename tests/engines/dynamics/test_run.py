@@ -167,7 +167,9 @@ def test_a_lost_atom_breaks_a_run(make_job, copper, tmp_path):
     job.structure.cell[2, 2] += 30
     job.structure.positions[:, 2] *= -1  # the first atom is on top
     run_job(job, tmp_path, copper(pull), ignore)
-    assert "atom 0 has no neighbour within 5.0 Å" in (outcome(job.folder(tmp_path)) or "")
+    assert "atom 0 (counting from 0) has no neighbour within 5.0 Å" in (
+        outcome(job.folder(tmp_path)) or ""
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no archive"])

@@ -145,7 +145,7 @@ def test_atoms_that_run_into_each_other() -> None:
     table = VerletTable(CUTOFF, skin=1.0)
     table.update(atoms, atoms.numbers)
     atoms.positions[1] = [1e-4, 0, 0]
-    with pytest.raises(StructureError, match="atoms 0 and 1 are"):
+    with pytest.raises(StructureError, match=r"atoms 0 and 1 \(counting from 0\) are"):
         table.update(atoms, atoms.numbers)
     assert table.n_searches == 1
 
@@ -156,7 +156,7 @@ def test_recovers_after_a_structure_that_was_refused() -> None:
     table.update(atoms, atoms.numbers)
     broken = atoms.copy()
     broken.positions[2] = np.nan
-    with pytest.raises(StructureError, match="atom 2 is not finite"):
+    with pytest.raises(StructureError, match=r"atom 2 \(counting from 0\) is not finite"):
         table.update(broken, broken.numbers)
     assert_same(table.update(atoms, atoms.numbers), fresh(atoms))
 
@@ -169,7 +169,9 @@ def test_bad_arguments(arguments: tuple[float, float]) -> None:
 
 def test_species() -> None:
     assert species_of(Atoms("OHHO"), ("O", "H")).tolist() == [0, 1, 1, 0]
-    with pytest.raises(StructureError, match=r"does not know Fe \(atom 1\); it knows O, H"):
+    with pytest.raises(
+        StructureError, match=r"does not know Fe \(atom 1, counting from 0\); it knows O, H"
+    ):
         species_of(Atoms("OFe"), ("O", "H"))
     with pytest.raises(StructureError, match="does not know X"):
         species_of(Atoms("X"), ("O", "H"))
