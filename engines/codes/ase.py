@@ -126,7 +126,7 @@ class Calculator(EvaluatorCalculator):
     """The calculator of an exported model; see :class:`EvaluatorCalculator`.
 
     The network is evaluated in float32 (sums over atoms in float64): in quartz, the energy of 16 to
-    72 atoms carries noise of 10⁻⁷ to 10⁻⁶ eV, and forces of 10⁻⁶ eV/Å. Simulations don't notice, but
+    72 atoms carries noise of 10⁻⁷ to 10⁻⁶ eV, and forces of 10⁻⁶ eV/Å. Simulations do not notice;
     numerical derivatives do: differences of energies 10⁻⁵ Å apart miss the forces by 10⁻² eV/Å,
     10⁻³ Å apart by 10⁻⁴. Displace by at least 10⁻³ Å, strain by at least 10⁻³, and differentiate
     forces rather than energies where there is a choice (``ase.vibrations``, phonopy).

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
 from ase import Atoms
 
+from m3compress.contract.files import expanded
 from m3compress.errors import StructureError
 
 #: What a structure is. ``real``: a measured crystal or a user's structure, at rest or with atoms
@@ -43,27 +43,32 @@ def read_frames(path: Path) -> list[Atoms]:
     """All frames of a file of any format that ASE reads.
 
     Raises:
-        StructureError: If it is missing, unreadable or empty.
+        StructureError: If it is missing, unreadable or empty, or says less than a structure: labels
+            for symbols, types for elements, sites occupied in part. File and frame, atom or line
+            are named.
     """
     from ase.io import read
 
+    from m3compress.models.structures.mistaken import (
+        empty,
+        refuse_nameless_elements,
+        refuse_what_is_no_structure,
+        unreadable,
+    )
+
+    path = expanded(path)
     if not path.is_file():
         raise StructureError(f"there is no file {path}", hint="check the path")
+    refuse_nameless_elements(path)
     try:
-        frames = read(path, index=":")
+        frames = read(path, index=":", do_not_split_by_at_sign=True)
     except Exception as error:  # every format of ASE fails in its own way
-        reason = str(error) or type(error).__name__
-        raise StructureError(
-            f"{path} cannot be read as structures: {reason}",
-            hint="any format of ASE will do, for instance extended XYZ, CIF or POSCAR",
-        ) from error
+        raise unreadable(path, error) from error
     frames = frames if isinstance(frames, list) else [frames]
-    for number, atoms in enumerate(frames):
-        if not len(atoms) or not np.isfinite(atoms.positions).all():
-            what = "positions that are not numbers" if len(atoms) else "no atoms"
-            raise StructureError(f"frame {number} of {path} has {what}")
     if not frames:
-        raise StructureError(f"{path} holds no structure")
+        raise empty(path)
+    for number, atoms in enumerate(frames):
+        refuse_what_is_no_structure(atoms, f"frame {number} of {path}")
     return frames
 
 

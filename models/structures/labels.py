@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from ase import Atoms, units
@@ -18,9 +18,11 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.contract.evaluation import Evaluation, Evaluator
+from m3compress.contract.files import expanded
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import StructureError
 from m3compress.models.structures.frames import Named, read_frames, require_known
+from m3compress.units import VOIGT
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ _CORRELATED: Final = 0.7
 _CLEAR_FORCE: Final = 0.05  # eV/Å: above the errors of a model
 _CLEAR_ENERGY: Final = 0.002  # eV/atom, the same
 _N_CLEAR: Final = 12  # atoms
+#: Labels beyond are garbage, and their squares would not be numbers: eV, eV/Å or eV/Å³.
+_LARGEST: Final = 1e30
+_CORRECT: Final = "correct the label, or leave the frame out"
 _N_SPARE: Final = 3  # frames more than element energies
 _CONSTANT: Final = 1.5  # largest over smallest of ratios that are one unit
 
@@ -71,16 +76,19 @@ def read_labels(path: Path, model: Evaluator) -> tuple[Named, ...]:
         stress (eV/Å³) where the file has them. A stress in another unit is left out.
 
     Raises:
-        StructureError: If the file cannot be read, a frame has no forces or an element that the
-            model does not know, or forces or energies are not in eV and Å.
+        StructureError: If the file cannot be read, a frame has no forces, a label that is not a
+            finite number or an element that the model does not know, or forces or energies are not
+            in eV and Å.
     """
+    path = expanded(path)
     frames = []
     for number, atoms in enumerate(read_frames(path)):
         name = f"{path.stem}-{number}"
         require_known(atoms, model.elements, f"frame {number} of {path}")
         frames.append(Named(name, _labelled(atoms, number, path)))
-    probed = [frames[row].atoms for row in _spread(len(frames))]
-    expected = [model.evaluate(atoms) for atoms in probed]
+    rows = _spread(len(frames))
+    probed = [frames[row].atoms for row in rows]
+    expected = [_evaluated(model, frames[row].atoms, f"frame {row} of {path}") for row in rows]
     _require_units_of_forces(probed, expected, path)
     _require_units_of_energies(probed, expected, path)
     if not _has_plausible_stress(probed, expected, path):
@@ -96,33 +104,79 @@ def _spread(n_frames: int) -> list[int]:
 
 def _labelled(atoms: Atoms, number: int, path: Path) -> Atoms:
     """The frame with nothing but its labels."""
-    found = _labels_of(atoms)
-    forces = found.get("forces")
-    if forces is None:
+    frame = f"frame {number} of {path}"
+    stored = _labels_of(atoms)
+    if "forces" not in stored:
         raise StructureError(
-            f"frame {number} of {path} has no forces; it has {_contents(atoms)}",
+            f"{frame} has no forces; it has {_contents(atoms)}",
             hint="extended XYZ with Properties=species:S:1:pos:R:3:forces:R:3 and energy=...",
         )
-    if forces.shape != atoms.positions.shape or not np.isfinite(forces).all():
-        raise StructureError(f"the forces of frame {number} of {path} are not three numbers each")
+    found = {
+        quantity: _checked(quantity, key, value, len(atoms), frame)
+        for quantity, (key, value) in stored.items()
+    }
     plain = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     plain.calc = SinglePointCalculator(plain, **found)
     return plain
 
 
-def _labels_of(atoms: Atoms) -> dict[str, FloatArray]:
-    found: dict[str, FloatArray] = {}
+def _labels_of(atoms: Atoms) -> dict[str, tuple[str, Any]]:
+    """For every quantity that is there, the key under which it is stored, and what is stored."""
+    found: dict[str, tuple[str, Any]] = {}
     results = {} if atoms.calc is None else atoms.calc.results
     for name in ("energy", "forces", "stress"):
         if results.get(name) is not None:
-            found[name] = results[name]
+            found[name] = (name, results[name])
     for name in _FORCES:
         if name in atoms.arrays:
-            found.setdefault("forces", np.asarray(atoms.arrays[name], dtype=float))
+            found.setdefault("forces", (name, atoms.arrays[name]))
     for name in _ENERGIES:
         if name in atoms.info:
-            found.setdefault("energy", atoms.info[name])
+            found.setdefault("energy", (name, atoms.info[name]))
     return found
+
+
+def _checked(quantity: str, key: str, value: Any, n_atoms: int, frame: str) -> float | FloatArray:
+    """A label as numbers: energy a float, forces (n_atoms, 3), stress (6,) in Voigt order.
+
+    Raises:
+        StructureError: If it has another shape, or a value is not a finite number.
+    """
+    what = f"the {quantity} of {frame} ({key!r})"
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # lists of unequal lengths
+        numbers = np.asarray(None)
+    if numbers.dtype.kind not in "iuf":
+        raise StructureError(f"{what} is {_short(value)}, expected numbers", hint=_CORRECT)
+    numbers = numbers.astype(np.float64)
+    if quantity == "stress" and numbers.size == 9:  # the whole tensor
+        tensor = numbers.reshape(3, 3)
+        numbers = np.array([(tensor[i, j] + tensor[j, i]) / 2 for i, j in VOIGT])
+    expected = {"energy": (), "forces": (n_atoms, 3), "stress": (6,)}[quantity]
+    if numbers.shape != expected and not numbers.size == math.prod(expected) == 1:
+        raise StructureError(
+            f"{what} has the shape {numbers.shape}, expected {expected}", hint=_CORRECT
+        )
+    wrong = np.flatnonzero(~(np.abs(numbers.ravel()) < _LARGEST))
+    if len(wrong):
+        where = f" on atom {wrong[0] // 3} (counting from 0)" if quantity == "forces" else ""
+        raise StructureError(
+            f"{what} is {numbers.ravel()[wrong[0]]}{where}, expected finite numbers", hint=_CORRECT
+        )
+    return float(numbers.item()) if quantity == "energy" else numbers
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _evaluated(model: Evaluator, atoms: Atoms, frame: str) -> Evaluation:
+    try:
+        return model.evaluate(atoms)
+    except StructureError as error:
+        raise StructureError(f"{frame}: {error.message}", hint=error.hint) from error
 
 
 def _contents(atoms: Atoms) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from m3compress.api import resolve_source
 from m3compress.errors import StructureError
@@ -154,7 +156,67 @@ def test_a_file_without_forces_is_refused(path, model):
 
 def test_forces_that_are_no_numbers_are_refused(path, frames, model):
     broken = [(atoms, {"forces": labels["forces"] * np.nan}) for atoms, labels in frames[:1]]
-    assert "not three numbers" in refused(stored(path, broken), model).message
+    error = refused(stored(path, broken), model)
+    assert f"the forces of frame 0 of {path} ('forces') is nan on atom 0" in error.message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e40])
+@pytest.mark.parametrize("name", ["energy", "forces", "stress"])
+def test_one_label_that_is_no_finite_number_is_refused(path, frames, model, name, value):
+    broken = [(atoms, dict(labels)) for atoms, labels in frames[:6]]
+    spoilt = np.array(broken[2][1][name])
+    spoilt.ravel()[-1] = value
+    broken[2][1][name] = spoilt if spoilt.ndim else float(spoilt)
+    error = refused(stored(path, broken), model)
+    assert f"the {name} of frame 2 of {path} ({name!r}) is" in error.message
+    assert "leave the frame out" in error.hint
+
+
+def test_a_missing_energy_in_hartree_hides_no_unit(path, frames, model):
+    error = refused(stored(path, frames, energy=1 / units.Hartree), model)
+    assert "Hartree" in error.message
+    some = [(atoms, {**labels}) for atoms, labels in frames]
+    del some[2][1]["energy"]
+    assert "Hartree" in refused(stored(path, some, energy=1 / units.Hartree), model).message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("REF_energy", "low", r"\('REF_energy'\) is low, expected numbers"),
+        ("REF_energy", True, r"\('REF_energy'\) is True, expected numbers"),
+        ("REF_energy", [1.0, 2.0], r"\('REF_energy'\) has the shape \(2,\), expected \(\)"),
+        ("REF_energy", np.nan, r"\('REF_energy'\) is nan"),
+        ("REF_forces", ["a", "b"], r"\('REF_forces'\) is .*, expected numbers"),
+        ("REF_forces", [1.0, 2.0], r"\('REF_forces'\) has the shape \(2,\)"),
+    ],
+)
+def test_labels_that_are_no_numbers_are_refused_by_key(path, model, key, value, message):
+    silicon = bulk("Si")
+    silicon.arrays["REF_forces"] = np.zeros((2, 3))
+    if key == "REF_forces":
+        silicon.arrays[key] = np.array(value)
+    else:
+        silicon.info[key] = value
+    write(path, silicon, format="extxyz")
+    assert re.search(f"of frame 0 of .*{message}", refused(path, model).message)
+
+
+def test_the_whole_stress_tensor_is_read_as_six_numbers(path, frames, model):
+    tensors = [
+        (atoms, {**labels, "stress": voigt_6_to_full_3x3_stress(labels["stress"])})
+        for atoms, labels in frames
+    ]
+    found = read_labels(stored(path, tensors), model)
+    for named, (_, labels) in zip(found, frames, strict=True):
+        assert np.allclose(named.atoms.calc.results["stress"], labels["stress"], atol=1e-6)
+
+
+def test_a_frame_that_has_no_energy_is_named(path, model):
+    pair = Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0]])
+    pair.calc = SinglePointCalculator(pair, forces=np.zeros((2, 3)))
+    write(path, pair, format="extxyz")
+    assert f"frame 0 of {path}: atoms 0 and 1 " in refused(path, model).message
 
 
 def test_unknown_elements_are_named(path, model):

@@ -1,0 +1,200 @@
+"""Structure files that ASE takes for something else, or refuses with a word only its authors know.
+
+A file that is read as another structure is worse than one that is not read: types of a LAMMPS dump
+become hydrogen and helium, and a site that two elements share becomes one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
+from ase.io.formats import UnknownFileTypeError, filetype, open_with_compression
+
+from m3compress.errors import StructureError
+
+#: Occupancies are written with few digits.
+_WHOLE: Final = 5e-3
+_ISOTOPES: Final = {"D": "H", "T": "H"}
+#: A symbol with what users and codes put behind it: Si1, Si4+, O2-, Fe_pv, H(1).
+_LABEL: Final = re.compile(r"([A-Z][a-z]?)[\d+\-_*'(].*")
+_ANY_FORMAT: Final = "any format of ASE will do, for instance extended XYZ, CIF or POSCAR"
+_NAME_ELEMENTS: Final = (
+    "write the dump with `dump_modify ID element Si O ...` and the column `element`, or name them "
+    "on reading, ase.io.read(..., specorder=['Si', 'O']), and write extended XYZ"
+)
+_NAME_TYPES: Final = (
+    "a LAMMPS data file names no elements: convert it with ase.io.read(FILE, format='lammps-data', "
+    "Z_of_type={1: 14, 2: 8}) and ase.io.write('FILE.extxyz', ...)"
+)
+_LAMMPS_DATA: Final = (".lmp", ".data", ".lammps", ".lammps-data")
+
+
+def refuse_nameless_elements(path: Path) -> None:
+    """Refuse a file of LAMMPS that numbers its types where elements should stand.
+
+    Args:
+        path: A file that exists.
+
+    Raises:
+        StructureError: Asking for the names.
+    """
+    try:
+        known_as = filetype(str(path))
+    except Exception:  # reading it will fail in the same way, and is where that is explained
+        return
+    if known_as == "lammps-data":
+        raise StructureError(f"{path} numbers types and names no elements", hint=_NAME_TYPES)
+    if known_as == "lammps-dump-binary":
+        raise StructureError(f"{path} is a binary dump without elements", hint=_NAME_ELEMENTS)
+    if known_as != "lammps-dump-text":
+        return
+    with open_with_compression(str(path), "rt") as stream:
+        columns = [line.split()[2:] for line in stream if line.startswith("ITEM: ATOMS")]
+    for number, names in enumerate(columns):
+        if "element" not in names:
+            raise StructureError(
+                f"frame {number} of {path} names no elements: its columns are {' '.join(names)}",
+                hint=_NAME_ELEMENTS,
+            )
+
+
+def unreadable(path: Path, error: Exception) -> StructureError:
+    """What to say of a file that ASE refused.
+
+    Args:
+        path: The file.
+        error: What ASE raised.
+    """
+    if isinstance(error, UnknownFileTypeError):
+        return StructureError(
+            f"{path} cannot be read as structures: its type is none that ASE knows",
+            hint=_way_out(path),
+        )
+    label = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if isinstance(label, str) and (symbol := _meant(label)):
+        return StructureError(
+            f"{path}{_line_of(path, label)} names {label!r}, which is not a chemical symbol",
+            hint=_instead(label, symbol),
+        )
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return StructureError(f"{path} cannot be read as structures: {reason}", hint=_way_out(path))
+
+
+def empty(path: Path) -> StructureError:
+    """What to say of a file in which ASE found nothing."""
+    return StructureError(f"{path} holds no structure", hint=_way_out(path))
+
+
+def refuse_what_is_no_structure(atoms: Atoms, frame: str) -> None:
+    """Refuse a frame without atoms, with numbers that are none, or with sites filled in part.
+
+    Args:
+        atoms: As ASE read it.
+        frame: What to call it: "frame 0 of FILE".
+
+    Raises:
+        StructureError: Naming the first atom or site at fault.
+    """
+    if not len(atoms):
+        raise StructureError(f"{frame} has no atoms")
+    wrong = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+    if len(wrong):
+        raise StructureError(
+            f"atom {wrong[0]} (counting from 0) of {frame} has positions that are not numbers"
+        )
+    if not np.isfinite(atoms.cell.array).all():
+        raise StructureError(f"{frame} has a cell that holds values that are not numbers")
+    wrong = np.flatnonzero((atoms.numbers < 0) | (atoms.numbers >= len(chemical_symbols)))
+    if len(wrong):
+        raise StructureError(
+            f"atom {wrong[0]} (counting from 0) of {frame} has atomic number "
+            f"{atoms.numbers[wrong[0]]}, expected 1 to {len(chemical_symbols) - 1}"
+        )
+    _refuse_partial_occupancy(atoms, frame)
+
+
+def _refuse_partial_occupancy(atoms: Atoms, frame: str) -> None:
+    column = atoms.arrays.get("occupancy")
+    # Programs that know no occupancies fill the column of a PDB file with zeros.
+    if "occupancy" not in atoms.info and (column is None or not np.any(column)):
+        return
+    for atom in range(len(atoms)):
+        content = _content(atoms, atom)
+        if len(content) == 1 and abs(next(iter(content.values())) - 1) < _WHOLE:
+            continue
+        place = ", ".join(f"{x:.4g}" for x in atoms.positions[atom])
+        holds = " and ".join(f"{symbol} {share:g}" for symbol, share in content.items())
+        raise StructureError(
+            f"the site of atom {atom} (counting from 0; at {place} Å) of {frame} is occupied in "
+            f"part: {holds}",
+            hint="give an ordered structure, for instance a supercell with its sites filled by lot",
+        )
+
+
+def _content(atoms: Atoms, atom: int) -> Mapping[str, float]:
+    """Elements on the site of an atom and their occupancies; one and 1 where nothing is said."""
+    alone = str(atoms.symbols[atom])
+    if "occupancy" in atoms.arrays:
+        return {alone: _share(atoms.arrays["occupancy"][atom])}
+    sites = atoms.info.get("occupancy")
+    if not isinstance(sites, Mapping):
+        return {alone: 1.0}
+    # ASE writes the number of a site as text; what went through its JSON may hold numbers.
+    kinds = atoms.arrays.get("spacegroup_kinds", np.arange(len(atoms)))
+    content = sites.get(str(kinds[atom]), sites.get(kinds[atom]))
+    if not isinstance(content, Mapping) or not content:
+        return {alone: 1.0}
+    return {str(symbol): _share(share) for symbol, share in content.items()}
+
+
+def _share(value: Any) -> float:
+    """An occupancy; a CIF file leaves one that is 1 unknown, ``?`` or ``.``."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return 1.0
+
+
+def _way_out(path: Path) -> str:
+    is_data = path.suffix in _LAMMPS_DATA or path.name.startswith("data.")
+    return _NAME_TYPES if is_data else _ANY_FORMAT
+
+
+def _meant(label: str) -> str | None:
+    """The element that a label begins with; None if it is no label of one."""
+    if label in _ISOTOPES:
+        return _ISOTOPES[label]
+    match = _LABEL.fullmatch(label)
+    if match is None:
+        return None
+    for symbol in (match[1], match[1][0]):
+        if symbol in atomic_numbers:
+            return symbol
+    return _ISOTOPES.get(match[1])
+
+
+def _line_of(path: Path, label: str) -> str:
+    try:
+        with open_with_compression(str(path), "rt") as stream:
+            for number, line in enumerate(stream, start=1):
+                # A header of extended XYZ may hold the same letters: pbc="T T T".
+                if "=" not in line and label in line.split():
+                    return f", line {number},"
+    except (OSError, ValueError):
+        pass
+    return ""
+
+
+def _instead(label: str, symbol: str) -> str:
+    if label in _ISOTOPES:
+        return (
+            f"write {symbol} for {label}: isotopes have the same energy; give masses in a column, "
+            "for instance masses:R:1 in extended XYZ"
+        )
+    return f"write {symbol} for {label}: numbers and charges are not part of a symbol"

@@ -1,0 +1,155 @@
+"""Structure files: what is read, and what is refused because it would be read as something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.io import write
+
+from m3compress.errors import StructureError
+from m3compress.models.structures.frames import read_frames
+
+CIF = """data_x
+_cell_length_a 5
+_cell_length_b 5
+_cell_length_c 5
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+"""
+DUMP = """ITEM: TIMESTEP
+{step}
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0 8
+0 8
+0 8
+ITEM: ATOMS {columns}
+1 1 {first} 0 0 0
+2 2 {second} 1.6 0 0
+"""
+XYZ = """2
+Lattice="8 0 0 0 8 0 0 0 8" Properties=species:S:1:pos:R:3 pbc="T T T"
+O 0 0 0
+{symbol} 1.6 0 0
+"""
+
+
+def refusal(path: Path, content: str) -> StructureError:
+    path.write_text(content)
+    with pytest.raises(StructureError) as caught:
+        read_frames(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("sites", "message"),
+    [
+        ("Si1 Si 0.5 0 0 0.5", r"atom 0 \(counting from 0; at 2.5, 0, 0 Å\) .*: Si 0.5$"),
+        ("O1 O 0 0 0 1\nSi1 Si 0.5 0 0 0.9", r"atom 1 .*: Si 0.9$"),
+        ("Si1 Si 0.5 0 0 0.5\nO1 O 0.5 0 0 0.5", r"atom 0 .*: Si 0.5 and O 0.5$"),
+    ],
+    ids=["vacancies", "the second site", "a shared site"],
+)
+def test_sites_occupied_in_part_are_refused(sites: str, message: str, tmp_path: Path) -> None:
+    error = refusal(tmp_path / "x.cif", f"{CIF}{sites}\n")
+    with pytest.raises(StructureError, match=message):
+        raise StructureError(error.message)
+    assert "ordered" in str(error.hint)
+
+
+@pytest.mark.parametrize("occupancy", ["1", "1.0000", "0.9999", "?", "."])
+def test_sites_occupied_wholly_are_read(occupancy: str, tmp_path: Path) -> None:
+    (tmp_path / "x.cif").write_text(f"{CIF}Si1 Si 0.5 0 0 {occupancy}\n")
+    (atoms,) = read_frames(tmp_path / "x.cif")
+    assert str(atoms.symbols) == "Si"
+
+
+def test_a_column_of_occupancies_is_heeded(tmp_path: Path) -> None:
+    path, silicon = tmp_path / "x.extxyz", bulk("Si")
+    for column, fine in (([1.0, 1.0], True), ([0.0, 0.0], True), ([1.0, 0.5], False)):
+        silicon.set_array("occupancy", np.array(column))
+        write(path, silicon)
+        if fine:
+            assert len(read_frames(path)) == 1
+        else:
+            with pytest.raises(StructureError, match=r"atom 1 .* occupied in part: Si 0.5"):
+                read_frames(path)
+
+
+def test_a_dump_without_elements_is_refused(tmp_path: Path) -> None:
+    named = DUMP.format(step=0, columns="id type element x y z", first="Si", second="O")
+    nameless = DUMP.format(step=1, columns="id type mol x y z", first="1", second="1")
+    for name in ("dump.lammpstrj", "trajectory.txt"):
+        error = refusal(tmp_path / name, named + nameless)
+        assert "frame 1 of" in error.message
+        assert "id type mol x y z" in error.message
+        assert "dump_modify" in str(error.hint)
+        (tmp_path / name).write_text(named)
+        assert str(read_frames(tmp_path / name)[0].symbols) == "SiO"
+
+
+@pytest.mark.parametrize("name", ["data.lmp", "data.silica", "silica.data", "x.lammps-data"])
+def test_a_data_file_of_lammps_is_explained(name: str, tmp_path: Path) -> None:
+    error = refusal(tmp_path / name, "LAMMPS data\n\n2 atoms\n")
+    assert "Z_of_type" in str(error.hint)
+
+
+def test_an_unknown_type_is_said_to_be_one(tmp_path: Path) -> None:
+    error = refusal(tmp_path / "x.structure", "Si at the origin\n")
+    assert "type is none that ASE knows" in error.message
+    assert "extended XYZ" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("label", "symbol"),
+    [("D", "H"), ("T", "H"), ("Si1", "Si"), ("Si4+", "Si"), ("O2-", "O"), ("Fe_pv", "Fe")],
+)
+def test_labels_and_isotopes_are_refused_by_line(label: str, symbol: str, tmp_path: Path) -> None:
+    text = XYZ.format(symbol="Si") + XYZ.format(symbol=label)
+    error = refusal(tmp_path / "x.xyz", text)
+    assert f"line 8, names {label!r}, which is not a chemical symbol" in error.message
+    assert f"write {symbol} for {label}" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda atoms: atoms.positions.__setitem__((1, 2), np.nan), r"atom 1 .* of frame 1 of"),
+        (lambda atoms: atoms.cell.__setitem__((0, 0), np.inf), "frame 1 of .* cell"),
+        (lambda atoms: atoms.numbers.__setitem__(1, 999), "atom 1 .* of frame 1 .* number 999"),
+    ],
+    ids=["position", "cell", "number"],
+)
+def test_what_is_no_number_is_refused(change, message: str, tmp_path: Path) -> None:
+    broken = bulk("Si")
+    change(broken)
+    write(tmp_path / "x.json", [bulk("Si"), broken])
+    with pytest.raises(StructureError, match=message):
+        read_frames(tmp_path / "x.json")
+
+
+def test_a_path_may_hold_a_sign_that_ase_splits_at(tmp_path: Path) -> None:
+    write(tmp_path / "x@1.extxyz", [bulk("Si"), Atoms("O")], format="extxyz")
+    assert len(read_frames(tmp_path / "x@1.extxyz")) == 2
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "x.extxyz", bulk("Si"))
+    assert len(read_frames(Path("~/x.extxyz"))) == 1
