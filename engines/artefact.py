@@ -44,7 +44,8 @@ def load_artefact(path: str | Path) -> Artefact:
     """Check an exported file against its manifest.
 
     Args:
-        path: The exported file (such as ``.m3c.onnx``), or its ``.m3c.json``; ``~`` is the home folder.
+        path: The exported file (such as ``.m3c.onnx``), or its ``.m3c.json``; ``~`` is the home
+            folder.
 
     Raises:
         ArtefactError: If a file is missing, damaged, of another schema version, or not one of ours.

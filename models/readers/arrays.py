@@ -26,12 +26,16 @@ _NUMPY_GLOBALS: list[Any] = [
         for function in (_REBUILD_ARRAY, _REBUILD_SCALAR)
         for core in ("_core", "core")
     ),
-    *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?")),
+    *(type(np.dtype(name)) for name in ("f2", "f4", "f8", "i4", "i8", "?")),
 ]
 
 
-def load_torch(path: Path) -> Any:
+def load_torch(path: Path, *, otherwise: str = "save the state_dict instead") -> Any:
     """``torch.load`` restricted to tensors, numpy arrays and plain containers.
+
+    Args:
+        path: The file.
+        otherwise: What to do where it holds more than that, for the hint.
 
     Raises:
         CheckpointError: If the file is missing, empty, truncated, or wants to run code.
@@ -48,7 +52,7 @@ def load_torch(path: Path) -> Any:
         if any(word in reason for word in ("GLOBAL", "allowlisted", "unrecognized function")):
             raise CheckpointError(
                 f"{path} holds more than tensors and plain values, and was not executed: {reason}",
-                hint="only files whose pickle holds weights are read; save the state_dict instead",
+                hint=f"only files whose pickle holds weights are read; {otherwise}",
             ) from error
         raise CheckpointError(
             f"{path} is not a readable PyTorch file: {reason}",
@@ -62,6 +66,30 @@ def _first_line(error: Exception) -> str:
     lines = text.splitlines() or [type(error).__name__]
     line = next((line for line in lines if "GLOBAL" in line), lines[0])
     return line.partition(" was not an allowed global")[0]
+
+
+def as_float64(value: Any, what: str) -> Tensor:
+    """Weights of any floating-point type (float64, float32, float16, bfloat16) in float64.
+
+    Args:
+        value: A tensor, an array or a number; integers are taken for numbers.
+        what: What to call it in messages.
+
+    Raises:
+        CheckpointError: If the type is one that holds codes instead of numbers, or no type at all.
+    """
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{what} cannot be read as numbers: {error}") from error
+    if tensor.is_quantized or tensor.is_complex() or tensor.layout != torch.strided:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        layout = "" if tensor.layout == torch.strided else f", {tensor.layout}"
+        raise CheckpointError(
+            f"{what} is of type {kind}{layout}, expected real floating-point numbers",
+            hint="save the model in float32, with model.dequantize() or model.to_dense() before",
+        )
+    return tensor.to(torch.float64)
 
 
 def fill_network(
@@ -79,9 +107,8 @@ def fill_network(
         gradients.
 
     Raises:
-        CheckpointError: For a missing or surplus tensor, a shape that contradicts the
-        configuration, or
-            a value that is not finite.
+        CheckpointError: For a missing or surplus tensor, a type or shape that contradicts the
+            configuration, or a value that is not finite.
     """
     network = M3GNet(config).to(torch.float64)
     expected = network.state_dict()
@@ -95,7 +122,7 @@ def fill_network(
         )
     state = {}
     for name, like in expected.items():
-        value = torch.as_tensor(arrays[name]).to(torch.float64)
+        value = as_float64(arrays[name], f"{source}: {name}")
         if value.shape != like.shape:
             raise CheckpointError(
                 f"{source}: {name} has shape {tuple(value.shape)}, "

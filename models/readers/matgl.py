@@ -20,7 +20,7 @@ from m3compress.contract.files import sha256_of
 from m3compress.errors import CheckpointError, UnsupportedModelError
 from m3compress.models.config import CONVENTIONS, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance, native_form
-from m3compress.models.readers.arrays import fill_network, load_torch
+from m3compress.models.readers.arrays import as_float64, fill_network, load_torch
 
 FILES = ("model.pt", "state.pt", "model.json")
 
@@ -55,13 +55,49 @@ def read_matgl(path: Path) -> Potential:
             f"{directory} lacks {', '.join(absent)}",
             hint=f"a matgl model is three files side by side: {', '.join(FILES)}",
         )
+    kind, arguments = read_arguments(directory)
+    state = load_torch(directory / "state.pt")
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{directory} does not hold a matgl model's state_dict")
+    origin = Provenance(format="matgl", path=str(path), sha256=sha256_of(directory / "state.pt"))
+    return assemble(kind, arguments, state, directory / "state.pt", origin)
+
+
+def read_arguments(directory: Path) -> tuple[str, dict[str, Any]]:
+    """Class and arguments of a model: ``model.json`` names the one, ``model.pt`` holds the others.
+
+    Raises:
+        CheckpointError: If one of them is missing or damaged.
+    """
     description = _read_json(directory / "model.json")
     arguments = load_torch(directory / "model.pt")
-    state = load_torch(directory / "state.pt")
-    if not isinstance(arguments, dict) or not isinstance(state, dict):
-        raise CheckpointError(f"{directory} does not hold a matgl model's arguments and state_dict")
-    network_arguments = _network_arguments(description, arguments)
-    state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not isinstance(arguments, dict):
+        raise CheckpointError(f"{directory} does not hold a matgl model's arguments")
+    return str(description["@class"]), arguments
+
+
+def assemble(
+    kind: str,
+    arguments: Mapping[str, Any],
+    state: Mapping[str, Any],
+    weights_file: Path,
+    origin: Provenance,
+) -> Potential:
+    """A potential out of what matgl saves, whichever files it came in.
+
+    Args:
+        kind: Class of what was saved: ``Potential``, or that of a bare network.
+        arguments: Its arguments, as in ``model.pt``.
+        state: Its ``state_dict``, or a checkpoint of a Lightning training that holds one.
+        weights_file: Where the state is from, for messages.
+        origin: The provenance of the potential.
+
+    Raises:
+        CheckpointError: If arguments and weights contradict each other or are no numbers.
+        UnsupportedModelError: If it is not an M3GNet potential that can be treated exactly.
+    """
+    network_arguments = _network_arguments(kind, arguments)
+    state = _without_training(state)
     # A bare network (matgl.models.M3GNet.save) has no "model." prefix; torch.compile adds another.
     weights = {
         name.removeprefix("model.").removeprefix("_orig_mod."): value
@@ -75,14 +111,30 @@ def read_matgl(path: Path) -> Potential:
     )
     arrays["scales"] = torch.full((len(config.elements),), std, dtype=torch.float64)
     return Potential(
-        network=fill_network(config, arrays, str(directory / "state.pt")),
+        network=fill_network(config, arrays, str(weights_file)),
         form=native_form(config.convention),
         element_energies=_element_energies(state, arguments, len(config.elements)),
         energy_offset=mean,
-        provenance=Provenance(
-            format="matgl", path=str(path), sha256=sha256_of(directory / "state.pt")
-        ),
+        provenance=origin,
     )
+
+
+def _without_training(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors of the model by matgl's names, out of a state_dict of the model or of its training.
+
+    Lightning puts the ``state_dict`` beside the state of the training, and its module has the
+    potential as ``model``: ``model.model.embedding…``, ``model.element_refs…``.
+    """
+    inner = state.get("state_dict", state)
+    if not isinstance(inner, Mapping):
+        raise CheckpointError(f"state_dict is a {type(inner).__name__}, expected a dictionary")
+    tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+    outer, within = "model.", "model.model."
+    if not any(name.startswith(within) for name in tensors):
+        return tensors
+    return {
+        name.removeprefix(outer): value for name, value in tensors.items() if name.startswith(outer)
+    }
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -95,15 +147,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _network_arguments(
-    description: Mapping[str, Any], arguments: Mapping[str, Any]
-) -> dict[str, Any]:
+def _network_arguments(outer: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of the M3GNet in the potential, from ``model.pt``; class from ``model.json``.
 
     Raises:
         UnsupportedModelError: If the potential or the network is of another class or variant.
     """
-    outer = str(description["@class"])
     inner: Any = arguments.get("model") if outer == "Potential" else {"@class": outer, **arguments}
     if not isinstance(inner, dict):
         raise UnsupportedModelError(
@@ -233,7 +282,11 @@ def _scalar(
     state: Mapping[str, Tensor], arguments: Mapping[str, Any], name: str, default: float
 ) -> float:
     value = state.get(name, arguments.get(name))
-    number = np.asarray(default if value is None else value, dtype=np.float64)
+    value = default if value is None else value
+    # Python's numbers are float64, which torch would round to float32.
+    number = as_float64(
+        value if isinstance(value, Tensor) else np.asarray(value, dtype=np.float64), name
+    ).numpy()
     if number.size != 1 or not np.isfinite(number).all():
         raise CheckpointError(f"{name} is {number.tolist()}, expected one finite number")
     return float(number.item())
@@ -247,7 +300,7 @@ def _element_energies(
         value = arguments.get("element_refs")
     if value is None:
         return np.zeros(n_elements)
-    energies = np.asarray(torch.as_tensor(value), dtype=np.float64).reshape(-1)
+    energies: np.ndarray = as_float64(value, "element_refs").numpy().reshape(-1)
     if energies.shape != (n_elements,) or not np.isfinite(energies).all():
         raise CheckpointError(
             f"element_refs has shape {energies.shape}, expected ({n_elements},) finite energies"

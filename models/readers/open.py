@@ -23,7 +23,7 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _BARE_NAME = re.compile(r"M3GNet-[\w.-]+")
 _A_NAME = "a Hugging Face name (org/name, or M3GNet-...)"
 #: Suffixes of weights that nobody here reads; no model on the hub is named like that either.
-_FOREIGN_SUFFIXES = (".npz", ".ckpt", ".h5", ".zip")
+_FOREIGN_SUFFIXES = (".npz", ".h5", ".zip")
 
 
 def read_model(source: str | Path, *, convention: str | None = None) -> Potential:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from m3compress.models.potential import Potential
+from m3compress.models.readers.lightning import looks_like_lightning, read_lightning
 from m3compress.models.readers.matgl import looks_like_matgl, read_matgl
 from m3compress.models.readers.mattersim import looks_like_mattersim, read_mattersim
 from m3compress.models.readers.native import looks_like_native, read_native
@@ -41,6 +42,8 @@ class Reader:
     suffixes: tuple[str, ...] = ()
 
 
+_MATGL: Final = ("matgl-dgl", "matgl-3", "matgl-4.1")
+
 #: Every known format. The first that recognises a path reads it: a folder with the files of two
 #: is the original's, whose file names nobody else uses.
 READERS: Final[tuple[Reader, ...]] = (
@@ -56,8 +59,16 @@ READERS: Final[tuple[Reader, ...]] = (
         description="a matgl directory (model.pt, state.pt, model.json)",
         recognises=looks_like_matgl,
         read=read_matgl,
-        conventions=("matgl-dgl", "matgl-3", "matgl-4.1"),
+        conventions=_MATGL,
         suffixes=(".pt", ".json"),
+    ),
+    Reader(
+        format="lightning",
+        description="a .ckpt of a matgl training (with model.pt and model.json beside it)",
+        recognises=looks_like_lightning,
+        read=read_lightning,
+        conventions=_MATGL,
+        suffixes=(".ckpt",),
     ),
     Reader(
         format="mattersim",

@@ -96,7 +96,7 @@ def test_exported_files_are_no_checkpoints(name: str, tmp_path: Path) -> None:
     assert "inspect" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "model.ckpt", "weights.npz", "folder"])
+@pytest.mark.parametrize("name", ["notes.txt", "model.h5", "weights.npz", "folder"])
 def test_unknown_formats_are_refused_with_the_known_ones(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_bytes(b"something")

@@ -186,6 +186,44 @@ def test_damaged_matgl_weights_are_refused(
         read_matgl(matgl_folder)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_every_floating_point_type_are_read(
+    dtype: torch.dtype, matgl_folder: Path
+) -> None:
+    expected = read_matgl(matgl_folder)
+    _change(
+        matgl_folder / "state.pt",
+        lambda state: {name: value.to(dtype) for name, value in state.items()},
+    )
+    found = read_matgl(matgl_folder)
+    weights = found.network.state_dict()
+    for name, value in expected.network.state_dict().items():
+        assert weights[name].dtype == torch.float64
+        assert torch.equal(weights[name], value.to(dtype).to(torch.float64)), name
+    narrow = torch.tensor(expected.element_energies).to(dtype).to(torch.float64)
+    assert np.array_equal(found.element_energies, narrow.numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value.to(torch.complex64), "is of type complex64"),
+        (lambda value: value.to_sparse(), "is of type float32, torch.sparse_coo"),
+    ],
+    ids=["complex", "sparse"],
+)
+@pytest.mark.parametrize("name", [WEIGHT, "element_refs.property_offset", "data_std"])
+def test_weights_of_other_types_are_refused_by_name(
+    name: str, change: Callable[[Any], Any], message: str, matgl_folder: Path
+) -> None:
+    def put(state: dict[str, torch.Tensor]) -> None:
+        state[name] = change(state.get(name, torch.ones(3)))
+
+    _change(matgl_folder / "state.pt", put)
+    with pytest.raises(CheckpointError, match=message):
+        read_matgl(matgl_folder)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
