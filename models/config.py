@@ -87,7 +87,8 @@ class M3GNetConfig:
     Attributes:
         elements: Chemical symbols in the order of the rows of the embedding.
         cutoff: Cutoff of the edges in Å.
-        three_body_cutoff: Cutoff of the three-body block in Å.
+        three_body_cutoff: Cutoff of the three-body block in Å; larger than ``cutoff`` in matgl's
+            dialects only, where it shapes f(r) but adds no edges.
         max_n: Radial functions per angular momentum.
         max_l: Angular momenta 0 … max_l − 1.
         n_blocks: Message-passing blocks; the receptive field is ``n_blocks · cutoff``.
@@ -135,10 +136,14 @@ class M3GNetConfig:
             raise CheckpointError(
                 f"cutoff is {self.cutoff} Å, expected a number between 0 and {_LARGEST_CUTOFF}"
             )
-        if not 0 < self.three_body_cutoff <= self.cutoff:
+        # matgl runs what the others do not: the block then has all edges, and only its radial
+        # functions vanish at the cutoff.
+        is_matgl = self.convention.name.startswith("matgl-")
+        longest = _LARGEST_CUTOFF if is_matgl else self.cutoff
+        if not 0 < self.three_body_cutoff <= longest:
             raise CheckpointError(
-                f"three-body cutoff {self.three_body_cutoff} Å is not in "
-                f"(0, cutoff = {self.cutoff} Å]"
+                f"three-body cutoff {self.three_body_cutoff} Å is not in (0, {longest} Å] "
+                f"(the cutoff is {self.cutoff} Å)"
             )
         if not self.elements:
             raise CheckpointError("the model names no chemical elements")

@@ -28,6 +28,9 @@ FILES = ("model.pt", "state.pt", "model.json")
 PROVISIONAL = CONVENTIONS["matgl-4.1"]
 
 
+_CUTOFF_TOLERANCE = 5e-3  # relative; weights may be stored in bfloat16
+
+
 def looks_like_matgl(path: Path) -> bool:
     """Whether ``path`` is a directory with matgl's files, or one of those files."""
     if path.is_dir():
@@ -104,6 +107,7 @@ def assemble(
         for name, value in state.items()
     }
     config = _configure(network_arguments)
+    _check_cutoff(weights, config, weights_file)
     arrays = _rename(weights, config)
     std, mean = (
         _scalar(state, arguments, "data_std", 1.0),
@@ -117,6 +121,23 @@ def assemble(
         energy_offset=mean,
         provenance=origin,
     )
+
+
+def _check_cutoff(weights: Mapping[str, Tensor], config: M3GNetConfig, path: Path) -> None:
+    """The cutoff that the stored bases were made with must be that of the arguments.
+
+    Raises:
+        CheckpointError: If it is another one.
+    """
+    for name in ("bond_expansion.rbf.cutoff", "basis_expansion.sbf.cutoff"):
+        if name not in weights:
+            continue
+        stored = as_float64(weights[name], f"{path}: {name}")
+        if stored.numel() != 1 or not abs(stored.item() / config.cutoff - 1) < _CUTOFF_TOLERANCE:
+            raise CheckpointError(
+                f"{path} was trained with a cutoff of {stored.tolist()} Å, but its arguments say "
+                f"{config.cutoff:g} Å"
+            )
 
 
 def _without_training(state: Mapping[str, Any]) -> dict[str, Tensor]:

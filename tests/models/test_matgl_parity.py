@@ -56,6 +56,14 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "use_smooth": False, "max_n": 4, "max_l": 2, "nblocks": 5, "units": 16,
         "cutoff": 4.0, "threebody_cutoff": 4.0, "dim_node_embedding": 12, "dim_edge_embedding": 12,
     },
+    "smooth-n3-l2-three-body-beyond": {
+        "use_smooth": True, "max_n": 3, "max_l": 2, "nblocks": 3, "units": 16,
+        "cutoff": 4.5, "threebody_cutoff": 5.5, "dim_node_embedding": 12, "dim_edge_embedding": 12,
+    },
+    "bessel-n2-l3-three-body-beyond": {
+        "use_smooth": False, "max_n": 2, "max_l": 3, "nblocks": 2, "units": 16,
+        "cutoff": 4.0, "threebody_cutoff": 5.5, "dim_node_embedding": 12, "dim_edge_embedding": 12,
+    },
 }  # fmt: skip
 
 

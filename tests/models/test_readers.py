@@ -231,7 +231,7 @@ def test_weights_of_other_types_are_refused_by_name(
         ("max_n", 4, "shape"),
         ("max_n", 10**9, "max_n is 1000000000"),
         ("units", 10**9, "hidden width"),
-        ("cutoff", 3.0, "three-body cutoff"),
+        ("cutoff", 3.0, "a cutoff of|three-body cutoff"),
         ("cutoff", float("nan"), "cutoff is nan"),
         ("element_types", ["H"], "shape"),
         ("element_types", None, "model.pt lacks or garbles"),

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.mep import NEB
@@ -19,13 +21,16 @@ from ase.optimize import FIRE
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from m3compress import Calculator
-from m3compress.contract.forms import REMOVED
+from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import ArtefactError, StructureError
+from m3compress.models.config import CONVENTIONS
+from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, evaluate
 
 #: Agreement of float32 graphs with the float64 reference: per atom, and relative to the largest.
 ENERGY_TOLERANCE = 2e-5  # eV, of network energies of tens of eV
+CUTOFF = 5.0  # Å, of the model in conftest.py
 FORCE_TOLERANCE = 2e-6  # relative, plus the same in eV/Å
 
 
@@ -79,6 +84,25 @@ def test_parity_of_the_graph_without_three_body_block(
     calculator = Calculator(write_artefact(tmp_path, removed), threads=1)
     for name in ("triclinic", "tiny", "slab", "isolated", "dimer apart"):
         expected = evaluate(removed, structures[name])
+        got = calculator.evaluate(structures[name])
+        limit = FORCE_TOLERANCE * (1 + np.abs(expected.forces).max())
+        np.testing.assert_allclose(got.forces, expected.forces, rtol=0, atol=limit)
+        assert abs(got.energy - expected.energy) < ENERGY_TOLERANCE * len(structures[name])
+
+
+def test_parity_where_the_three_body_cutoff_is_beyond_the_cutoff(
+    tmp_path: Path, write_artefact, potential: Potential, structures: dict[str, Atoms]
+) -> None:
+    """As matgl runs it: every edge is in the block, which ends with the edges."""
+    config = replace(
+        potential.config, three_body_cutoff=CUTOFF + 1, convention=CONVENTIONS["matgl-4.1"]
+    )
+    network = M3GNet(config).to(torch.float64)
+    network.load_state_dict(potential.network.state_dict())
+    beyond = replace(potential, network=network.eval().requires_grad_(requires_grad=False))
+    calculator = Calculator(write_artefact(tmp_path, beyond.with_form(FACTORIZED)), threads=1)
+    for name in ("triclinic", "slab", "molecule"):
+        expected = evaluate(beyond, structures[name])
         got = calculator.evaluate(structures[name])
         limit = FORCE_TOLERANCE * (1 + np.abs(expected.forces).max())
         np.testing.assert_allclose(got.forces, expected.forces, rtol=0, atol=limit)

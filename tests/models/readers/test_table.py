@@ -150,7 +150,8 @@ def test_rows_are_told_apart_and_name_conventions_that_exist() -> None:
 
 def test_only_matgl_leaves_its_convention_open() -> None:
     three = ("matgl-dgl", "matgl-3", "matgl-4.1")
-    assert {r.format for r in table.READERS if table.open_conventions(r.format)} == {"matgl"}
+    left_open = {r.format for r in table.READERS if table.open_conventions(r.format)}
+    assert left_open == {"matgl", "lightning"}
     assert table.open_conventions("matgl") == three
     # A potential that a program made, not a reader, says nothing.
     assert table.open_conventions("random") == three
