@@ -54,7 +54,7 @@ class EvaluatorCalculator(AseCalculator):
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         self._lock = threading.RLock()
 
     def get_property(
