@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 
 from m3compress.contract.cells import perpendicular_widths
 
@@ -22,6 +23,23 @@ def supercell(atoms: Atoms, min_width: float) -> Atoms:
     # The widths of a repeated cell are exactly those of the cell, times the repeats.
     repeats = np.ceil((min_width - _ROUNDING) / perpendicular_widths(atoms)).astype(int)
     return atoms.repeat(np.maximum(repeats, 1))
+
+
+def reduced(atoms: Atoms) -> Atoms:
+    """The same crystal in a cell of the shortest vectors (Minkowski), atoms where they were.
+
+    A strongly skewed cell is narrow: repeated as it is, it would need many times the atoms.
+
+    Args:
+        atoms: A structure that is periodic in all directions.
+    """
+    try:
+        cell, _ = minkowski_reduce(atoms.cell, pbc=True)
+    except RuntimeError:  # it gives up on cells that are flat but for rounding
+        return atoms
+    same = atoms.copy()
+    same.set_cell(cell)
+    return same
 
 
 def smallest_supercell(atoms: Atoms, min_width: float) -> Atoms:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from ase import Atoms
 from ase.build import bulk
 
@@ -15,7 +16,7 @@ from m3compress.contract.cells import perpendicular_widths
 from m3compress.errors import StructureError
 from m3compress.models.structures.crystals import choose_crystals, known_crystals
 from m3compress.models.structures.frames import Named, read_frames, require_known
-from m3compress.models.structures.supercell import smallest_supercell, supercell
+from m3compress.models.structures.supercell import reduced, smallest_supercell, supercell
 from m3compress.models.structures.zoo import build_zoo
 
 #: A zoo for larger structures than this holds the cells of about 1000 and 2000 atoms.
@@ -23,6 +24,8 @@ _LARGE: Final = 200
 _N_CRYSTALS: Final = 3
 #: Molecular dynamics of more structures than this is no test of a release but a project.
 _MOST_STRUCTURES: Final = 20
+#: A cell that has to be repeated into more is none of a crystal.
+_MOST_ATOMS: Final = 50_000
 #: A bond inside the cutoff matters only for made-up crystals; 5 Å is what all M3GNets have.
 _CUTOFF: Final = 5.0
 
@@ -146,13 +149,27 @@ def _require_cell(atoms: Atoms, what: str) -> None:
 
 
 def _wide_enough(atoms: Atoms, name: str, min_width: float, *, repeat: bool) -> Atoms:
-    widths = perpendicular_widths(atoms)
-    if not repeat and widths.min() < min_width:
-        raise StructureError(
-            f"the cell of {name} is {widths.min():.2f} Å wide, expected at least {min_width:.2f} Å",
-            hint="--supercell repeats it as often as it takes",
-        )
     plain = Atoms(
         numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True
     )  # no calculator, constraints or charges of the file
-    return supercell(plain, min_width)
+    # The cell as it is, unless it is so skewed that another one of the same crystal needs less.
+    cell = min((plain, reduced(plain)), key=lambda cell: _n_repeats(cell, min_width))
+    narrowest = perpendicular_widths(cell).min()
+    if not repeat and narrowest < min_width:
+        raise StructureError(
+            f"the cell of {name} is {narrowest:.2f} Å wide, expected at least {min_width:.2f} Å",
+            hint="--supercell repeats it as often as it takes",
+        )
+    n_atoms = _n_repeats(cell, min_width) * len(cell)
+    if n_atoms > _MOST_ATOMS:
+        raise StructureError(
+            f"the cell of {name} is {narrowest:.3g} Å wide: it would take {n_atoms:.3g} atoms to "
+            f"make it {min_width:.3g} Å wide",
+            hint="is the cell of the file in Å, and is it that of a crystal?",
+        )
+    return supercell(cell, min_width)
+
+
+def _n_repeats(atoms: Atoms, min_width: float) -> float:
+    """About as many as :func:`supercell` needs."""
+    return float(np.prod(np.maximum(1, np.ceil(min_width / perpendicular_widths(atoms)))))

@@ -151,6 +151,26 @@ def test_positions_that_are_no_numbers_are_refused(tmp_path):
     assert "not numbers" in refused(tmp_path / "nan.extxyz").message
 
 
+def test_a_skewed_cell_is_reduced_before_it_is_repeated(tmp_path):
+    straight = bulk("Si", cubic=True)
+    skewed = straight.copy()
+    skewed.set_cell(np.array([[1, 0, 0], [6, 1, 0], [-5, 7, 1]]) @ straight.cell.array)
+    write(tmp_path / "skewed.extxyz", skewed)
+    (named,) = read_structures(tmp_path / "skewed.extxyz", SILICA, 10.0)
+    assert len(named.atoms) == 64
+    assert widths(named.atoms).min() >= 10.0
+    distances = [
+        np.sort(atoms.get_distances(0, range(1, 8), mic=True)) for atoms in (skewed, named.atoms)
+    ]
+    np.testing.assert_allclose(distances[0][0], distances[1][0], atol=1e-6)
+    assert density(named.atoms) == pytest.approx(density(straight))
+
+
+def test_a_cell_that_is_none_of_a_crystal_is_refused(tmp_path):
+    write(tmp_path / "thin.extxyz", Atoms("Si", cell=[5, 5, 1e-4], pbc=True))
+    assert "it would take" in refused(tmp_path / "thin.extxyz").message
+
+
 def test_a_trajectory_is_refused(tmp_path):
     write(tmp_path / "many.extxyz", [bulk("Si")] * 30)
     error = refused(tmp_path / "many.extxyz")
