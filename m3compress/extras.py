@@ -20,7 +20,6 @@ EXTRA_OF_MODULE: Final = {
     "physical_validation": "validate",
     "pymbar": "validate",
     "spglib": "validate",
-    "statsmodels": "validate",
     "matgl": "matgl",
     "tensorrt": "tensorrt",
     "tensorrt_rtx": "tensorrt",

@@ -79,11 +79,14 @@ class Measurement(_Strict):
         structure: Name of the structure, or empty if the check has none.
         value: The number, zero for a perfect model; None if it could not be measured.
         interval: 95 % confidence interval of ``value``, where it is a statistic.
-        floor: What the reference shows against itself: nothing smaller can be seen.
+        floor: Root mean square of the values that noise alone would give a candidate without any
+            fault, from the scatter of the runs; in the unit of ``value``, None if it is no
+            statistic. A value of this size proves nothing; what is known is in ``interval``.
         skipped: Why nothing was measured (no such thing in this system; not an omission).
         error: What went wrong, if something did.
         needs: What more of would narrow the interval, for instance ``ps or replicas``.
-        power: The smallest true value that this much sampling would have seen, where known.
+        power: The smallest true value that this much sampling tells from zero in 39 of 40 cases,
+            where known. A smaller one may be seen by luck, and an interval may end below it.
         evidence: Numbers and words that explain the value, JSON only.
         curves: Lines for the report.
         command: Shell command that repeats this piece alone, where there is one.

@@ -18,6 +18,11 @@ _KB_EV = 8.617333262e-5
 
 
 def _temperature(context: Context, runs: Runs) -> Measurement:
+    """Whether the runs were as hot as they should be.
+
+    The thermostat takes away within 1/friction, 20 to 100 fs, what a model heats, so that only
+    strong heating is seen here.
+    """
     target = context.profile.temperature
     replicas = unbroken(runs.nvt["candidate"])
     mean, low, high = mean_with_interval([temperatures(run) for run in replicas])
@@ -118,12 +123,14 @@ def _volume(context: Context, runs: Runs) -> Measurement:
 CHECKS: Final[tuple[Check, ...]] = (
     on_samples(
         "md.temperature",
-        "mean temperature of the thermostatted runs against the one asked for",
+        "mean temperature of the thermostatted runs against the one asked for: of thermostat and "
+        "time step as much as of the model; a model that heats shows in md.nve-drift",
         _temperature,
     ),
     on_samples(
         "md.kinetic-energy",
-        "width of the distribution of the kinetic energy against that of the ensemble",
+        "width of the distribution of the kinetic energy against that of the ensemble: of "
+        "thermostat and time step as much as of the model",
         _kinetic_energy,
     ),
     on_samples(

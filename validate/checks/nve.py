@@ -18,7 +18,7 @@ from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.statistics.slopes import fit_slope
 
-#: Below this the fluctuation of the energy is that of float32 sums, in meV/atom.
+#: Up to this the fluctuation of the energy may be that of float32 sums, in meV/atom.
 _ROUNDING = 2e-3
 
 
@@ -38,7 +38,8 @@ def _drift(context: Context, runs: Runs) -> Measurement:
         structure=name,
         value=abs(fit.slope),
         interval=(0.0 if straddles else min(ends), max(ends)),
-        floor=fit.residual,
+        floor=fit.error,
+        power=fit.interval[1] - fit.interval[0],
         evidence={
             "slope": fit.slope,
             "duration_ps": float(t[-1]),
@@ -81,6 +82,7 @@ def _law(context: Context, runs: Runs) -> Measurement:
     evidence = {
         "fluctuation_meV_per_atom": dict(zip(map(str, steps), fluctuations, strict=True)),
         "ratio_over_dt2": ratios,
+        "rounding_meV_per_atom": _ROUNDING,
     }
     if not ratios:
         return Measurement(
@@ -91,7 +93,6 @@ def _law(context: Context, runs: Runs) -> Measurement:
     return Measurement(
         structure=name,
         value=max(abs(1 - ratio) for ratio in ratios.values()),
-        floor=_ROUNDING,
         evidence=evidence,
     )
 

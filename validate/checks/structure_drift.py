@@ -35,6 +35,7 @@ from m3compress.validate.result import Curve, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.statistics.arms import Comparison, compare_curves, compare_means
+from m3compress.validate.statistics.noise import expected_band
 
 Array = npt.NDArray[np.float64]
 Curves = dict[Arm, list[Array]]
@@ -107,15 +108,14 @@ def _pair_transport(r: Array, g: Array, reference: Array) -> Array:
 
 
 def _band(plot: Plot, x: Array, curves: Curves) -> tuple[Curve, ...]:
-    """Mean curves of both arms; about the reference, the 95 % band of its replicas' mean."""
+    """Mean curves of both arms; about the reference, where its like would lie bin by bin."""
     lines = []
     for arm in ARMS:
         replicas = np.array([replica.mean(axis=0) for replica in curves[arm]])
         mean = replicas.mean(axis=0)
         line = plot.line(LABELS[arm], x, mean)
         if arm == "reference" and len(replicas) > 1:
-            reach = 1.96 * replicas.std(axis=0, ddof=1) * np.sqrt(2 / len(replicas))
-            low, high = tuple((mean - reach).tolist()), tuple((mean + reach).tolist())
+            low, high = (tuple(edge.tolist()) for edge in expected_band(replicas))
             line = line.model_copy(update={"low": low, "high": high})
         lines.append(line)
     return tuple(lines)

@@ -6,10 +6,11 @@ adds its whole area elsewhere, to one that exceeds it everywhere it adds nothing
 and the floor F does for both: √(D² − F²) overstates a difference in one peak of twice the floor
 by a third. The interval is therefore found by inversion of a test (Neyman): a true distance is
 inside if a difference of this size, with noise drawn as measured, gives an observed distance like D
-in 95 % of cases. Two shapes of the difference are tried, and the wider interval is taken:
+in 95 % of cases. Three shapes of the difference are tried, and the widest interval is taken:
 
     concentrated   the observed difference where it stands out of the noise
     diffuse        the observed difference with one more draw of noise on it, another in each case
+    even           of the sign of the observed difference, everywhere as large beside the noise
 
 A D that is smaller than noise alone gives nearly always is luck, not knowledge: the upper end is
 that of a D which one run in six would fall below (power-constrained limits, arXiv:1105.3166).
@@ -33,7 +34,7 @@ Array = npt.NDArray[np.float64]
 Distance = Callable[[Array, Array], Array]
 
 _N_DRAWS = 400
-_N_SIZES = 12
+_N_SIZES = 16
 _SMOOTHED = 7  # bins over which a difference is told from noise
 _QUANTILES = (0.025, 0.5, 0.975)
 _LUCK = 0.16  # of runs without any difference, one standard deviation below the median
@@ -46,8 +47,9 @@ class Comparison:
     Attributes:
         value: Distance of the true means, as far as can be told.
         interval: 95 % confidence interval of it.
-        floor: Root mean square of the distances that noise alone gives.
-        power: The smallest true distance that this much sampling would have told from none.
+        floor: Root mean square of the observed distances that noise of the measured size gives
+            where there is no difference.
+        power: The smallest true distance that this much sampling tells from none in 39 of 40 cases.
         observed: The distance of the two averaged curves, noise included.
     """
 
@@ -95,9 +97,10 @@ def compare_curves(
     arms = measure_noise(candidate), measure_noise(reference)
     mean, target = arms[0].mean, arms[1].mean
     noise = arms[0].draw(rng, _N_DRAWS) + arms[1].draw(rng, _N_DRAWS)
-    other = rng.permutation(noise)
+    # Of Student's t with few degrees of freedom no variance is to be had.
+    plain = arms[0].draw(rng, _N_DRAWS, known=True) + arms[1].draw(rng, _N_DRAWS, known=True)
     alone = distance(target + noise, target)
-    floor = float(np.sqrt((alone**2).mean()))
+    floor = float(np.sqrt((distance(target + plain, target) ** 2).mean()))
     observed = float(distance(mean, target))
     if floor == 0:
         return Comparison(observed, (observed, observed), 0.0, 0.0, observed)
@@ -105,12 +108,14 @@ def compare_curves(
     def response(shapes: Array, reach: float) -> _Response:
         return _respond(shapes, target, noise, distance, reach)
 
-    reach, least = observed + 4 * floor, max(observed, float(np.quantile(alone, _LUCK)))
+    far = 2 * floor * float(stats.t.ppf(_QUANTILES[2], min(arm.freedom for arm in arms)))
+    least = max(observed, float(np.quantile(alone, _LUCK)))
+    even = np.sign(mean - target) * plain.std(axis=0)
     found = [
-        response(shapes, reach)
-        for shapes in (_concentrated(mean - target, noise)[None], mean - target + other)
+        response(shapes, observed + far)
+        for shapes in (_concentrated(mean - target, plain)[None], mean - target + plain, even[None])
     ]
-    value = float(np.mean([one.invert(observed)[1] for one in found]))
+    value = float(np.mean([one.invert(observed)[1] for one in found[:2]]))
     low = min(float(one.invert(observed)[2]) for one in found)
     high = max(float(one.invert(least)[0]) for one in found)
     seen = float(np.quantile(alone, _QUANTILES[2]))
@@ -119,7 +124,7 @@ def compare_curves(
         interval=(min(low, value), max(high, value)),
         floor=floor,
         # The true distance that is seen to be more than noise in 97.5 % of cases.
-        power=float(response(other, 4 * floor).invert(seen)[0]),
+        power=float(response(plain, 2 * far).invert(seen)[0]),
         observed=observed,
     )
 
@@ -171,7 +176,7 @@ def compare_means(
     sides = [_mean_and_error(arm) for arm in (candidate, reference)]
     difference = abs(sides[0][0] - sides[1][0]) / scale
     error = math.hypot(sides[0][1], sides[1][1]) / scale
-    reach = float(stats.t.ppf(0.975, sides[0][2] + sides[1][2])) * error
+    reach = float(stats.t.ppf(0.975, _welch(*sides))) * error
     return Comparison(
         value=difference,
         interval=(max(0.0, difference - reach), difference + reach),
@@ -179,6 +184,17 @@ def compare_means(
         power=2 * reach,
         observed=difference,
     )
+
+
+def _welch(*sides: tuple[float, float, float]) -> float:
+    """Degrees of freedom of a difference of means (Welch, Biometrika 34, 28 (1947)).
+
+    Args:
+        sides: Mean, its error and the degrees of freedom of the error, of each.
+    """
+    variances = [error**2 for _, error, _ in sides]
+    parts = [variance**2 / side[2] for variance, side in zip(variances, sides, strict=True)]
+    return sum(variances) ** 2 / sum(parts) if sum(parts) > 0 else sum(side[2] for side in sides)
 
 
 def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:
@@ -192,7 +208,7 @@ def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:
     return mean, mean - reach, mean + reach
 
 
-def _mean_and_error(arm: Sequence[Array]) -> tuple[float, float, int]:
+def _mean_and_error(arm: Sequence[Array]) -> tuple[float, float, float]:
     """Mean, its standard error, and degrees of freedom."""
     found: Noise = measure_noise([np.asarray(replica)[:, None] for replica in arm])
     return float(found.mean[0]), float(np.sqrt((found.residuals**2).sum())), found.freedom
