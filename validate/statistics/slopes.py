@@ -112,7 +112,7 @@ def _line(y: Array) -> tuple[float, Array]:
 
 
 def _centred(n: int) -> Array:
-    return np.arange(n) - (n - 1) / 2
+    return np.arange(n, dtype=np.float64) - (n - 1) / 2
 
 
 def _of_all_levels(y: Array) -> Iterator[tuple[float, float]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from m3compress.validate.statistics.noise import measure_noise
+from m3compress.validate.statistics.noise import expected_band, measure_noise
 
 N_FRAMES, N_BINS = 120, 40
 
@@ -42,10 +42,13 @@ def test_draws_have_the_size_and_the_correlations_of_the_error():
     noise = measure_noise(arm)
     draws = noise.draw(rng, 20_000)
     assert draws.mean(axis=0) == pytest.approx(0, abs=0.01)
+    variance = (noise.residuals**2).sum(axis=0)
     # Student's t has a larger variance than its scale, by ν / (ν − 2).
-    ratio = draws.var(axis=0) / (noise.residuals**2).sum(axis=0)
-    assert (ratio > 1).all()
-    assert (ratio < 1.25).all()
+    assert draws.var(axis=0) / variance == pytest.approx(
+        noise.freedom / (noise.freedom - 2), rel=0.05
+    )
+    plain = noise.draw(rng, 20_000, known=True)
+    assert plain.var(axis=0) / variance == pytest.approx(1, rel=0.05)
     assert np.linalg.matrix_rank(draws, tol=1e-6 * np.abs(draws).max()) == 2
 
 
@@ -53,7 +56,27 @@ def test_replicas_of_different_length_and_single_frames_are_taken():
     assert measure_noise([np.ones((1, 3))]).residuals.any() == np.False_
     mixed = measure_noise([np.ones((7, 3)), np.zeros((3, 3))])
     assert np.isfinite(mixed.mean).all()
-    assert mixed.freedom == 6
+    # Replicas that differ by more than anything inside them: two of them have one difference.
+    assert mixed.freedom == 1
+    single = measure_noise([np.arange(40.0)[:, None] % 7])
+    assert 1 <= single.freedom <= 3
+
+
+@pytest.mark.parametrize("n_replicas", [2, 3, 4, 5])
+def test_what_only_replicas_show_is_known_from_their_number(n_replicas):
+    rng = np.random.default_rng(3)
+    stuck = [10 * rng.normal(size=N_BINS) + series(rng, 0) for _ in range(n_replicas)]
+    assert measure_noise(stuck).freedom == pytest.approx(n_replicas - 1, rel=0.01)
+    moving = [measure_noise([series(rng, 0) for _ in range(n_replicas)]) for _ in range(20)]
+    assert np.median([one.freedom for one in moving]) > 2 * (n_replicas - 1)
+
+
+@pytest.mark.parametrize("n_replicas", [2, 3, 4, 5])
+def test_the_band_of_a_curve_holds_the_mean_of_its_like_bin_by_bin(n_replicas):
+    rng = np.random.default_rng(4)
+    low, high = expected_band(rng.normal(size=(n_replicas, 20_000)))
+    other = rng.normal(size=(n_replicas, 20_000)).mean(axis=0)
+    assert np.mean((low <= other) & (other <= high)) == pytest.approx(0.95, abs=0.01)
 
 
 @pytest.mark.parametrize("arm", [[], [np.empty((0, 4))]], ids=["no replica", "no frame"])

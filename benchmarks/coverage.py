@@ -1,0 +1,171 @@
+"""How often the intervals that verdicts use cover the truth, at the sizes of the profiles.
+
+Draws series whose truth is known: replicas with memory from none to longer than a run, curves with
+differences of several shapes, total energies with memory but no slope. Every interval states 95 %.
+
+    python benchmarks/coverage.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from machine import machine
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import lfilter
+
+from m3compress.validate.observables.distances import rdf_error
+from m3compress.validate.setup.profiles import PROFILES, Profile
+from m3compress.validate.statistics.arms import compare_curves, compare_means, mean_with_interval
+from m3compress.validate.statistics.noise import expected_band
+from m3compress.validate.statistics.slopes import fit_slope
+
+Array = npt.NDArray[np.float64]
+#: What an interval says, and whether it covers the truth: half of its width, covered.
+Trial = Callable[[np.random.Generator], tuple[float, bool]]
+
+RESULTS = Path(__file__).parent / "results" / "coverage.json"
+_SPACING = 0.01  # ps between frames
+_MEMORIES = {"none": 0.0, "5 % of a run": 0.05, "half of a run": 0.5, "far longer": math.inf}
+_COEFFICIENTS = (0.0, 0.8, 0.95)
+_R = np.linspace(0.03, 5.97, 100)
+_G = 1 + 4 * np.exp(-(((_R - 1.6) / 0.12) ** 2)) - np.exp(-((_R / 1.2) ** 6))
+_SCATTER = 0.15 * np.sqrt(_G + 1e-9) / (_R + 0.5)
+_SHAPES = {"spread out": np.sin(2 * np.pi * _R) * _SCATTER, "shifted": np.gradient(_G, _R)}
+
+
+def autoregressive(rng: np.random.Generator, coefficient: float, *shape: int) -> Array:
+    """Stationary noise of unit variance with memory along the first axis."""
+    white = rng.normal(size=shape) * math.sqrt(1 - coefficient**2)
+    white[0] /= math.sqrt(1 - coefficient**2)
+    return np.asarray(lfilter([1], [1, -coefficient], white, axis=0))
+
+
+def replicas(rng: np.random.Generator, profile: Profile, memory: float) -> list[Array]:
+    """A scalar of every frame of every replica; memory in lengths of a run."""
+    n = frames(profile.duration)
+    if math.isinf(memory):
+        return [rng.normal() + rng.normal(size=n) for _ in range(profile.n_replicas)]
+    coefficient = math.exp(-1 / (memory * n)) if memory else 0.0
+    return [autoregressive(rng, coefficient, n) for _ in range(profile.n_replicas)]
+
+
+def frames(duration: float) -> int:
+    """How many frames a run of so many ps has."""
+    return round(duration / _SPACING)
+
+
+def of_means(profile: Profile, memory: float) -> Iterator[tuple[str, Trial]]:
+    """Mean of one arm, difference of two, and the band of a figure."""
+
+    def one(rng: np.random.Generator) -> tuple[float, bool]:
+        _, low, high = mean_with_interval(replicas(rng, profile, memory))
+        return (high - low) / 2, low <= 0 <= high
+
+    def two(rng: np.random.Generator) -> tuple[float, bool]:
+        arm = [part + 9.0 for part in replicas(rng, profile, memory)]
+        low, high = compare_means(arm, replicas(rng, profile, memory)).interval
+        return (high - low) / 2, low <= 9 <= high
+
+    def band(rng: np.random.Generator) -> tuple[float, bool]:
+        first, other = (
+            np.array([[part.mean()] for part in replicas(rng, profile, memory)]) for _ in range(2)
+        )
+        low, high = expected_band(first)
+        return float(high[0] - low[0]) / 2, bool(low[0] <= other.mean() <= high[0])
+
+    yield from (("mean", one), ("difference of means", two), ("band of a curve", band))
+
+
+def of_slope(profile: Profile, coefficient: float) -> Trial:
+    """Slope of a total energy that has none."""
+    n = frames(profile.nve_duration)
+    time = np.arange(n) * _SPACING
+
+    def trial(rng: np.random.Generator) -> tuple[float, bool]:
+        low, high = fit_slope(time, autoregressive(rng, coefficient, n)).interval
+        return (high - low) / 2, low <= 0 <= high
+
+    return trial
+
+
+def of_curves(profile: Profile, shape: Array, floors: float) -> Trial:
+    """Distance of radial distributions that differ by so many times the noise."""
+    n = frames(profile.duration)
+    memory = math.exp(-1 / 3)
+
+    def arm(rng: np.random.Generator, mean: Array) -> list[Array]:
+        white = [autoregressive(rng, memory, n, len(_R)) for _ in range(profile.n_replicas)]
+        return [mean + uniform_filter1d(w, 5, axis=1) * math.sqrt(5) * _SCATTER for w in white]
+
+    def distance(g: Array, target: Array) -> Array:
+        return np.asarray(rdf_error(_R, g, target))
+
+    rng = np.random.default_rng(0)
+    alone = [distance(np.mean(arm(rng, _G), (0, 1)), np.mean(arm(rng, _G), (0, 1))) for _ in "1234"]
+    size = floors * float(np.sqrt(np.mean(np.square(alone))))
+    change = shape * size / (float(distance(_G + 1e-3 * shape, _G)) / 1e-3)
+
+    def trial(rng: np.random.Generator) -> tuple[float, bool]:
+        seed = int(rng.integers(2**31))
+        found = compare_curves(arm(rng, _G + change), arm(rng, _G), distance, seed)
+        low, high = found.interval
+        return (high - low) / 2, low <= size <= high
+
+    return trial
+
+
+def measure(trial: Trial, n_trials: int) -> dict[str, Any]:
+    """Coverage with its standard error, and the median of the half widths."""
+    found = [trial(np.random.default_rng([k, 11])) for k in range(n_trials)]
+    share = float(np.mean([covered for _, covered in found]))
+    return {
+        "coverage": share,
+        "error": round(math.sqrt(share * (1 - share) / n_trials), 4),
+        "half_width": float(f"{np.median([width for width, _ in found]):.3g}"),
+        "trials": n_trials,
+    }
+
+
+def rows(profile: Profile, n_trials: int) -> Iterator[dict[str, Any]]:
+    """Every interval of a profile."""
+    for label, memory in _MEMORIES.items():
+        for name, trial in of_means(profile, memory):
+            yield {"interval": name, "case": f"memory: {label}", **measure(trial, n_trials)}
+    for coefficient in _COEFFICIENTS:
+        found = measure(of_slope(profile, coefficient), n_trials // 4)
+        yield {"interval": "energy drift", "case": f"AR(1) {coefficient:g}", **found}
+    for label, shape in _SHAPES.items():
+        found = measure(of_curves(profile, shape, 2.0), n_trials // 10)
+        yield {"interval": "distance of curves", "case": f"{label}, two floors", **found}
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=2000, help="per interval of a mean")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    found = []
+    for profile in PROFILES.values():
+        for row in rows(profile, options.trials):
+            found.append({"profile": profile.name, **row})
+            sys.stderr.write(f"{json.dumps(found[-1])}\n")
+    document = {
+        "command": f"python benchmarks/coverage.py --trials {options.trials}",
+        "machine": machine(),
+        "rows": found,
+    }
+    options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
