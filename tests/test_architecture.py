@@ -164,6 +164,15 @@ def test_modules_are_short():
     assert {module: n for module, n in lengths.items() if n > MAX_LINES} == {}
 
 
+def test_tests_and_benchmarks_are_short():
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for folder in ("tests", "benchmarks", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {str(path): n for path, n in lengths.items() if n > MAX_LINES} == {}
+
+
 def test_modules_are_named_after_what_they_hold():
     vague = {"utils", "util", "helpers", "misc", "common"}
     assert [module for module in modules() if module.rpartition(".")[2] in vague] == []

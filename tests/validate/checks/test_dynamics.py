@@ -18,11 +18,11 @@ from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.pool import Run
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.dynamics import CHECKS
-from m3compress.validate.checks.runs import LAW_FACTORS, Runs, plan, runs_of, timestep_of
+from m3compress.validate.checks.runs import LAW_FACTORS, Runs
 from m3compress.validate.result import Measurement, Verdict, judge
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
-from m3compress.validate.setup.profiles import CI, SMOKE
+from m3compress.validate.setup.profiles import CI
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import TrainedSpec
 
@@ -147,13 +147,10 @@ def make_runs(spoiled: Spoiled) -> Runs:
     return Runs(
         sample=Named("SiC", CARBIDE),
         nvt={
-            "candidate": arm_of("candidate", "nvt", N_REPLICAS, 100),
-            "reference": arm_of("reference", "nvt", N_REPLICAS, 200),
+            arm: arm_of(arm, "nvt", N_REPLICAS, seed)
+            for arm, seed in zip(SPECS, (100, 200), strict=True)
         },
-        npt={
-            "candidate": arm_of("candidate", "npt", 2, 300),
-            "reference": arm_of("reference", "npt", 2, 400),
-        },
+        npt={arm: arm_of(arm, "npt", 2, seed) for arm, seed in zip(SPECS, (300, 400), strict=True)},
         nve=run("nve", "candidate", "nve", spoiled.nve(nve) if spoiled.nve else nve, 1.0),
         law=tuple(
             run(f"law-{i}", "candidate", "nve", frames, 2.0 * factor)
@@ -164,15 +161,12 @@ def make_runs(spoiled: Spoiled) -> Runs:
 
 def gate_with(spoiled: Spoiled | None = None, **fields: Any) -> Context:
     given: dict[str, Any] = {
-        "candidate": SPECS["candidate"],
-        "reference": SPECS["reference"],
+        **SPECS,
         "twin": None,
         "profile": CI,
-        "zoo": (),
-        "crystals": (),
+        **dict.fromkeys(("zoo", "crystals"), ()),
         "samples": (Named("SiC", CARBIDE),),
-        "workplace": Path("nowhere"),
-        "trajectories": Path("nowhere"),
+        **dict.fromkeys(("workplace", "trajectories"), Path("nowhere")),
         **fields,
     }
     context = Context(**given)
@@ -283,10 +277,7 @@ BENT = Spoiled(structure=strained(np.array([[0, 0.08, 0], [0.08, 0, 0], [0, 0, 0
         ("temperature", Spoiled(nvt=hot)),
         ("kinetic-energy", Spoiled(nvt=narrow)),
         ("npt-volume", Spoiled(npt=swollen)),
-        ("rdf", LONGER),
-        ("rdf-total", LONGER),
-        ("rdf-l1", LONGER),
-        ("rdf-wasserstein", LONGER),
+        *((name, LONGER) for name in ("rdf", "rdf-total", "rdf-l1", "rdf-wasserstein")),
         ("first-peak", LONGER),
         ("coordination", Spoiled(nvt=torn)),
         ("adf", BENT),
@@ -407,53 +398,3 @@ def test_curves_are_there_to_be_plotted(good):
     assert spectrum.x[int(np.argmax(spectrum.y))] == pytest.approx(15, abs=3)
     msd = figures["msd:all"]
     assert msd.x[1] - msd.x[0] == pytest.approx(SPACING * 1e-3)
-
-
-def test_the_plan_holds_every_run_once_and_is_repeatable():
-    context = gate_with(profile=CI, seed=5)
-    jobs = plan(context)
-    assert len(jobs) == 4 * CI.n_replicas + 1 + len(LAW_FACTORS)
-    assert len({job.seed for job in jobs.values()}) == len(jobs) - len(LAW_FACTORS)
-    assert [job.seed for job in plan(context).values()] == [job.seed for job in jobs.values()]
-    assert {job.seed for job in plan(replace(context, seed=6)).values()}.isdisjoint(
-        job.seed for job in jobs.values()
-    )
-    for name, job in jobs.items():
-        assert job.name == name
-        assert job.steps % job.every == 0
-    law = [jobs[f"SiC-candidate-law-{i}"] for i in range(3)]
-    assert [job.timestep for job in law] == [2.0, 1.0, 0.5]
-    assert len({job.seed for job in law}) == 1
-    assert len({job.timestep * job.every for job in law}) == 1
-    assert jobs["SiC-reference-nvt-0"].evaluator.precision == "float32"
-    assert jobs["SiC-candidate-nve-0"].timestep == 1.0
-    assert not [job for job in plan(gate_with(profile=SMOKE)).values() if job.ensemble == "npt"]
-
-
-def test_hydrogen_has_a_short_time_step():
-    context = gate_with()
-    assert timestep_of(context, context.samples[0]) == 2.0
-    assert timestep_of(context, Named("water", Atoms("H2O"))) == 0.5
-    given = gate_with(profile=replace(CI, timestep=0.7))
-    assert timestep_of(given, Named("water", Atoms("H2O"))) == 0.7
-
-
-def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
-    names = {"SiC": Named("SiC", CARBIDE), "SiC-2": Named("SiC-2", CARBIDE)}
-    monkeypatch.setattr(
-        "m3compress.validate.checks.runs.run_jobs",
-        lambda jobs, root, n, progress: [Run(job, root, [], None) for job in jobs],
-    )
-    context = gate_with(samples=tuple(names.values()))
-    for runs in runs_of(context):
-        name = runs.sample.name
-        assert [run.job.name for run in runs.nvt["candidate"]] == [
-            f"{name}-candidate-nvt-{i}" for i in range(CI.n_replicas)
-        ]
-        assert [run.job.name for run in runs.npt["reference"]] == [
-            f"{name}-reference-npt-{i}" for i in range(CI.n_replicas)
-        ]
-        assert runs.nve.job.name == f"{name}-candidate-nve-0"
-        assert len(runs.all_of("candidate")) == 2 * CI.n_replicas + 1 + len(LAW_FACTORS)
-        assert len(runs.all_of("reference")) == 2 * CI.n_replicas
-    assert runs_of(context) is runs_of(context)
