@@ -58,12 +58,12 @@ def test_a_step_moves_the_atoms_and_leaves_the_callers_alone(costs: ModuleType) 
         ("does not open", "the faulty one could not be timed: ValueError: no such model"),
         ("does not run", "the faulty one could not be timed: ValueError: no such element"),
         ("dies", "the faulty one died while it was timed"),
-        ("hangs", "a step of the faulty one took more than 20 s"),
+        ("hangs", "a step of the faulty one took more than 10 s"),
     ],
 )
 def test_who_failed_is_named(how: str, message: str, costs: ModuleType) -> None:
     with pytest.raises(M3CompressError, match=message):
-        time_in_turn([costs.Work(), costs.Faulty(how)], bulk("Si"), 1, patience=20)
+        time_in_turn([costs.Work(), costs.Faulty(how)], bulk("Si"), 1, patience=10)
 
 
 def test_without_a_kernel_that_forgets_its_peak_what_follows_is_counted(

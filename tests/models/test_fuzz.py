@@ -50,7 +50,7 @@ ODD_TEXT = (
 
 #: Few examples in the suite; FUZZ_EXAMPLES=5000 goes on for minutes.
 fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "15")),
     deadline=None,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
