@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator as AseCalculator
 
 from m3compress.contract.backends import Device
 from m3compress.engines.artefact import Artefact
-from m3compress.engines.timing import Cost, Steps, time_in_turn
+from m3compress.engines.timing import Steps, time_in_turn
 from m3compress.models.structures.crystals import build_crystal, choose_crystals
 
 Kind = Literal["artefact", "matgl", "triplets"]
@@ -62,6 +62,7 @@ class Measurement:
             round; None for the last candidate itself.
         cpu_seconds: Median time of the processor for one step, all threads together.
         all_cpu_seconds: Every round.
+        cpu_speed_up: How much less of the processor's time it takes than the last candidate.
     """
 
     structure: str
@@ -73,11 +74,17 @@ class Measurement:
     speed_up: float | None
     cpu_seconds: float
     all_cpu_seconds: tuple[float, ...]
+    cpu_speed_up: float | None
 
     @property
     def milliseconds_per_atom(self) -> float:
         """Time of a step per atom."""
         return self.seconds / self.n_atoms * 1e3
+
+    @property
+    def cpu_milliseconds_per_atom(self) -> float:
+        """Time of the processor for a step per atom."""
+        return self.cpu_seconds / self.n_atoms * 1e3
 
     @property
     def atoms_per_second(self) -> float:
@@ -162,17 +169,18 @@ def measure(
             seconds=statistics.median(cost.seconds),
             all_seconds=cost.seconds,
             peak_bytes=cost.peak_bytes,
-            speed_up=_speed_up(cost, costs[-1]),
+            speed_up=_speed_up(cost.seconds, costs[-1].seconds),
             cpu_seconds=statistics.median(cost.cpu_seconds),
             all_cpu_seconds=cost.cpu_seconds,
+            cpu_speed_up=_speed_up(cost.cpu_seconds, costs[-1].cpu_seconds),
         )
         for candidate, cost in zip(candidates, costs, strict=True)
     ]
-    return [*rows[:-1], replace(rows[-1], speed_up=None)]
+    return [*rows[:-1], replace(rows[-1], speed_up=None, cpu_speed_up=None)]
 
 
-def _speed_up(cost: Cost, last: Cost) -> float:
-    return statistics.median(b / a for a, b in zip(cost.seconds, last.seconds, strict=True))
+def _speed_up(own: Sequence[float], last: Sequence[float]) -> float:
+    return statistics.median(b / a for a, b in zip(own, last, strict=True))
 
 
 def _open_artefact(candidate: Candidate) -> Steps:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LOGGER_NAME = "m3compress"
+
+#: Columns of a file or a log, which have no width of their own.
+WIDE = 160
+_NAME = 11  # columns of the names in print_row
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -36,6 +41,36 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def wide() -> Console:
+    """The console for tables on stdout: as wide as its terminal, and wide where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
+def print_row(name: str, value: str, *, to: Console) -> None:
+    """Write a name and what it is in one line; on a terminal, lines end between words.
+
+    Args:
+        name: A word or two.
+        value: Text of any length.
+        to: Where to.
+    """
+    line = f"  {name:<{_NAME}}{value}"
+    if to.is_terminal:
+        line = textwrap.fill(
+            line,
+            to.width,
+            subsequent_indent=" " * (_NAME + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    to.print(line, markup=False)
 
 
 def print_json(document: Any) -> None:

@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 from rich.table import Table
 
 from m3compress import __version__
-from m3compress.console import print_json, stdout
+from m3compress.console import print_json, stdout, wide
 from m3compress.extras import install_command
 
 DISTRIBUTION: Final = "m3compress"
@@ -209,7 +209,7 @@ def _show(diagnosis: Diagnosis) -> None:
     console = stdout()
     console.print(f"m3compress {diagnosis.m3compress} | Python {diagnosis.python}")
     console.print(f"{diagnosis.platform} | {diagnosis.cpus} CPUs")
-    console.print(_table(diagnosis.packages))
+    wide().print(_table(diagnosis.packages))
     console.print(f"ONNX Runtime providers: {', '.join(diagnosis.providers) or 'none'}")
     console.print(f"TensorRT (not RTX): {diagnosis.tensorrt or 'not installed'}")
     if not diagnosis.gpus:
@@ -228,7 +228,7 @@ def _table(packages: tuple[Package, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("package", "extra", "installed"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("state")
+    table.add_column("state", overflow="fold")
     for package in packages:
         style = "red" if package.problem and package.extra is None else None
         state = package.problem or "ok"

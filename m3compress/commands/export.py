@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from m3compress.api import Exported, export_model
-from m3compress.console import print_json, stderr, stdout
+from m3compress.console import print_json, print_row, stderr, stdout
 from m3compress.contract.backends import backend_named
 
 
@@ -26,7 +26,7 @@ def run(
     with stderr().status("working") as status:
 
         def report(stage: str, detail: str) -> None:
-            stderr().print(f"  {stage:<11}{detail}", markup=False)
+            print_row(stage, detail, to=stderr())
             status.update(f"after {stage}")
 
         exported = export_model(
@@ -59,11 +59,11 @@ def _document(exported: Exported) -> dict[str, object]:
 
 def _print_summary(exported: Exported) -> None:
     size = exported.path.stat().st_size / 1e6
-    line = f"  {'written':<11}{exported.path}  {size:.1f} MB, {exported.seconds:.0f} s"
-    stderr().print(line, markup=False)
+    written = f"{exported.path}  {size:.1f} MB, {exported.seconds:.0f} s"
+    print_row("written", written, to=stderr())
     if exported.manifest.three_body.study_only:
         name = exported.manifest.three_body.method
-        stderr().print(f"  note       a {name} model is for studies: its energy is not smooth")
+        print_row("note", f"a {name} model is for studies: its energy is not smooth", to=stderr())
     first = backend_named(exported.manifest.backend).devices[0]
     device = "" if first == "cpu" else f', device="{first}"'
     stderr().print(

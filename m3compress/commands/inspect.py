@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from m3compress.api import load_potential
-from m3compress.console import print_json, stderr, stdout
+from m3compress.console import print_json, print_row, stderr, stdout
 from m3compress.contract.backends import looks_exported
 from m3compress.contract.manifest import Manifest, Parity
 from m3compress.engines.artefact import Artefact, load_artefact
@@ -136,4 +136,4 @@ def _shortened(elements: list[str] | tuple[str, ...]) -> str:
 def _print_rows(title: str, rows: list[tuple[str, str]]) -> None:
     stdout().print(title, style="bold", markup=False)
     for name, value in rows:
-        stdout().print(f"  {name:<11}{value}", markup=False)
+        print_row(name, value, to=stdout())

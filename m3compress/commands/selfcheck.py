@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from m3compress.commands.validate import announce, default_folder, with_paths
-from m3compress.console import print_json, stage_bar
+from m3compress.console import print_json, stage_bar, wide
 from m3compress.validate.controls.selfcheck import Outcome, run_controls, to_json
-from m3compress.validate.report.terminal import wide_console
 from m3compress.validate.setup.settings import Settings
 
 
@@ -31,27 +31,28 @@ def run(
     if as_json:
         print_json(json.loads(json.dumps(to_json(outcomes))))
     else:
-        wide_console().print(_table(outcomes))
+        wide().print(_table(outcomes))
     announce(f"reports in {folder}")
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1
 
 
 def _table(outcomes: tuple[Outcome, ...]) -> Table:
-    table = Table(title="the gate tested on controls")
-    for column in ("control", "what was done", "must", "gate says", "failed checks", "RDF alone"):
-        table.add_column(column)
+    table = Table(
+        title="the gate tested on controls", show_header=False, box=None, padding=(0, 1, 1, 0)
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for outcome in outcomes:
         control = outcome.control
-        must_fail = bool(control.seen_by)
-        blind = "would have missed it" if outcome.missed_by_rdf else "sees it"
-        table.add_row(
-            control.name,
-            control.description,
-            "fail" if must_fail else "pass",
-            f"{outcome.verdict}{'' if outcome.as_expected else '  ← WRONG'}",
-            _failures(outcome),
-            blind if must_fail else "",
-        )
+        must = "fail" if control.seen_by else "pass"
+        wrong = "" if outcome.as_expected else "  ← WRONG"
+        told = Text(f"{control.description}\n")
+        told.append(f"must {must}, gate says {outcome.verdict}{wrong}\n", "red" if wrong else "")
+        told.append(f"failed: {_failures(outcome)}")
+        if control.seen_by:
+            blind = "would have missed it" if outcome.missed_by_rdf else "see it"
+            told.append(f"; radial distributions alone {blind}")
+        table.add_row(Text(control.name, style="bold"), told)
     return table
 
 

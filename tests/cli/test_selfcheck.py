@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
 from m3compress.commands.selfcheck import _table
-from m3compress.validate.controls.selfcheck import NEGATIVE, POSITIVE, Outcome
+from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE, POSITIVE, Outcome
 from m3compress.validate.result import Verdict
 
 
@@ -31,10 +32,20 @@ def test_the_table_names_what_had_to_fail_and_what_was_wrong():
         outcome(POSITIVE[0], Verdict.FAIL, POSITIVE[0].seen_by, missed=True),
     )
     Console(file=stream, width=200).print(_table(outcomes))
-    lines = [line for line in stream.getvalue().splitlines() if "│" in line]
-    assert "WRONG" in lines[0]
-    assert "md.rdf, md.adf" in lines[0]
-    assert "md.temperature and 2 more" in lines[1]
-    assert "sees it" in lines[1]
-    assert "more" not in lines[2]
-    assert "would have missed it" in lines[2]
+    first, second, third = re.split(r"\n\s*\n", stream.getvalue().rstrip())
+    assert "must pass, gate says fail  ← WRONG" in first
+    assert "failed: md.rdf, md.adf" in first
+    assert "failed: md.temperature and 2 more; radial distributions alone see it" in second
+    assert "more" not in third
+    assert "alone would have missed it" in third
+
+
+def test_a_narrow_terminal_cuts_no_name():
+    stream = io.StringIO()
+    outcomes = tuple(outcome(c, Verdict.FAIL, c.seen_by, missed=True) for c in CONTROLS)
+    Console(file=stream, width=80).print(_table(outcomes))
+    words = [word.strip(",;") for word in stream.getvalue().split()]
+    assert max(map(len, stream.getvalue().splitlines())) <= 80
+    for control in CONTROLS:
+        assert {control.name, *control.seen_by} <= set(words)
+        assert control.description.split()[-1] in words
