@@ -202,6 +202,9 @@ def release(
     workers: Workers = None,
     convention: ConventionName = None,
     device: DeviceName = "cpu",
+    allow_overrides: Annotated[
+        bool, typer.Option("--allow-overrides", help="Release in spite of loosened limits.")
+    ] = False,
     resume: Resume = False,
     force: Force = False,
     strict: Strict = False,
@@ -219,6 +222,7 @@ def release(
             precision=precision.value,
             output=output,
             report_dir=report_dir,
+            allow_overrides=allow_overrides,
             resume=resume,
             force=force,
             strict=strict,

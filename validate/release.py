@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
 from m3compress.validate.report.card import model_card
 from m3compress.validate.report.document import Report, manifest_sha256, read_json
+from m3compress.validate.report.overrides import Override, loosened, overrides_of
+from m3compress.validate.report.scope import scope
 from m3compress.validate.result import Verdict
 
 REPORT = "report.json"
@@ -44,6 +46,8 @@ class Bundle:
         artefact_sha256: Its hash.
         report_sha256: Hash of the report.
         profile: Profile of the gate that passed.
+        scope: What that verdict holds for, in words.
+        overrides: What a user had changed of the profile and its limits.
     """
 
     path: Path
@@ -51,9 +55,18 @@ class Bundle:
     artefact_sha256: str
     report_sha256: str
     profile: str
+    scope: str
+    overrides: tuple[Override, ...]
+
+    @property
+    def loosened(self) -> tuple[str, ...]:
+        """Ids of the checks that refused less than those of the profile."""
+        return tuple(one.name for one in self.overrides if one.kind == "looser")
 
 
-def write_bundle(artefact: Path, reports: Path, output: Path, *, force: bool) -> Bundle:
+def write_bundle(
+    artefact: Path, reports: Path, output: Path, *, force: bool, allow_overrides: bool = False
+) -> Bundle:
     """Stamp an artefact that passed, and put it with its reports and card in one place.
 
     Args:
@@ -61,15 +74,19 @@ def write_bundle(artefact: Path, reports: Path, output: Path, *, force: bool) ->
         reports: Folder with the reports of a run that passed.
         output: Folder to make, or a ``.zip`` file.
         force: Replace what is there.
+        allow_overrides: Take a report that passed because a user loosened limits; the bundle says
+            so wherever it is looked at.
 
     Raises:
-        M3CompressError: If the report is not one of this artefact or did not pass, or ``output``
-            exists or cannot be written.
+        M3CompressError: If the report is not one of this artefact or did not pass, limits were
+            loosened, or ``output`` exists or cannot be written.
     """
     if output.exists() and not force:
         raise OutputExistsError(f"{output} exists", hint="`--force` overwrites it")
     loaded, report = load_artefact(artefact), read_json(reports / REPORT)
     _require_passed(loaded, report)
+    if not allow_overrides:
+        refuse_loosened(loosened(report))
     with workplace(output) as hidden:
         made = hidden / output.name
         folder = hidden / "unpacked" if output.suffix == ".zip" else made
@@ -79,6 +96,25 @@ def write_bundle(artefact: Path, reports: Path, output: Path, *, force: bool) ->
             _zip(folder, made)
         move_into_place(hidden, output)
     return verify(output)
+
+
+def refuse_loosened(names: Sequence[str]) -> None:
+    """Refuse to release what is judged more kindly than the profile would.
+
+    Tighter limits, and more or less sampling, release as they are: the first refuse more, the
+    second widens intervals, and what they do not exclude does not pass.
+
+    Args:
+        names: Ids of the checks whose limits were loosened.
+
+    Raises:
+        M3CompressError: If there are any.
+    """
+    if names:
+        raise M3CompressError(
+            f"limits were loosened: {', '.join(names)}; a release passes those of its profile",
+            hint="--allow-overrides releases it all the same, marked as such in report and card",
+        )
 
 
 def _require_passed(artefact: Artefact, report: Report) -> None:
@@ -154,6 +190,8 @@ def _verify_folder(bundle: Path, folder: Path, file: Path) -> Bundle:
         artefact_sha256=str(artefact.manifest.artefact_sha256),
         report_sha256=digest,
         profile=report.profile.name,
+        scope=scope(report),
+        overrides=overrides_of(report),
     )
 
 

@@ -105,6 +105,18 @@ class Measurement(_Strict):
     command: str | None = None
 
 
+class Shipped(_Strict):
+    """What a limit was before a user changed it.
+
+    Attributes:
+        value: The limit; None if the check only informed.
+        mandatory: Whether a release needed the check to pass.
+    """
+
+    value: float | None
+    mandatory: bool
+
+
 class Limit(_Strict):
     """The largest acceptable value of a check.
 
@@ -113,7 +125,9 @@ class Limit(_Strict):
         unit: Unit of value and limit.
         source: Where the number comes from: a publication, a file, or ``policy`` (ours).
         mandatory: Whether a release needs the check to pass.
-        overridden: Whether a user changed the value.
+        overridden: Whether a user changed the value, or whether it is mandatory.
+        shipped: What it was before; None where nobody changed it, and in reports of schema
+            version 1, which do not say it.
     """
 
     value: float | None
@@ -121,6 +135,19 @@ class Limit(_Strict):
     source: str
     mandatory: bool = True
     overridden: bool = False
+    shipped: Shipped | None = None
+
+    @property
+    def loosened(self) -> bool:
+        """Whether a user made it refuse less; a change from an unknown value counts as such."""
+        if not self.overridden:
+            return False
+        before = self.shipped
+        if before is None:
+            return True
+        if not before.mandatory or before.value is None:
+            return False  # it refused nothing
+        return not self.mandatory or self.value is None or self.value > before.value
 
 
 class CheckResult(_Strict):

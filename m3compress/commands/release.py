@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from m3compress.api import export_model
 from m3compress.commands.validate import announce, finish, with_paths
-from m3compress.console import print_json, stage_bar, stderr, stdout
+from m3compress.console import print_json, print_row, stage_bar, stderr, stdout
 from m3compress.errors import OutputExistsError
 from m3compress.validate.gate import validate
-from m3compress.validate.release import Bundle, verify, write_bundle
+from m3compress.validate.release import Bundle, refuse_loosened, verify, write_bundle
 from m3compress.validate.report.document import exit_code
 from m3compress.validate.result import Verdict
 from m3compress.validate.setup.settings import Settings
@@ -23,6 +25,7 @@ def run_release(
     precision: str,
     output: Path | None,
     report_dir: Path | None,
+    allow_overrides: bool,
     resume: bool,
     force: bool,
     strict: bool,
@@ -33,6 +36,9 @@ def run_release(
     bundle = output or Path(f"{name}.m3c")
     if bundle.exists() and not force:
         raise OutputExistsError(f"{bundle} exists", hint="`--force` overwrites it")
+    if not allow_overrides:
+        # Before the hours that the run takes.
+        refuse_loosened([name for name, limit in settings.read_limits().items() if limit.loosened])
     folder = report_dir or Path(f"{name}.report")
     artefact = _export(settings, folder / f"{name}.m3c.onnx", three_body, precision, resume=resume)
     settings = with_paths(replace(settings, artefact=artefact))
@@ -48,7 +54,9 @@ def run_release(
         )
     finish(report, folder, strict=strict, as_json=as_json)
     if report.verdict is Verdict.PASS:
-        released = write_bundle(artefact, folder, bundle, force=force)
+        released = write_bundle(
+            artefact, folder, bundle, force=force, allow_overrides=allow_overrides
+        )
         stderr().print(f"  released    {released.path}", markup=False)
         stderr().print(f"next: `m3compress verify {released.path}`", markup=False)
     else:
@@ -64,9 +72,6 @@ def _export(
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
 
-    def report(stage: str, detail: str) -> None:
-        stderr().print(f"  {stage:<11}{detail}", markup=False)
-
     export_model(
         settings.model,
         path,
@@ -74,7 +79,7 @@ def _export(
         precision=precision,
         convention=settings.convention,
         force=True,
-        report=report,
+        report=partial(print_row, to=stderr()),
     )
     return path
 
@@ -84,15 +89,19 @@ def run_verify(*, bundle: Path, as_json: bool) -> int:
     verified = verify(bundle)
     if as_json:
         print_json(_document(verified))
-    else:
-        stdout().print(
-            f"{verified.path}: {verified.artefact} passed the gate (profile {verified.profile})\n"
-            f"  artefact sha256 {verified.artefact_sha256}\n"
-            f"  report   sha256 {verified.report_sha256}",
-            markup=False,
-        )
+        return 0
+    out = stdout()
+    out.print(
+        f"{verified.path}: {verified.artefact} passed the gate (profile {verified.profile})",
+        markup=False,
+    )
+    print_row("scope", verified.scope, to=out)
+    for one in verified.overrides:
+        print_row("changed", str(one), to=out)
+    print_row("artefact", f"sha256 {verified.artefact_sha256}", to=out)
+    print_row("report", f"sha256 {verified.report_sha256}", to=out)
     return 0
 
 
-def _document(bundle: Bundle) -> dict[str, str]:
-    return {name: str(value) for name, value in asdict(bundle).items()}
+def _document(bundle: Bundle) -> dict[str, Any]:
+    return {**asdict(bundle), "path": str(bundle.path), "loosened": list(bundle.loosened)}

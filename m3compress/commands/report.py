@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from m3compress.console import print_json, stdout
+from m3compress.console import print_json, wide
 from m3compress.validate.report.diff import diff_reports, render_diff
 from m3compress.validate.report.document import read_json
 
@@ -15,5 +15,5 @@ def run_diff(*, before: Path, after: Path, as_json: bool) -> int:
     if as_json:
         print_json(found.to_json())
     else:
-        stdout().print(render_diff(found))
+        wide().print(render_diff(found))
     return 1 if found.regressions else 0

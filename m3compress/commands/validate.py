@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from m3compress.api import resolve_source
-from m3compress.console import print_json, stage_bar, stderr
+from m3compress.console import print_json, stage_bar, stderr, wide
 from m3compress.engines.artefact import load_artefact
 from m3compress.validate.gate import validate
 from m3compress.validate.report.document import Report, exit_code
-from m3compress.validate.report.terminal import print_report
+from m3compress.validate.report.terminal import report_table
 from m3compress.validate.setup.settings import Settings
 
 
@@ -62,5 +62,6 @@ def finish(report: Report, folder: Path, *, strict: bool, as_json: bool) -> None
     if as_json:
         print_json(json.loads(report.model_dump_json()))
     else:
-        print_report(report, strict=strict)
+        console = wide()
+        console.print(report_table(report, console.width, strict=strict))
     announce(f"reports in {folder}: report.html, report.json, junit.xml, summary.md")

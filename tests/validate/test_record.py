@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from m3compress.validate.gate import _notes
+from dataclasses import replace
+
+from m3compress.validate.record import _changed_options, _decided_by, _notes
 from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, judge
+from m3compress.validate.setup.profiles import SMOKE
 
 
 def result(name: str, value: float, subject: str = "reference") -> CheckResult:
@@ -41,3 +44,17 @@ def test_other_failures_of_the_reference_are_told_without_a_cause():
 def test_a_sound_reference_is_not_mentioned():
     assert _notes([result("inv.permutation", 1e-6)]) == ()
     assert _notes([result("inv.permutation", 1.0, subject="artefact")]) == ()
+
+
+def test_options_that_differ_from_the_profile_are_told():
+    assert _changed_options(SMOKE) == ()
+    changed = _changed_options(replace(SMOKE, duration=0.1, timestep=0.5))
+    assert [(one.name, one.value, one.shipped) for one in changed] == [
+        ("timestep", 0.5, None),
+        ("duration", 0.1, 0.6),
+    ]
+
+
+def test_how_the_convention_was_found():
+    assert _decided_by({"decided_by": "user", "reason": "given"}) == "user: given"
+    assert _decided_by({}) == "format: it leaves no choice"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from m3compress.commands.release import run_release, run_verify
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
 from m3compress.validate.release import VerificationError, verify, write_bundle
@@ -18,14 +19,18 @@ from m3compress.validate.report.document import (
     manifest_sha256,
 )
 from m3compress.validate.report.write import write_reports
-from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, judge
+from m3compress.validate.result import CheckResult, Limit, Measurement, Shipped, Tier, judge
 from m3compress.validate.setup.profiles import SMOKE
+from m3compress.validate.setup.settings import Settings
 
 
-def make_report(artefact: Path, value: float) -> Report:
-    """A report of one mandatory check with limit 1."""
+def make_report(artefact: Path, value: float, shipped: float | None = None) -> Report:
+    """A report of one mandatory check with limit 1, which was another one before if given."""
     manifest = load_artefact(artefact).manifest
-    limit = Limit(value=1.0, unit="eV", source="a test")
+    before = None if shipped is None else Shipped(value=shipped, mandatory=True)
+    limit = Limit(
+        value=1.0, unit="eV", source="a test", overridden=before is not None, shipped=before
+    )
     measurement = Measurement(value=value)
     return Report(
         created="2026-01-01T00:00:00+00:00",
@@ -121,6 +126,48 @@ def test_what_failed_is_not_released(silica_artefact: Path, tmp_path: Path) -> N
     with pytest.raises(M3CompressError, match="only what passed"):
         write_bundle(silica_artefact, tmp_path / "reports", tmp_path / "b", force=False)
     assert not (tmp_path / "b").exists()
+
+
+def test_loosened_limits_are_released_only_where_they_are_allowed(
+    silica_artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports, output = tmp_path / "reports", tmp_path / "b"
+    write_reports(make_report(silica_artefact, 0.5, shipped=0.1), reports, env={})
+    with pytest.raises(M3CompressError, match=r"limits were loosened: parity\.energy") as caught:
+        write_bundle(silica_artefact, reports, output, force=False)
+    assert "--allow-overrides" in str(caught.value.hint)
+    assert not output.exists()
+    bundle = write_bundle(silica_artefact, reports, output, force=False, allow_overrides=True)
+    assert bundle.loosened == ("parity.energy",)
+    card = (output / "README.md").read_text(encoding="utf-8")
+    assert "against limits that a user loosened (parity.energy)" in card
+    assert "- changed: parity.energy 1 eV instead of 0.1, looser" in card
+    assert "| 1\\* |" in card
+    assert run_verify(bundle=output, as_json=False) == 0
+    said = capsys.readouterr().out
+    assert "certified against limits that a user loosened (parity.energy)" in said
+    assert "changed    parity.energy 1 eV instead of 0.1, looser" in said
+    assert run_verify(bundle=output, as_json=True) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["loosened"] == ["parity.energy"]
+    assert document["overrides"][0]["kind"] == "looser"
+
+
+def test_tightened_limits_are_released(silica_artefact: Path, tmp_path: Path) -> None:
+    write_reports(make_report(silica_artefact, 0.5, shipped=9.0), tmp_path / "reports", env={})
+    bundle = write_bundle(silica_artefact, tmp_path / "reports", tmp_path / "b", force=False)
+    assert bundle.loosened == ()
+    assert [one.kind for one in bundle.overrides] == ["tighter"]
+
+
+def test_a_release_with_loosened_limits_stops_before_it_begins(tmp_path: Path) -> None:
+    settings = Settings(artefact=Path(), model="no-such-model", limit=("inv.energy=5",))
+    options = {"three_body": "auto", "precision": "float32", "report_dir": None, "resume": False}
+    options |= {"output": tmp_path / "b", "force": False, "strict": False, "as_json": False}
+    with pytest.raises(M3CompressError, match=r"limits were loosened: inv\.energy"):
+        run_release(settings=settings, allow_overrides=False, **options)
+    with pytest.raises(M3CompressError, match="no-such-model"):
+        run_release(settings=settings, allow_overrides=True, **options)
 
 
 def test_a_report_about_another_file_is_refused(silica_artefact: Path, tmp_path: Path) -> None:

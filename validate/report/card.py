@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from m3compress.contract.backends import backend_named
 from m3compress.contract.manifest import Manifest
 from m3compress.validate.report.document import Report
-from m3compress.validate.report.words import number, value_of
+from m3compress.validate.report.scope import facts, scope
+from m3compress.validate.report.words import limit_of, number, value_of
 from m3compress.validate.result import CheckResult, Verdict
 
 #: What a reader of a card wants to know first.
@@ -36,7 +37,6 @@ def model_card(report: Report, manifest: Manifest, report_sha256: str) -> str:
     chosen = [r for name in _HEADLINES for r in own if r.id == name]
     about = report.artefact
     artefact = about.name if about else ""
-    engine = f", run in {about.engine}" if about and about.engine else ""
     device = backend_named(manifest.backend).devices[0]
     where = "" if device == "cpu" else f', device="{device}"'
     source, body = manifest.source, manifest.three_body.method
@@ -63,7 +63,11 @@ Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g}
 ## What was checked
 
 The release gate passed this file with profile `{report.profile.name}` on {report.created}
-({len(own)} checks{engine}). All numbers are in `report.json` and `report.html`.
+({len(own)} checks). All numbers are in `report.json` and `report.html`.
+
+Verdict: {_cell(scope(report))}.
+
+{_lines(f"- {name}: {_cell(text)}" for name, text in facts(report))}
 
 | check | what | value | limit | unit |
 |---|---|--:|--:|---|
@@ -123,12 +127,12 @@ def _quoted(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text that stays in its cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
 def _row(result: CheckResult) -> str:
     where = f" ({result.measurement.structure})" if result.measurement.structure else ""
     return (
         f"| {result.id}{_cell(where)} | {_cell(result.measures)} | {value_of(result)} | "
-        f"{number(result.limit.value)} | {_cell(result.limit.unit)} |"
+        f"{_cell(limit_of(result))} | {_cell(result.limit.unit)} |"
     )

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from m3compress.validate.report.document import Report
-from m3compress.validate.report.words import number
+from m3compress.validate.report.words import limit_of, number, title
 from m3compress.validate.result import CheckResult, Verdict
 
 _RANK = {
@@ -103,24 +103,29 @@ def diff_reports(before: Report, after: Report) -> Difference:
 
 def render_diff(found: Difference) -> Table:
     """A table of what changed by more than a percent or in its verdict."""
-    table = Table(box=None, header_style="bold")
-    for column in ("check", "structure", "before", "after", "limit"):
-        table.add_column(column)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("check", "before → after"):
+        table.add_column(column, overflow="fold")
     for change in found.changes:
-        if not (change.worse or abs(change.factor - 1) > 0.01 or change.judged_anew):
-            continue
         now = change.after or change.before
+        if now is None or not (change.worse or abs(change.factor - 1) > 0.01 or change.judged_anew):
+            continue
         table.add_row(
-            Text(f"{change.key[0]} ({change.key[1]})"),
-            Text(change.key[2]),
-            Text(_cell(change.before)),
-            Text(_cell(change.after)),
-            Text(number(now.limit.value if now else None)),
+            Text(title(now)),
+            Text(f"{_cell(change.before)} → {_cell(change.after)}, limit {_limits(change)}"),
             style="red" if change.worse else "",
         )
     if not table.row_count:
-        table.add_row("no check changed", "", "", "", "")
+        table.add_row("no check changed", "")
     return table
+
+
+def _limits(change: Change) -> str:
+    """One, or both where they differ: a check may pass for another limit alone."""
+    before, after = (None if r is None else limit_of(r) for r in (change.before, change.after))
+    if before is None or after is None or before == after:
+        return str(after or before)
+    return f"{before} → {after}"
 
 
 def _cell(result: CheckResult | None) -> str:

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
 from m3compress.contract.manifest import UNNAMED_ENGINE, Manifest
 from m3compress.errors import M3CompressError
-from m3compress.validate.result import CheckResult, Verdict
+from m3compress.validate.result import CheckResult, Verdict, judge
 from m3compress.validate.setup.profiles import Profile
 
 #: Raised with every change that an older reader would misread.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+#: Written before the verdict was a field: it is made of the results, as it was then.
+_WITHOUT_VERDICT: Final = 1
 #: Arrays of numbers, in which one that is not finite is written as null.
 _NUMBERS: Final = frozenset({"interval", "x", "y", "low", "high"})
 
@@ -61,12 +63,75 @@ def manifest_sha256(manifest: Manifest) -> str:
 
 
 class ReferenceInfo(_Strict):
-    """The trained model that it was compared with."""
+    """The trained model that it was compared with.
+
+    Attributes:
+        name: Of its file or folder.
+        sha256: Hash of its weights.
+        convention: What its weights mean; empty in older reports where no user gave it.
+        format: Of the file.
+        decided_by: How the convention was found, in words; empty in older reports.
+    """
 
     name: str
     sha256: str
     convention: str
     format: str
+    decided_by: str = ""
+
+
+class Dynamics(_Strict):
+    """What molecular dynamics ran on.
+
+    Attributes:
+        formula: Of one unit.
+        n_atoms: Of the cell.
+        n_replicas: Independent runs of file and of model each.
+        duration: Sampled time of each in ps.
+        temperature: In K.
+    """
+
+    formula: str
+    n_atoms: int
+    n_replicas: int
+    duration: float
+    temperature: float
+
+
+class Coverage(_Strict):
+    """What was compared, of all that the model claims to know.
+
+    Attributes:
+        elements_compared: Elements whose energies and forces were compared.
+        elements_declared: Elements that the model knows.
+        elements_in_dynamics: Elements that molecular dynamics ran with.
+        pairs_compared: Pairs of elements that were neighbours in what was compared.
+        pairs_possible: All pairs, those of like elements among them.
+        largest_cell: Most atoms of a structure that was compared.
+        dynamics: Of every structure; none if nothing ran.
+    """
+
+    elements_compared: int
+    elements_declared: int
+    elements_in_dynamics: int
+    pairs_compared: int
+    pairs_possible: int
+    largest_cell: int
+    dynamics: tuple[Dynamics, ...]
+
+
+class ChangedOption(_Strict):
+    """A field of the profile that a user changed.
+
+    Attributes:
+        name: The field.
+        value: What it was for this run.
+        shipped: What it is in the profile.
+    """
+
+    name: str
+    value: float | None
+    shipped: float | None
 
 
 class Report(_Strict):
@@ -80,6 +145,8 @@ class Report(_Strict):
         artefact: What was measured; None where a control stood in for a file.
         reference: What it was compared with.
         profile: How much was measured.
+        changed_options: Where that differs from the profile of its name.
+        coverage: What was compared; None in older reports, which do not say it.
         seed: Seed of every random number.
         command: The command line.
         results: Every check, in the order in which they ran.
@@ -95,6 +162,8 @@ class Report(_Strict):
     artefact: ArtefactInfo | None
     reference: ReferenceInfo
     profile: Profile
+    changed_options: tuple[ChangedOption, ...] = ()
+    coverage: Coverage | None = None
     seed: int
     command: str
     results: tuple[CheckResult, ...]
@@ -102,9 +171,10 @@ class Report(_Strict):
     notes: tuple[str, ...] = ()
     seconds: float
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> Verdict:
-        """See :func:`verdict_of`."""
+        """See :func:`verdict_of`: written, and compared with the results when it is read."""
         return verdict_of(self.results)
 
 
@@ -133,7 +203,8 @@ def read_json(path: Path) -> Report:
     """Read a ``report.json``.
 
     Raises:
-        M3CompressError: If it cannot be read, is no report, or has another schema version.
+        M3CompressError: If it cannot be read, is no report, has another schema version, or says a
+            verdict that is not that of its own numbers.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -142,20 +213,40 @@ def read_json(path: Path) -> Report:
             f"{path} cannot be read as a report: {error}", hint="give a report.json of the gate"
         ) from error
     version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in (_WITHOUT_VERDICT, SCHEMA_VERSION):
         raise M3CompressError(
-            f"{path} has schema version {version}, this m3compress reads {SCHEMA_VERSION}",
+            f"{path} has schema version {version}, this m3compress reads {SCHEMA_VERSION} "
+            f"and {_WITHOUT_VERDICT}",
             hint="give a report.json of the gate of this version",
         )
     if isinstance(document.get("profile"), dict):
         # Earlier reports say how long a run was meant to take, which nothing ever read.
         document["profile"].pop("budget", None)
+    said = document.pop("verdict", None)
     try:
-        return Report.model_validate(_with_nans(document))
+        report = Report.model_validate(_with_nans(document) | {"schema_version": SCHEMA_VERSION})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise M3CompressError(f"{path} is no report: {place}: {first['msg']}") from error
+    _require_own_verdicts(path, report, report.verdict if version == _WITHOUT_VERDICT else said)
+    return report
+
+
+def _require_own_verdicts(path: Path, report: Report, said: str | None) -> None:
+    """Refuse a report whose verdicts are not those of its numbers and limits.
+
+    Raises:
+        M3CompressError: If one is not.
+    """
+    told = [(r.id, r.verdict, judge(r.measurement, r.limit)) for r in report.results]
+    for what, written, found in (*told, ("the whole report", said, report.verdict)):
+        if written != found:
+            raise M3CompressError(
+                f"{path} contradicts itself: its verdict of {what} is {written}, "
+                f"its numbers say {found}",
+                hint="it was changed after it was written: run the gate again",
+            )
 
 
 def _with_nans(node: Any) -> Any:

@@ -11,11 +11,13 @@ from importlib.resources import files
 
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.figures import sections_of
+from m3compress.validate.report.scope import facts, scope
 from m3compress.validate.report.svg.axes import powers
 from m3compress.validate.report.svg.gauge import gauge_svg
 from m3compress.validate.report.words import (
     ORDER,
     headline,
+    limit_of,
     number,
     remark,
     title,
@@ -78,6 +80,8 @@ def html_page(report: Report) -> str:
         report=report,
         word=verdict_word(report.verdict),
         headline=headline(report),
+        scope=scope(report),
+        facts=facts(report),
         sections=sections_of(report),
         attention=[_row(result) for result in worst_first(loud)],
         groups=_groups(report),
@@ -135,7 +139,7 @@ def _row(result: CheckResult) -> _Row:
         value=powers(number(measured.value)),
         interval=interval,
         gauge=gauge_svg(result),
-        limit=powers(number(result.limit.value)) + ("*" if result.limit.overridden else ""),
+        limit=powers(limit_of(result)),
         floor=powers(number(measured.floor)),
         unit=result.limit.unit,
         remark=remark(result),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from m3compress.validate.report.document import Report
+from m3compress.validate.report.scope import facts, scope
 from m3compress.validate.report.words import (
     headline,
-    number,
+    limit_of,
     remark,
     title,
     value_of,
@@ -18,7 +19,7 @@ from m3compress.validate.result import CheckResult, Verdict
 
 #: GitHub cuts comments at 64 kB and drops longer job summaries altogether beyond 1 MB.
 MAX_BYTES = 60_000
-_MAX_LINE, _MAX_LINES, _MAX_REMARK = 300, 30, 300
+_MAX_LINE, _MAX_LINES, _MAX_REMARK, _MAX_FACT = 300, 30, 300, 2_000
 #: Markup, links, pictures and names of users, all as the characters that they are.
 _SAFE = str.maketrans(
     {
@@ -51,7 +52,11 @@ def summary_markdown(report: Report) -> str:
     head = [
         f"## {_SIGNS[report.verdict]} {verdict_word(report.verdict)}",
         "",
+        f"**{_plain(scope(report)[:_MAX_LINE])}**",
+        "",
         _plain(headline(report)[:_MAX_LINE]),
+        "",
+        *[f"- {name}: {_plain(_cut(text))}" for name, text in facts(report)],
         "",
         *[f"> **Note** {note}" for note in _few(report.notes)],
         "",
@@ -74,7 +79,7 @@ def _table(results: list[CheckResult], room: int) -> list[str]:
         name = _plain(title(result)[:_MAX_LINE])
         line = (
             f"| {_SIGNS[result.verdict]} | {name} | {value_of(result)} | "
-            f"{number(result.limit.value)} | {_plain(result.limit.unit)} | "
+            f"{_plain(limit_of(result))} | {_plain(result.limit.unit)} | "
             f"{_plain(remark(result)[:_MAX_REMARK])} |"
         )
         if _size([*lines, line]) > room:
@@ -82,6 +87,10 @@ def _table(results: list[CheckResult], room: int) -> list[str]:
             break
         lines.append(line)
     return lines
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_FACT else f"{text[:_MAX_FACT]} … more in report.html"
 
 
 def _few(lines: Sequence[str]) -> list[str]:

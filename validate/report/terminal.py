@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from m3compress.validate.report.document import Report
+from m3compress.validate.report.scope import facts, scope
 from m3compress.validate.report.words import (
     headline,
+    limit_of,
     number,
     remark,
     title,
@@ -21,8 +25,10 @@ from m3compress.validate.report.words import (
 )
 from m3compress.validate.result import CheckResult, Tier, Verdict
 
-#: Columns of a file or a log, which have no width of their own.
-_WIDTH = 160
+_WIDTH: Final = 160  # columns of a log
+_COLUMNS: Final = ("verdict", "check", "value", "limit", "floor", "unit")
+#: Columns that a remark needs to be read with ease.
+_REMARK: Final = 30
 _COLORS = {
     Verdict.PASS: "green",
     Verdict.FAIL: "bold red",
@@ -32,39 +38,45 @@ _COLORS = {
 }
 
 
-def print_report(report: Report, *, strict: bool = False) -> None:
-    """Write the report to stdout."""
-    wide_console().print(_render(report, strict=strict))
-
-
-def wide_console() -> Console:
-    """Of stdout, wide enough for tables where it is no terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH
-    return console
-
-
-def render_report(report: Report) -> str:
-    """The same as text without colours."""
+def render_report(report: Report, width: int = _WIDTH, *, strict: bool = False) -> str:
+    """The report as text without colours."""
     stream = io.StringIO()
-    Console(file=stream, width=_WIDTH, highlight=False).print(_render(report, strict=False))
+    console = Console(file=stream, width=width, highlight=False)
+    console.print(report_table(report, width, strict=strict))
     return stream.getvalue()
 
 
-def _render(report: Report, *, strict: bool) -> Group:
+def report_table(report: Report, width: int, *, strict: bool = False) -> Group:
+    """The report for a terminal.
+
+    Args:
+        report: A finished run.
+        width: Columns of the terminal; in few, results are paragraphs instead of lines.
+        strict: Whether inconclusive counts as failed.
+    """
     told = [r for r in worst_first(report.results) if _is_told(r)]
-    parts: list[Table | Text] = [_table(told)] if told else []
+    parts: list[Table | Text] = [_results(told, width)] if told else []
     parts.append(_summary(report))
     parts += [Text(f"note: {note}", style="yellow") for note in report.notes]
     if report.not_checked:
         parts.append(Text(f"not checked: {'; '.join(report.not_checked)}", style="dim"))
+    parts.append(_facts(report))
     verdict = report.verdict
     word = verdict_word(verdict)
     if verdict is Verdict.INCONCLUSIVE and strict:
         word += " (counts as failed)"
     parts.append(Text(f"{word}  {headline(report)}", style=_COLORS[verdict]))
+    parts.append(Text(scope(report), style=_COLORS[verdict]))
     return Group(*parts)
+
+
+def _facts(report: Report) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in facts(report):
+        grid.add_row(Text(name), Text(text, style="yellow" if name == "changed" else ""))
+    return grid
 
 
 def _is_told(result: CheckResult) -> bool:
@@ -75,23 +87,46 @@ def _is_told(result: CheckResult) -> bool:
     return result.verdict is not Verdict.PASS or interesting
 
 
-def _table(results: list[CheckResult]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("verdict", "check", "value", "limit", "floor", "unit"):
-        table.add_column(column, overflow="fold")
-    table.add_column("", overflow="fold", min_width=30)
-    for result in results:
-        table.add_row(
-            Text(str(result.verdict), style=_COLORS[result.verdict]),
-            Text(title(result)),
-            # As Text: in a plain string, rich takes what stands in brackets for a style.
-            Text(value_of(result)),
-            Text(number(result.limit.value) + ("*" if result.limit.overridden else "")),
-            Text(number(result.measurement.floor)),
-            Text(result.limit.unit),
-            Text(remark(result), style="dim"),
+def _results(results: list[CheckResult], width: int) -> Table:
+    """A table, or where that would break names, a paragraph for each result."""
+    cells = [
+        (
+            str(result.verdict),
+            title(result),
+            value_of(result),
+            limit_of(result),
+            number(result.measurement.floor),
+            result.limit.unit,
         )
+        for result in results
+    ]
+    widths = [max(map(cell_len, column)) for column in zip(_COLUMNS, *cells, strict=True)]
+    if sum(widths) + len(widths) + _REMARK > width:
+        return _paragraphs(results)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in _COLUMNS:
+        table.add_column(column, no_wrap=True)
+    table.add_column("", overflow="fold")
+    for result, row in zip(results, cells, strict=True):
+        # As Text: in a plain string, rich takes what stands in brackets for a style.
+        verdict, *others = map(Text, row)
+        verdict.stylize(_COLORS[result.verdict])
+        table.add_row(verdict, *others, Text(remark(result), style="dim"))
     return table
+
+
+def _paragraphs(results: list[CheckResult]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for result in results:
+        floor = result.measurement.floor
+        numbers = f"{value_of(result)} {result.limit.unit}, limit {limit_of(result)}"
+        told = Text(title(result), style="bold")
+        told.append(f"\n{numbers}" + ("" if floor is None else f", floor {number(floor)}"), "none")
+        told.append(f"\n{why}" if (why := remark(result)) else "", "dim")
+        grid.add_row(Text(str(result.verdict), style=_COLORS[result.verdict]), told)
+    return grid
 
 
 def _summary(report: Report) -> Text:

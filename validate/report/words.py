@@ -36,6 +36,11 @@ def value_of(result: CheckResult) -> str:
     return f"{number(measured.value)} [{number(low)}, {number(high)}]"
 
 
+def limit_of(result: CheckResult) -> str:
+    """The limit, with a star if a user changed it."""
+    return number(result.limit.value) + ("*" if result.limit.overridden else "")
+
+
 def worst_first(results: Iterable[CheckResult]) -> list[CheckResult]:
     """Errors and failures first, and of each the worst; what decides before what informs."""
 

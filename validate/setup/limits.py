@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from m3compress.errors import M3CompressError
-from m3compress.validate.result import Limit
+from m3compress.validate.result import Limit, Shipped
 from m3compress.validate.setup.profiles import PROFILES
 
 _KEYS = {"limit", "unit", "source", "mandatory"}
@@ -36,7 +36,7 @@ def read_limits(
     """
     shipped = files("m3compress.validate.setup").joinpath("limits.toml").read_text(encoding="utf-8")
     table = _flat(tomllib.loads(shipped))
-    changed: set[str] = set()
+    before = {name: _limit(name, fields, profile) for name, fields in table.items()}
     if overriding is not None:
         for name, fields in _flat(_read(overriding)).items():
             _require_known(name, table)
@@ -44,12 +44,20 @@ def read_limits(
             # A limit in a user's file holds for every profile, unless the file names profiles.
             base = _for_all(table[name]) if "limit" in fields else table[name]
             table[name] = {**base, **fields}
-            changed.add(name)
     for text in single:
         name, value = _parse_single(text, table)
         table[name] = {**_for_all(table[name]), "limit": value}
-        changed.add(name)
-    return {name: _limit(name, fields, profile, name in changed) for name, fields in table.items()}
+    return {
+        name: _marked(_limit(name, fields, profile), before[name]) for name, fields in table.items()
+    }
+
+
+def _marked(limit: Limit, before: Limit) -> Limit:
+    """A limit that says what it was, if it is another one now."""
+    shipped = Shipped(value=before.value, mandatory=before.mandatory)
+    if shipped == Shipped(value=limit.value, mandatory=limit.mandatory):
+        return limit
+    return limit.model_copy(update={"overridden": True, "shipped": shipped})
 
 
 def _for_all(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +119,7 @@ def _parse_single(text: str, table: Mapping[str, Any]) -> tuple[str, float]:
         ) from error
 
 
-def _limit(name: str, fields: Mapping[str, Any], profile: str, overridden: bool) -> Limit:  # noqa: FBT001
+def _limit(name: str, fields: Mapping[str, Any], profile: str) -> Limit:
     value = fields.get(profile, fields["limit"])
     if value is False:
         value = None
@@ -127,5 +135,4 @@ def _limit(name: str, fields: Mapping[str, Any], profile: str, overridden: bool)
         unit=str(fields["unit"]),
         source=str(fields["source"]),
         mandatory=mandatory,
-        overridden=overridden,
     )

@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from m3compress.contract.backends import Device, device_named
 from m3compress.contract.files import content_sha256
@@ -33,6 +33,10 @@ from m3compress.validate.setup.subject import (
 
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest
+
+
+#: Fields of the profile that a user may change.
+OPTIONS: Final = ("temperature", "pressure", "timestep", "duration", "n_replicas")
 
 
 class SettingError(M3CompressError):
@@ -90,11 +94,7 @@ class Settings:
             M3CompressError: If there is no such profile, or an option is out of range.
         """
         profile = profile_named(self.profile)
-        given = {
-            name: value
-            for name in ("temperature", "pressure", "timestep", "duration", "n_replicas")
-            if (value := getattr(self, name)) is not None
-        }
+        given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
         for name, value in given.items():
             if not math.isfinite(value) or (name != "pressure" and value <= 0):
                 raise SettingError(

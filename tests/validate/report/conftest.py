@@ -7,15 +7,41 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from m3compress.validate.report.document import ArtefactInfo, ReferenceInfo, Report
-from m3compress.validate.result import CheckResult, Curve, Limit, Measurement, Tier, judge
+from m3compress.validate.report.document import (
+    ArtefactInfo,
+    ChangedOption,
+    Coverage,
+    Dynamics,
+    ReferenceInfo,
+    Report,
+)
+from m3compress.validate.result import (
+    CheckResult,
+    Curve,
+    Limit,
+    Measurement,
+    Shipped,
+    Tier,
+    judge,
+)
 from m3compress.validate.setup.profiles import SMOKE
 
-#: ``make_result(id, value, limit=1.0, subject=..., mandatory=..., **fields of the measurement)``.
+#: ``make_result(id, value, limit=1.0, subject=..., mandatory=..., shipped=limit before a user
+#: changed it, **fields of the measurement)``.
 ResultMaker = Callable[..., CheckResult]
 #: ``make_report(*results, notes=..., ...)``.
 ReportMaker = Callable[..., Report]
 
+#: All of a model of two elements.
+SILICA = Coverage(
+    elements_compared=2,
+    elements_declared=2,
+    elements_in_dynamics=2,
+    pairs_compared=3,
+    pairs_possible=3,
+    largest_cell=36,
+    dynamics=(Dynamics(formula="SiO2", n_atoms=72, n_replicas=3, duration=0.6, temperature=300.0),),
+)
 _TIERS = {"inv": Tier.INVARIANTS, "md": Tier.DYNAMICS, "grad": Tier.DERIVATIVES}
 
 
@@ -27,9 +53,13 @@ def _result(
     subject: str = "artefact",
     mandatory: bool = True,
     unit: str = "eV",
+    shipped: float | None = None,
     **fields: object,
 ) -> CheckResult:
     judged_by = Limit(value=limit, unit=unit, source="a test", mandatory=mandatory)
+    if shipped is not None:
+        before = Shipped(value=shipped, mandatory=True)
+        judged_by = judged_by.model_copy(update={"overridden": True, "shipped": before})
     measurement = Measurement.model_validate({"value": value, **fields})
     return CheckResult(
         id=check,
@@ -55,9 +85,17 @@ def _report(*results: CheckResult, **fields: object) -> Report:
             elements=("O", "Si"),
             three_body="factorized",
             precision="float32",
+            engine="ONNX Runtime 1.20.1, cpu",
         ),
-        "reference": ReferenceInfo(name="builtin", sha256="c" * 64, convention="", format="matgl"),
+        "reference": ReferenceInfo(
+            name="builtin",
+            sha256="c" * 64,
+            convention="matgl-4.1",
+            format="matgl",
+            decided_by="measurement: it leaves the smallest forces",
+        ),
         "profile": SMOKE,
+        "coverage": SILICA,
         "seed": 7,
         "command": "m3compress validate silica.m3c.onnx --against builtin",
         "results": results,
@@ -104,6 +142,17 @@ def make_result() -> ResultMaker:
 def make_report() -> ReportMaker:
     """Make a report of results."""
     return _report
+
+
+@pytest.fixture(scope="session")
+def make_changed() -> Callable[[], Report]:
+    """Make a report of a limit loosened, one tightened, one as it was, and a shorter run."""
+    return lambda: _report(
+        _result("md.rdf", 0.5, 9.0, shipped=1.0),
+        _result("md.adf", 0.5, 0.1, shipped=1.0),
+        _result("md.msd", 0.5),
+        changed_options=(ChangedOption(name="duration", value=0.1, shipped=0.6),),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ Make = Callable[..., CheckResult]
 MakeReport = Callable[..., Report]
 
 
-def shown(found: Difference) -> str:
+def shown(found: Difference, width: int = 160) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=160).print(render_diff(found))
+    Console(file=stream, width=width).print(render_diff(found))
     return stream.getvalue()
 
 
@@ -67,3 +67,19 @@ def test_a_report_equals_itself(full_report: Report) -> None:
     found = diff_reports(full_report, full_report)
     assert not found.regressions
     assert "no check changed" in shown(found)
+
+
+def test_a_narrow_terminal_cuts_no_name(make_result: Make, make_report: MakeReport) -> None:
+    name, structure = "inv.equivalent-cells", "SiO2-cristobalite-strained O-Si"
+    before = make_report(make_result(name, 0.5, structure=structure))
+    wide = make_result(name, 0.9, structure=structure, interval=(0.5, 1.5))
+    text = shown(diff_reports(before, make_report(wide)), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("check", "before", "after", name, *structure.split(), "inconclusive"):
+        assert word in text.split()
+
+
+def test_another_limit_is_told(make_result: Make, make_report: MakeReport) -> None:
+    before = make_report(make_result("a.b", 1.5))
+    after = make_report(make_result("a.b", 1.5, 2.0, shipped=1.0))
+    assert "fail 1.5 → pass 1.5, limit 1 → 2*" in shown(diff_reports(before, after))

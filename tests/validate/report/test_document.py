@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -117,6 +118,55 @@ def test_a_report_of_an_earlier_profile_is_read(full_report: Report, tmp_path: P
     assert profile == replace(full_report.profile, n_crystals=None, n_labels=None)
 
 
+def test_a_verdict_that_was_changed_is_seen(
+    make_result: Make, make_report: MakeReport, tmp_path: Path
+) -> None:
+    report = make_report(make_result("a.good", 0.5), make_result("a.bad", 2.0))
+    sound = json.loads(report.model_dump_json())
+    assert (sound["schema_version"], sound["verdict"]) == (2, "fail")
+
+    def changed(change: Callable[[dict[str, Any]], object]) -> Path:
+        document = json.loads(json.dumps(sound))
+        change(document)
+        path = tmp_path / "report.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    for what, change in {
+        "the whole report is pass": lambda d: d.update(verdict="pass"),
+        "the whole report is None": lambda d: d.pop("verdict"),
+        "of a.bad is pass": lambda d: d["results"][1].update(verdict="pass"),
+        "of a.bad is fail": lambda d: d["results"][1]["limit"].update(value=3.0),
+        "of a.good is pass": lambda d: d["results"][0]["measurement"].update(value=1.5),
+        "the whole report is fail": lambda d: d["results"].pop(),
+    }.items():
+        with pytest.raises(M3CompressError, match=f"contradicts itself.*{what}"):
+            read_json(changed(change))
+    assert read_json(changed(lambda d: d)) == report
+
+
+def test_reports_of_version_1_are_read(
+    make_result: Make, make_report: MakeReport, tmp_path: Path
+) -> None:
+    report = make_report(make_result("a.loose", 0.5, 9.0, shipped=1.0))
+    document = json.loads(report.model_dump_json()) | {"schema_version": 1}
+    for added_since in ("verdict", "coverage", "changed_options"):
+        del document[added_since]
+    del document["reference"]["decided_by"]
+    del document["results"][0]["limit"]["shipped"]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(document))
+    found = read_json(path)
+    assert found.verdict is Verdict.PASS
+    assert found.schema_version == 2
+    assert found.coverage is None
+    assert found.results[0].limit.loosened
+    document["results"][0]["verdict"] = "fail"
+    path.write_text(json.dumps(document))
+    with pytest.raises(M3CompressError, match="contradicts itself"):
+        read_json(path)
+
+
 def test_null_in_evidence_stays_what_it_is(
     make_result: Make, make_report: MakeReport, tmp_path: Path
 ) -> None:
@@ -131,7 +181,7 @@ def test_what_is_no_report_is_refused(full_report: Report, tmp_path: Path) -> No
         "cannot be read": b"no json",
         "cannot be read as": b"\xff\xfe{}",
         "schema version None": b"[1, 2]",
-        "schema version 2": json.dumps(document | {"schema_version": 2}).encode(),
+        "schema version 3": json.dumps(document | {"schema_version": 3}).encode(),
         "is no report: seconds": json.dumps(document | {"seconds": "long"}).encode(),
         "is no report: more": json.dumps(document | {"more": 1}).encode(),
     }

@@ -10,7 +10,7 @@ from junitparser import JUnitXml
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.junit import junit_xml
 from m3compress.validate.report.summary import MAX_BYTES, summary_markdown
-from m3compress.validate.report.terminal import print_report, render_report
+from m3compress.validate.report.terminal import render_report
 from m3compress.validate.result import CheckResult
 
 Make = Callable[..., CheckResult]
@@ -83,7 +83,8 @@ def test_summary_is_short(make_result: Make, make_report: MakeReport) -> None:
 def test_terminal_ends_with_the_verdict(full_report: Report) -> None:
     lines = [line.rstrip() for line in render_report(full_report).splitlines()]
     text = "\n".join(lines)
-    assert lines[-1].startswith("FAILED  silica.m3c.onnx against builtin, profile smoke: 1 error")
+    assert lines[-2].startswith("FAILED  silica.m3c.onnx against builtin, profile smoke: 1 error")
+    assert lines[-1] == "compared: numbers on 2 of 2 elements; dynamics of SiO2"
     assert "would pass at --limit parity.force-mae=0.013" in text
     assert "note: the reference breaks permutation symmetry" in text
     assert "not checked: parity.labels: no labelled file was given; other temperatures" in text
@@ -101,11 +102,48 @@ def test_terminal_takes_no_markup(make_result: Make, make_report: MakeReport) ->
     assert "not checked" not in text
 
 
-def test_terminal_tells_what_strict_means(
-    make_result: Make, make_report: MakeReport, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_terminal_tells_what_strict_means(make_result: Make, make_report: MakeReport) -> None:
     report = make_report(make_result("md.rdf", 0.5, interval=(0.0, 2.0)))
-    print_report(report, strict=True)
-    assert "INCONCLUSIVE (counts as failed)" in capsys.readouterr().out
-    print_report(report)
-    assert "counts as failed" not in capsys.readouterr().out
+    assert "INCONCLUSIVE (counts as failed)" in render_report(report, strict=True)
+    assert "counts as failed" not in render_report(report)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 160, 240])
+def test_no_width_cuts_a_word(full_report: Report, width: int) -> None:
+    lines = render_report(full_report, width).splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    assert "…" not in "".join(words)
+    for result in full_report.results:
+        if result.subject == "artefact" and result.verdict not in ("pass", "skipped"):
+            assert result.id in words
+    for word in ("inconclusive", "quartz", "--limit", "parity.force-mae=0.013", "(rdf_error)"):
+        assert any(word in one for one in words)
+
+
+def test_a_wide_terminal_has_a_table_with_headings(full_report: Report) -> None:
+    heading = ["verdict", "check", "value", "limit", "floor", "unit"]
+    for width, is_table in ((80, False), (160, True)):
+        found = [line.split() for line in render_report(full_report, width).splitlines()]
+        assert (heading in found) is is_table
+
+
+def test_every_report_tells_what_was_changed(make_changed: Callable[[], Report]) -> None:
+    report = make_changed()
+    said = "md.rdf 9 eV instead of 1, looser"
+    option = "--duration 0.1 ps instead of 0.6 ps"
+    for text in (render_report(report), render_report(report, 80), summary_markdown(report)):
+        flat = " ".join(text.split())
+        assert said in flat
+        assert option in flat
+        assert "against limits that a user loosened (md.rdf)" in flat
+    junit = junit_xml(report).decode()
+    suites = JUnitXml.fromstring(junit.encode())
+    cases = {case.name: case for suite in suites for case in suite}
+    assert f"limit changed by the user: {said}" in cases["md.rdf"].system_out
+    assert f'<property name="limit_changed" value="{said}"' in junit
+    assert "md.adf 0.1 eV instead of 1, tighter" in cases["md.adf"].result[0].message
+    assert cases["md.msd"].system_out is None
+    properties = {prop.name: prop.value for suite in suites for prop in suite.properties()}
+    assert option in properties["changed"]
+    assert properties["scope"].startswith("compared against limits that a user loosened")

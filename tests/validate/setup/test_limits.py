@@ -80,6 +80,23 @@ def test_single_limits_win_over_the_file(write):
     assert read_limits("ci", path)["md.rdf"].value == 8
 
 
+def test_a_limit_says_what_it_was_and_whether_it_was_loosened(write):
+    path = write(
+        "[md.rdf]\nlimit = 99\n[md.adf]\nlimit = 0.5\n[md.msd]\nlimit = 50\nmandatory = true\n"
+        "[md.vdos]\nlimit = false\n[inv.energy]\nmandatory = false\n"
+        '[inv.rotation]\nsource = "the same limit"\n'
+    )
+    shipped, found = read_limits("ci"), read_limits("ci", path)
+    changed = {name for name, limit in found.items() if limit.overridden}
+    assert changed == {"md.rdf", "md.adf", "md.msd", "md.vdos", "inv.energy"}
+    assert {n for n in changed if found[n].loosened} == {"md.rdf", "md.vdos", "inv.energy"}
+    for name in changed:
+        assert found[name].shipped.value == shipped[name].value
+        assert found[name].shipped.mandatory == shipped[name].mandatory
+    same = read_limits("ci", single=[f"md.rdf={shipped['md.rdf'].value}"])
+    assert not same["md.rdf"].overridden
+
+
 @pytest.mark.parametrize(
     ("unknown", "nearest"),
     [("md.rfd", "md.rdf"), ("inv.permutations", "inv.permutation"), ("prop.relaxx", "prop.relax")],

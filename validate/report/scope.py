@@ -1,0 +1,68 @@
+"""The first screen of a report: how far its verdict reaches, and what it rests on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from m3compress.validate.report.document import Coverage, Dynamics, Report
+from m3compress.validate.report.overrides import loosened, overrides_of
+from m3compress.validate.result import Verdict
+
+_MOST_NAMED: Final = 4  # checks in one sentence
+
+
+def scope(report: Report) -> str:
+    """What the verdict holds for, in one sentence.
+
+    A model that knows 89 elements and moved the atoms of one crystal is certified for no more.
+    """
+    word = "certified" if report.verdict is Verdict.PASS else "compared"
+    changed = loosened(report)
+    if changed:
+        more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+        named = ", ".join(changed[:_MOST_NAMED])
+        word += f" against limits that a user loosened ({named}{more})"
+    found = report.coverage
+    if found is None:
+        return f"{word}: this report does not say on what"
+    numbers = f"numbers on {found.elements_compared} of {found.elements_declared} elements"
+    return f"{word}: {numbers}; {_moved(found)}"
+
+
+def _moved(found: Coverage) -> str:
+    formulas = ", ".join(dict.fromkeys(one.formula for one in found.dynamics))
+    if not formulas:
+        return "no dynamics"
+    only = "" if found.elements_in_dynamics == found.elements_declared else " only"
+    return f"dynamics of {formulas}{only}"
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """Names and texts of what the verdict rests on, as far as the report knows them."""
+    found, reference = report.coverage, report.reference
+    convention = reference.convention
+    if convention and reference.decided_by:
+        convention += f", by {reference.decided_by}"
+    rows = [
+        ("compared", _compared(found) if found else ""),
+        ("dynamics", "; ".join(_ran(one) for one in found.dynamics) if found else ""),
+        ("convention", convention),
+        ("engine", report.artefact.engine if report.artefact else ""),
+        ("changed", "; ".join(str(one) for one in overrides_of(report))),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _compared(found: Coverage) -> str:
+    return (
+        f"{found.elements_compared} of {found.elements_declared} elements, "
+        f"{found.pairs_compared:,} of {found.pairs_possible:,} pairs of neighbours, "
+        f"cells of up to {found.largest_cell:,} atoms"
+    )
+
+
+def _ran(one: Dynamics) -> str:
+    return (
+        f"{one.formula}, {one.n_atoms} atoms, {one.n_replicas} × {one.duration:g} ps "
+        f"at {one.temperature:g} K"
+    )
