@@ -1,0 +1,1 @@
+"""Exported files that are wrong in one way, and how they are made."""
