@@ -14,10 +14,12 @@ from m3compress.validate.report.document import Coverage, Dynamics
 from m3compress.validate.result import CheckResult, Tier
 from m3compress.validate.setup.context import Context
 
-#: Checks that compare energies and forces, and say on which structure.
-_COMPARING: Final = ("parity.export-force", "parity.export-energy")
-#: Checks that compare on several structures together, which their evidence lists.
-_LISTING: Final = "parity.force-mae"
+#: Checks that compare energies and forces, and where in their evidence the structures stand.
+_COMPARING: Final = {
+    "parity.export-force": "values",
+    "parity.export-energy": "values",
+    "parity.force-mae": "by_structure",
+}
 
 
 def coverage_of(context: Context, results: Sequence[CheckResult]) -> Coverage:
@@ -32,14 +34,15 @@ def coverage_of(context: Context, results: Sequence[CheckResult]) -> Coverage:
     compared = [named for named in structures_of(context) if named.name in names]
     elements = {symbol for named in compared for symbol in named.atoms.symbols}
     cutoff, declared = context.reference_subject.cutoff, len(context.reference_subject.elements)
+    pairs = {pair for named in compared for pair in _neighbours(named, cutoff)}
     moved = [sample for sample in context.samples if _ran(sample, own)]
     return Coverage(
-        elements_compared=len(elements),
+        elements_compared=max(len(elements), _told(own, "elements_compared")),
         elements_declared=declared,
         elements_in_dynamics=len({symbol for named in moved for symbol in named.atoms.symbols}),
-        pairs_compared=len({pair for named in compared for pair in _neighbours(named, cutoff)}),
+        pairs_compared=max(len(pairs), _told(own, "pairs_compared")),
         pairs_possible=declared * (declared + 1) // 2,
-        largest_cell=max((len(named.atoms) for named in compared), default=0),
+        largest_cell=max(_told(own, "largest_cell"), *(len(named.atoms) for named in compared), 0),
         dynamics=tuple(_dynamics(context, sample) for sample in moved),
     )
 
@@ -47,9 +50,12 @@ def coverage_of(context: Context, results: Sequence[CheckResult]) -> Coverage:
 def _names_compared(results: Sequence[CheckResult]) -> Iterator[str]:
     for result in results:
         if result.id in _COMPARING:
-            yield result.measurement.structure
-        elif result.id == _LISTING:
-            yield from result.measurement.evidence["by_structure"]
+            yield from result.measurement.evidence.get(_COMPARING[result.id], ())
+
+
+def _told(results: Sequence[CheckResult], field: str) -> int:
+    """The most that a check of structures of its own says to have compared."""
+    return max((int(result.measurement.evidence.get(field, 0)) for result in results), default=0)
 
 
 def _ran(sample: Named, results: Sequence[CheckResult]) -> bool:

@@ -41,7 +41,7 @@ def test_only_what_was_measured_counts(
     assert (nothing.elements_declared, nothing.pairs_possible) == (2, 3)
     assert nothing.dynamics == ()
     broken = [
-        result("parity.export-force", structure="silicon"),
+        result("parity.export-force", evidence={"values": {"silicon": 0.0}}),
         result("parity.export-force", structure="oxygen", value=None, error="broke"),
         result("md.temperature", Tier.DYNAMICS, structure="quartz", value=None, error="broke"),
     ]
@@ -50,7 +50,7 @@ def test_only_what_was_measured_counts(
     assert found.dynamics == ()
     whole = [
         result("parity.force-mae", evidence={"by_structure": {"oxygen": 0.0, "far": 0.0}}),
-        result("parity.export-energy", structure="silicon"),
+        result("parity.export-energy", evidence={"values": {"silicon": "nan"}}),
         result("md.rdf", Tier.DYNAMICS, structure="quartz O-Si"),
     ]
     found = coverage_of(context, whole)
@@ -64,6 +64,22 @@ def test_the_reference_alone_is_not_compared(
     make_context: Callable[..., Context], builtin_spec: TrainedSpec
 ) -> None:
     context = make_context(builtin_spec, zoo=[Named("silicon", bulk("Si"))])
-    own = result("parity.export-force", structure="silicon")
+    own = result("parity.export-force", evidence={"values": {"silicon": 0.0}})
     other = own.model_copy(update={"subject": "reference"})
     assert coverage_of(context, [other]).elements_compared == 0
+    assert coverage_of(context, [own]).elements_compared == 1
+
+
+def test_checks_with_structures_of_their_own_say_what_they_compared(
+    make_context: Callable[..., Context], builtin_spec: TrainedSpec
+) -> None:
+    context = make_context(builtin_spec, zoo=[Named("silicon", bulk("Si"))])
+    results = [
+        result("parity.export-force", evidence={"values": {"silicon": 0.0}}),
+        result("parity.elements", evidence={"elements_compared": 2}),
+        result("parity.dimers", evidence={"pairs_compared": 3}),
+        result("parity.large-cells", evidence={"largest_cell": 2160}),
+        result("parity.large-cells", evidence={"largest_cell": 9999}, value=None, error="broke"),
+    ]
+    found = coverage_of(context, results)
+    assert (found.elements_compared, found.pairs_compared, found.largest_cell) == (2, 3, 2160)

@@ -17,7 +17,6 @@ from m3compress.validate.report.svg.gauge import gauge_svg
 from m3compress.validate.report.words import (
     ORDER,
     headline,
-    limit_of,
     number,
     remark,
     title,
@@ -139,7 +138,7 @@ def _row(result: CheckResult) -> _Row:
         value=powers(number(measured.value)),
         interval=interval,
         gauge=gauge_svg(result),
-        limit=powers(limit_of(result)),
+        limit=powers(number(result.limit.value)) + ("*" if result.limit.overridden else ""),
         floor=powers(number(measured.floor)),
         unit=result.limit.unit,
         remark=remark(result),

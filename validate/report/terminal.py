@@ -121,10 +121,10 @@ def _paragraphs(results: list[CheckResult]) -> Table:
     grid.add_column(overflow="fold")
     for result in results:
         floor = result.measurement.floor
-        numbers = f"{value_of(result)} {result.limit.unit}, limit {limit_of(result)}"
-        told = Text(title(result), style="bold")
-        told.append(f"\n{numbers}" + ("" if floor is None else f", floor {number(floor)}"), "none")
-        told.append(f"\n{why}" if (why := remark(result)) else "", "dim")
+        told = Text.assemble((title(result), "bold"))
+        told.append(f"\n{value_of(result)} {result.limit.unit}, limit {limit_of(result)}")
+        told.append("" if floor is None else f", floor {number(floor)}")
+        told.append(f"; {why}" if (why := remark(result)) else "", "dim")
         grid.add_row(Text(str(result.verdict), style=_COLORS[result.verdict]), told)
     return grid
 

@@ -145,3 +145,14 @@ def test_gauge(make_result: Make) -> None:
     assert "beyond" not in gauge_svg(make_result("a.b", 0.5, interval=(0.1, 1.0)))
     for value, limit in ((math.nan, 1.0), (None, 1.0), (0.5, None), (0.5, 0.0)):
         assert gauge_svg(make_result("a.b", value, limit)) == ""
+
+
+def test_a_changed_limit_is_marked_and_told(
+    make_changed: Callable[[], Report], make_result: Make, make_report: MakeReport
+) -> None:
+    text = Page(html_page(make_changed())).text
+    assert "md.rdf 9 eV instead of 1, looser; md.adf 0.1 eV instead of 1, tighter" in text
+    assert "--duration 0.1 ps instead of 0.6 ps" in text
+    assert "9* eV" in text
+    small = html_page(make_report(make_result("a.b", 1e-6, 1e-5, shipped=1e-4)))
+    assert "10⁻⁵*" in small
