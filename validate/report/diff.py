@@ -60,6 +60,14 @@ class Change:
         return len({None if r is None else r.verdict for r in self._both}) > 1
 
     @property
+    def is_told(self) -> bool:
+        """Whether it is worth a line: another verdict or value, or a limit that a user changed."""
+        if self.worse or self.judged_anew or abs(self.factor - 1) > 0.01:
+            return True
+        limits = [r.limit for r in self._both if r is not None]
+        return limits[0] != limits[-1] and any(limit.overridden for limit in limits)
+
+    @property
     def _both(self) -> tuple[CheckResult | None, CheckResult | None]:
         return self.before, self.after
 
@@ -102,13 +110,13 @@ def diff_reports(before: Report, after: Report) -> Difference:
 
 
 def render_diff(found: Difference) -> Table:
-    """A table of what changed by more than a percent or in its verdict."""
+    """A table of what changed by more than a percent, in its verdict, or by a user's limit."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("check", "before → after"):
         table.add_column(column, overflow="fold")
     for change in found.changes:
         now = change.after or change.before
-        if now is None or not (change.worse or abs(change.factor - 1) > 0.01 or change.judged_anew):
+        if now is None or not change.is_told:
             continue
         table.add_row(
             Text(title(now)),

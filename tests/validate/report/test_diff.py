@@ -83,3 +83,7 @@ def test_another_limit_is_told(make_result: Make, make_report: MakeReport) -> No
     before = make_report(make_result("a.b", 1.5))
     after = make_report(make_result("a.b", 1.5, 2.0, shipped=1.0))
     assert "fail 1.5 → pass 1.5, limit 1 → 2*" in shown(diff_reports(before, after))
+    before = make_report(make_result("a.b", 0.5))
+    after = make_report(make_result("a.b", 0.5, 9.0, shipped=1.0))
+    assert "pass 0.5 → pass 0.5, limit 1 → 9*" in shown(diff_reports(before, after))
+    assert "no check changed" in shown(diff_reports(after, after))
