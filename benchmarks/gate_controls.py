@@ -35,7 +35,9 @@ def rows_of_seed(settings: Settings, folder: Path, *, all_controls: bool) -> lis
     """
     controls = CONTROLS if all_controls else (NEGATIVE,)
     start = time.perf_counter()
-    outcomes = run_controls(settings, folder, controls=controls, resume=True, announce=say)
+    outcomes = run_controls(
+        settings, folder, controls=controls, whole=True, resume=True, announce=say
+    )
     say(f"seed {settings.seed}: {time.perf_counter() - start:.0f} s")
     return [dict(row) for row in to_json(outcomes)]
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Set up and check everything: lint, types, tests, and the main command on the built-in model.
-# Arguments go to pytest: `bash scripts/test.sh -m "not slow"`.
+# Arguments go to pytest: `bash scripts/test.sh -m "not slow"`. With M3COMPRESS_SCRATCH, a folder, the
+# exported file is left there.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 install dev -e ".[dev]" torch_runstats opt_einsum_fx e3nn
@@ -16,7 +17,7 @@ section "tests"
 PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" --dist loadscope "$@"
 
 section "the main command on the built-in model"
-SCRATCH=$(mktemp -d)
+SCRATCH=${M3COMPRESS_SCRATCH:-$(mktemp -d)}
 "$VENV/bin/m3compress" doctor
 "$VENV/bin/m3compress" export builtin -o "$SCRATCH/silica.m3c.onnx"
 "$VENV/bin/m3compress" inspect "$SCRATCH/silica.m3c.onnx"
@@ -24,6 +25,6 @@ SCRATCH=$(mktemp -d)
 section "the release gate on the exported file"
 "$VENV/bin/m3compress" validate "$SCRATCH/silica.m3c.onnx" --against builtin --profile smoke \
   --report-dir "$SCRATCH/report" --junit "$SCRATCH/junit.xml" --strict
-rm -rf "$SCRATCH"
+[ -n "${M3COMPRESS_SCRATCH:-}" ] || rm -rf "$SCRATCH"
 
 finish "all checks passed"

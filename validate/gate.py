@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from m3compress.contract.progress import Progress, silent
 from m3compress.validate.record import make_report
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.write import require_writable, write_reports
-from m3compress.validate.run import CHECKS, claim_workplace, only_run, run_checks
+from m3compress.validate.result import CheckResult
+from m3compress.validate.run import CHECKS, claim_workplace, never, only_run, run_checks
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.estimate import estimate_seconds
 from m3compress.validate.setup.settings import Settings, open_context
@@ -35,6 +36,7 @@ def validate(
     progress: Progress = silent,
     announce: Callable[[str], None] = quiet,
     trajectories: Path | None = None,
+    enough: Callable[[Sequence[CheckResult]], str | None] = never,
 ) -> Report:
     """Measure an exported file, and write the reports.
 
@@ -47,7 +49,9 @@ def validate(
         strict: Whether ``junit.xml`` counts inconclusive as failed.
         progress: Told how far it is.
         announce: Told what is about to happen.
-        trajectories: Folder of the molecular dynamics, where several runs share it.
+        trajectories: Folder of the molecular dynamics, where several runs share it, and beside it
+            what they find on the reference.
+        enough: See :func:`~m3compress.validate.run.run_checks`.
 
     Raises:
         M3CompressError: If it cannot run; what a check meets becomes its result instead.
@@ -64,7 +68,7 @@ def validate(
         claim_workplace(workplace, settings.fingerprint(), resume=resume)
         announce(describe_run(context))
         context = replace(context, progress=progress)
-        results = run_checks(context, limits)
+        results = run_checks(context, limits, enough=enough)
         report = make_report(settings, context, results, time.perf_counter() - start)
         write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
     return report

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,11 +46,17 @@ CHECKS: tuple[Check, ...] = (
 _RESULTS = TypeAdapter(tuple[CheckResult, ...])
 
 
+def never(found: Sequence[CheckResult]) -> None:
+    """All checks run, whatever was found."""
+    del found
+
+
 def run_checks(
     context: Context,
     limits: dict[str, Limit],
     *,
     checks: Sequence[Check] = CHECKS,
+    enough: Callable[[Sequence[CheckResult]], str | None] = never,
 ) -> tuple[CheckResult, ...]:
     """Results of all checks on the candidate, and of some on the reference.
 
@@ -58,12 +64,17 @@ def run_checks(
         context: Whom and how to measure.
         limits: Limits of all checks by id.
         checks: Which checks.
+        enough: Asked before each check, with what was found so far: why it is skipped, if so.
     """
     turns = [(check, on) for check in checks for on in _subjects(check)]
     found: list[CheckResult] = []
     for i, (check, on) in enumerate(turns):
         context.progress(check.id, i / len(turns))
-        found += _run_or_recall(context, check, on, limits[check.id])
+        reason = enough(found)
+        if reason is None:
+            found += _run_or_recall(context, check, on, limits[check.id])
+        else:
+            found.append(_result(check, on, limits[check.id], Measurement(skipped=reason), 0.0))
     context.progress("done", 1.0)
     return tuple(found)
 
@@ -74,7 +85,8 @@ def _subjects(check: Check) -> tuple[str, ...]:
 
 def _run_or_recall(context: Context, check: Check, on: str, limit: Limit) -> Iterable[CheckResult]:
     """What an earlier run of the same workplace measured, judged again, or a new measurement."""
-    path = context.workplace / "results" / f"{check.id}.{on}.json"
+    folder = context.reference_results if on == "reference" else context.workplace / "results"
+    path = folder / f"{check.id}.{on}.json"
     recalled = _recall(path)
     if recalled is None:
         content = _RESULTS.dump_json(_run(context, check, on, limit), indent=1)
@@ -105,18 +117,21 @@ def _run(context: Context, check: Check, on: str, limit: Limit) -> tuple[CheckRe
     start = time.perf_counter()
     measured = _measure(context, check, on)
     seconds = (time.perf_counter() - start) / len(measured)
-    return tuple(
-        CheckResult(
-            id=check.id,
-            tier=check.tier,
-            subject=on,
-            measures=check.measures,
-            limit=limit,
-            verdict=judge(measurement, limit),
-            measurement=measurement,
-            seconds=seconds,
-        )
-        for measurement in measured
+    return tuple(_result(check, on, limit, measurement, seconds) for measurement in measured)
+
+
+def _result(
+    check: Check, on: str, limit: Limit, measurement: Measurement, seconds: float
+) -> CheckResult:
+    return CheckResult(
+        id=check.id,
+        tier=check.tier,
+        subject=on,
+        measures=check.measures,
+        limit=limit,
+        verdict=judge(measurement, limit),
+        measurement=measurement,
+        seconds=seconds,
     )
 
 

@@ -49,7 +49,7 @@ def _table(outcomes: tuple[Outcome, ...]) -> Table:
         told = Text(f"{control.description}\n")
         told.append(f"must {must}, gate says {outcome.verdict}{wrong}\n", "red" if wrong else "")
         told.append(f"failed: {_failures(outcome)}")
-        if control.seen_by:
+        if outcome.missed_by_rdf is not None and control.seen_by:
             blind = "would have missed it" if outcome.missed_by_rdf else "see it"
             told.append(f"; radial distributions alone {blind}")
         table.add_row(Text(control.name, style="bold"), told)

@@ -30,14 +30,16 @@ def test_the_table_names_what_had_to_fail_and_what_was_wrong():
         outcome(NEGATIVE, Verdict.FAIL, ("md.rdf", "md.adf"), expected=False),
         outcome(hot, Verdict.FAIL, ("md.rdf", "md.temperature", "md.adf")),
         outcome(POSITIVE[0], Verdict.FAIL, POSITIVE[0].seen_by, missed=True),
+        outcome(POSITIVE[0], Verdict.FAIL, POSITIVE[0].seen_by, missed=None),
     )
     Console(file=stream, width=200).print(_table(outcomes))
-    first, second, third = re.split(r"\n\s*\n", stream.getvalue().rstrip())
+    first, second, third, fourth = re.split(r"\n\s*\n", stream.getvalue().rstrip())
     assert "must pass, gate says fail  ← WRONG" in first
     assert "failed: md.rdf, md.adf" in first
     assert "failed: md.temperature and 2 more; radial distributions alone see it" in second
     assert "more" not in third
     assert "alone would have missed it" in third
+    assert "alone" not in fourth, "they were not computed"
 
 
 def test_a_narrow_terminal_cuts_no_name():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def gate_in(folder: Path, candidate: Any = None, **fields: Any) -> Context:
         crystals=(),
         samples=(),
         workplace=folder,
-        trajectories=folder,
+        trajectories=folder / "trajectories",
         **fields,
     )
 
@@ -91,6 +92,30 @@ def test_an_exception_is_an_error_and_the_others_still_run(tmp_path):
         checks=[check_of(Counted(M3CompressError("a known reason")))],
     )
     assert known[0].measurement.error == "a known reason"
+
+
+def test_what_comes_after_enough_is_skipped_with_the_reason(tmp_path):
+    first, second = Counted(Measurement(value=2.0)), Counted(Measurement(value=0.5))
+    checks = [check_of(first), check_of(second, "md.adf", on_reference=True)]
+
+    def enough(found: Any) -> str | None:
+        return "seen" if any(r.verdict is Verdict.FAIL for r in found) else None
+
+    found = run_checks(gate_in(tmp_path), limits_of(), checks=checks, enough=enough)
+    assert [r.verdict for r in found] == [Verdict.FAIL, Verdict.SKIPPED, Verdict.SKIPPED]
+    assert found[1].measurement.skipped == "seen"
+    assert second.seen == []
+    # Nothing of that is kept: the same gate in full measures it.
+    again = run_checks(gate_in(tmp_path), limits_of(), checks=checks)
+    assert [r.verdict for r in again] == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+
+
+def test_what_is_found_on_the_reference_is_shared_as_the_trajectories_are(tmp_path):
+    run = Counted(Measurement(value=0.5))
+    for name in ("one", "other"):
+        context = replace(gate_in(tmp_path / name), trajectories=tmp_path / "trajectories")
+        run_checks(context, limits_of(), checks=[check_of(run, on_reference=True)])
+    assert run.seen == ["candidate", "reference", "candidate"]
 
 
 def test_a_check_that_measures_nothing_does_not_pass(tmp_path):

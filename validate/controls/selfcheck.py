@@ -8,8 +8,10 @@ there to see it, not by chance.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +20,9 @@ from m3compress.contract.progress import Progress, silent
 from m3compress.engines.dynamics.job import Job
 from m3compress.validate.controls.broken import RedrawnTriplets, ScaledForces
 from m3compress.validate.gate import quiet, validate
+from m3compress.validate.report.write import require_writable
 from m3compress.validate.result import CheckResult, Verdict
+from m3compress.validate.run import claim_workplace, never
 from m3compress.validate.setup.settings import Settings
 from m3compress.validate.setup.subject import SubjectSpec, TrainedSpec
 
@@ -103,7 +107,8 @@ class Outcome:
         verdict: Verdict of the gate.
         failed: Ids of all checks that failed.
         as_expected: Whether the gate did what it must.
-        missed_by_rdf: Whether the radial distribution functions alone saw nothing.
+        missed_by_rdf: Whether the radial distribution functions alone saw nothing; None if they
+            were not computed, because others had seen the control before.
     """
 
     control: Control
@@ -111,7 +116,7 @@ class Outcome:
     verdict: Verdict
     failed: tuple[str, ...]
     as_expected: bool
-    missed_by_rdf: bool
+    missed_by_rdf: bool | None
 
 
 def judge_control(
@@ -126,7 +131,8 @@ def judge_control(
         results: Its results.
     """
     own = [result for result in results if result.subject == "artefact"]
-    failed = tuple(dict.fromkeys(r.id for r in own if r.verdict is Verdict.FAIL))
+    failed = _failed(own)
+    distributions = [r for r in own if r.id.startswith(_RDF) and r.verdict is not Verdict.SKIPPED]
     if control.seen_by:
         right = verdict is Verdict.FAIL and set(control.seen_by) <= set(failed)
     else:
@@ -137,8 +143,29 @@ def judge_control(
         verdict=verdict,
         failed=failed,
         as_expected=right,
-        missed_by_rdf=not any(name.startswith(_RDF) for name in failed),
+        missed_by_rdf=not _failed(distributions) if distributions else None,
     )
+
+
+def _failed(results: Sequence[CheckResult]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(r.id for r in results if r.verdict is Verdict.FAIL))
+
+
+def seen(control: Control, results: Sequence[CheckResult]) -> str | None:
+    """Why a gate need not go on: a check that failed fails the gate, whatever the others find.
+
+    Args:
+        control: The control.
+        results: What was found so far.
+
+    Returns:
+        The reason once every check that must see the control has; None before, and always for the
+        negative control.
+    """
+    failed = _failed([result for result in results if result.subject == "artefact"])
+    if not control.seen_by or not set(control.seen_by) <= set(failed):
+        return None
+    return f"the control has been seen by {', '.join(control.seen_by)}"
 
 
 def run_controls(
@@ -146,17 +173,20 @@ def run_controls(
     folder: Path,
     *,
     controls: Sequence[Control] = CONTROLS,
+    whole: bool = False,
     resume: bool = False,
     force: bool = False,
     progress: Progress = silent,
     announce: Callable[[str], None] = quiet,
 ) -> tuple[Outcome, ...]:
-    """Put every control through the gate.
+    """Put every control through the gate. They share what is known of the reference.
 
     Args:
         settings: As for the artefact that the controls stand in for.
         folder: Where each control gets a folder with its reports.
         controls: Which controls.
+        whole: Run all checks on all controls, to learn who else sees them; else a control is done
+            once it is seen, which decides.
         resume: Go on with the runs in ``folder``; a control that is not there is begun.
         force: Start all of them again.
         progress: Told how far the current control is.
@@ -165,6 +195,11 @@ def run_controls(
     Raises:
         M3CompressError: If a control cannot run.
     """
+    require_writable(folder)
+    if force and not resume:
+        (folder / "run.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / "results", ignore_errors=True)
+    claim_workplace(folder, settings.fingerprint(), resume=(folder / "run.json").is_file())
     outcomes = []
     for control in controls:
         announce(f"control {control.name}: {control.description}")
@@ -176,6 +211,7 @@ def run_controls(
             force=force,
             progress=progress,
             trajectories=folder / "trajectories",
+            enough=never if whole else partial(seen, control),
         )
         outcomes.append(judge_control(control, settings.seed, report.verdict, report.results))
     document = json.dumps(to_json(tuple(outcomes)), indent=1, ensure_ascii=False)

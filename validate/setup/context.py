@@ -67,6 +67,11 @@ class Context:
     progress: Progress = silent
     cached: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
+    @property
+    def reference_results(self) -> Path:
+        """Folder of what checks find on the reference; shared where the trajectories are."""
+        return self.trajectories.parent / "results"
+
     @cached_property
     def candidate_subject(self) -> Subject:
         """The candidate, opened."""

@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk
 
 from m3compress.engines.dynamics.job import Job
+from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.runs import plan
 from m3compress.validate.controls import selfcheck
@@ -20,6 +21,7 @@ from m3compress.validate.controls.selfcheck import (
     POSITIVE,
     judge_control,
     run_controls,
+    seen,
 )
 from m3compress.validate.report.document import ReferenceInfo, Report
 from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, Verdict, judge
@@ -75,6 +77,18 @@ def test_a_broken_control_must_fail_by_its_own_checks(values, verdict, expected,
 def test_the_reference_itself_must_pass(verdict):
     outcome = judge_control(NEGATIVE, 0, verdict, results(md__rdf=0.5))
     assert outcome.as_expected is (verdict is Verdict.PASS)
+
+
+def test_a_control_is_done_once_all_that_must_see_it_have():
+    weak = next(control for control in POSITIVE if control.name == "weak-forces")
+    assert seen(weak, results(grad__forces=2.0, **{"parity__force-scale": 0.5})) is None
+    both = results(grad__forces=2.0, **{"parity__force-scale": 2.0})
+    assert "grad.forces, parity.force-scale" in (seen(weak, both) or "")
+    on_reference = [r.model_copy(update={"subject": "reference"}) for r in both]
+    assert seen(weak, on_reference) is None
+    assert seen(NEGATIVE, both) is None
+    # What was not computed has missed nothing.
+    assert judge_control(weak, 0, Verdict.FAIL, both).missed_by_rdf is None
 
 
 def test_what_fails_on_the_reference_is_not_the_controls_doing():
@@ -137,7 +151,11 @@ def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypat
         )
 
     monkeypatch.setattr(selfcheck, "validate", validate)
-    settings = Settings(artefact=tmp_path / "a.m3c.onnx", model="model", profile="smoke", seed=3)
+    (tmp_path / "a.m3c.onnx").write_bytes(b"graph")
+    (tmp_path / "model").write_bytes(b"weights")
+    settings = Settings(
+        artefact=tmp_path / "a.m3c.onnx", model=str(tmp_path / "model"), profile="smoke", seed=3
+    )
     outcomes = run_controls(settings, tmp_path, resume=True)
     assert [o.control for o in outcomes] == list(CONTROLS)
     assert [o.as_expected for o in outcomes] == [True, *[False] * len(POSITIVE)]
@@ -147,3 +165,26 @@ def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypat
     assert not any(options["resume"] for _, _, options in asked)
     written = json.loads((tmp_path / "selfcheck.json").read_text())
     assert [row["must"] for row in written] == ["pass", *["fail"] * len(POSITIVE)]
+    # A control is done once it is seen; the reference itself never is.
+    hot = results(md__temperature=2.0)
+    reasons = {settings.control: options["enough"](hot) for settings, _, options in asked}
+    assert [control for control, reason in reasons.items() if reason] == [HOT]
+    asked.clear()
+    run_controls(settings, tmp_path, whole=True, resume=True)
+    assert not any(options["enough"](hot) for _, _, options in asked)
+
+
+def test_what_is_known_of_the_reference_is_that_of_one_run(tmp_path: Path):
+    for name in ("a.m3c.onnx", "model"):
+        (tmp_path / name).write_bytes(b"something")
+    folder, model = tmp_path / "controls", str(tmp_path / "model")
+    settings = Settings(artefact=tmp_path / "a.m3c.onnx", model=model, profile="smoke")
+    run_controls(settings, folder, controls=())
+    kept = folder / "results" / "inv.energy.reference.json"
+    kept.parent.mkdir()
+    kept.write_text("[]")
+    with pytest.raises(M3CompressError, match="differs in seed"):
+        run_controls(replace(settings, seed=1), folder, controls=())
+    assert kept.exists()
+    run_controls(replace(settings, seed=1), folder, controls=(), force=True)
+    assert not kept.exists()
