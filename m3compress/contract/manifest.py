@@ -118,6 +118,11 @@ class ParityRow(_Strict):
     force_limit: float
     stress_error: float | None
     """Largest component of |Δσ| in eV/Å³; None where the structure has no volume."""
+    # Without these, a file of an earlier version was not judged by them.
+    stress_limit: float | None = None
+    atom_energy_error: float | None = None
+    """Largest |ΔE| of a single atom in eV."""
+    atom_energy_limit: float | None = None
 
 
 class Parity(_Strict):

@@ -79,6 +79,14 @@ def roundest_supercell(atoms: Atoms, n_atoms: int) -> Atoms:
         repeats = larger
 
 
+def supercell_of(atoms: Atoms, n_atoms: int) -> Atoms:
+    """The roundest supercell of at least ``n_atoms`` atoms."""
+    repeats = np.ones(3, dtype=int)
+    while len(atoms) * repeats.prod() < n_atoms:
+        repeats[np.argmin(atoms.cell.lengths() * repeats)] += 1
+    return atoms.repeat(repeats)
+
+
 def repeated(atoms: Atoms) -> Atoms:
     """A copy, repeated along its shortest axes to at least 8 atoms."""
     while len(atoms) < _SMALL_CELL:

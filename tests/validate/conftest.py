@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from m3compress.api import resolve_source
 from m3compress.contract.manifest import manifest_path
@@ -30,6 +32,8 @@ from m3compress.validate.setup.subject import (
 
 #: ``make_gate(candidate, reference, zoo=..., ...)``.
 ContextMaker = Callable[..., Context]
+#: An edit of an exported graph, for ``write_wrong``.
+Edit = Callable[[onnx.ModelProto], None]
 #: ``write_wrong(edit, source, **fields)``: a file that a wrong exporter would write.
 WrongWriter = Callable[..., Path]
 
@@ -113,3 +117,45 @@ def make_context(
         return Context(candidate=candidate, reference=reference or builtin_spec, **given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def scale_output() -> Callable[..., Edit]:
+    """``scale_output("forces", 1.05, axis=0, above=300)``: an edit of a graph.
+
+    The output is multiplied where the table of neighbours is larger than ``above`` along ``axis``:
+    0 counts atoms, 1 the slots of each.
+    """
+
+    def make(output: str, factor: float, *, axis: int = 0, above: int = -1) -> Edit:
+        def edit(model: onnx.ModelProto) -> None:
+            rename_output(model.graph, output, f"right_{output}")
+            model.graph.initializer.extend(
+                [
+                    numpy_helper.from_array(np.array(axis), "wrong_axis"),
+                    numpy_helper.from_array(np.array(above), "wrong_above"),
+                    numpy_helper.from_array(np.array([1.0, factor], np.float32), "wrong_factors"),
+                ]
+            )
+            for kind, inputs, result, options in (
+                ("Shape", ["neighbors"], "wrong_shape", {}),
+                ("Gather", ["wrong_shape", "wrong_axis"], "wrong_size", {}),
+                ("Greater", ["wrong_size", "wrong_above"], "wrong_if", {}),
+                ("Cast", ["wrong_if"], "wrong_index", {"to": onnx.TensorProto.INT64}),
+                ("Gather", ["wrong_factors", "wrong_index"], "wrong_factor", {}),
+                ("Mul", [f"right_{output}", "wrong_factor"], output, {}),
+            ):
+                model.graph.node.append(onnx.helper.make_node(kind, inputs, [result], **options))
+
+        return edit
+
+    return make
+
+
+def rename_output(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Give what the graph computes as an output another name, to put something behind it."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == old:
+                    names[place] = new

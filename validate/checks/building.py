@@ -14,8 +14,8 @@ A check that is none of these is a :class:`Check` with a function of its own. It
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -136,6 +136,25 @@ def on_structures(
         yield from worst_of(tuple(among(context, subject)), measure_one, absent=absent)
 
     return Check(name, measures, run, on_reference)
+
+
+def counting(check: Check, count: Callable[[Context, Container[str]], Mapping[str, Any]]) -> Check:
+    """The same check, with what it covered as further evidence.
+
+    Args:
+        check: One of :func:`on_structures`.
+        count: Called with the names of the structures on which something was measured.
+    """
+
+    def run(context: Context, subject: Subject) -> Iterator[Measurement]:
+        for found in check.run(context, subject):
+            if found.value is None:
+                yield found
+            else:
+                covered = count(context, found.evidence["values"])
+                yield found.model_copy(update={"evidence": {**found.evidence, **covered}})
+
+    return replace(check, run=run)
 
 
 def on_predictions(

@@ -9,98 +9,23 @@ the second on those that molecular dynamics might visit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from ase import units
 
-from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray
-from m3compress.errors import M3CompressError
-from m3compress.models.structures.frames import Named
-from m3compress.validate.checks.building import Case, Check, on_predictions, on_structures
+from m3compress.validate.checks import exports, sizes, survey
+from m3compress.validate.checks.building import Check, on_predictions
 from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.labelled import measure_labels
-from m3compress.validate.checks.predictions import Compared, predictions, structures_of
+from m3compress.validate.checks.predictions import Compared
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.result import Curve
-from m3compress.validate.setup.context import Context
-from m3compress.validate.setup.recall import twin_of
-from m3compress.validate.setup.subject import ExportedFile, Subject, TrainedSpec
 
 _WEAK_FORCE: Final = 0.05  # eV/Å: the direction of a weaker force is noise
 _MOST_POINTS: Final = 2000
 _NO_FORCE: Final = "no atom of the structures feels a force"
-_NO_STRUCTURE: Final = "there is no structure to compare on"
-_NO_TWIN: Final = "the candidate is a control: it was not exported from anything"
-
-
-def _all_structures(context: Context, subject: Subject) -> tuple[Named, ...]:
-    del subject
-    return structures_of(context)
-
-
-def _without_twin(context: Context, subject: Subject) -> str | None:
-    del subject
-    return _NO_TWIN if twin_of(context) is None else None
-
-
-def _twin(context: Context) -> tuple[TrainedSpec, Subject]:
-    """The twin and how to open it, where :func:`_without_twin` has found one.
-
-    Raises:
-        M3CompressError: If there is none after all.
-    """
-    twin = twin_of(context)
-    if twin is None or context.twin is None:
-        raise M3CompressError(_NO_TWIN)
-    return context.twin, twin
-
-
-def _file_and_twin(case: Case[Named]) -> tuple[Evaluation, Evaluation]:
-    """What the file says of a structure, and what it should say."""
-    _, twin = _twin(case.context)
-    ours, theirs = (predictions(case.context, subject) for subject in (case.subject, twin))
-    expected = theirs.of(case.entry.name)
-    return ours.of(case.entry.name), expected
-
-
-def _export_force(case: Case[Named]) -> Found:
-    """Largest difference of forces over what float32 rounding allows."""
-    from m3compress.export.parity import LIMITS
-
-    ours, expected = (result.forces for result in _file_and_twin(case))
-    precision = _precision_of(case.subject)
-    error = float(np.abs(ours - expected).max(initial=0.0))
-    tolerance = LIMITS[precision].force_limit(expected)
-    return Found(
-        error / tolerance,
-        {"largest_difference": error, "tolerance": tolerance, "precision": precision},
-    )
-
-
-def _export_energy(case: Case[Named]) -> Found:
-    """Difference of energies over what float32 rounding allows."""
-    from m3compress.export.parity import LIMITS
-
-    atoms = case.entry.atoms
-    ours, expected = (result.energy for result in _file_and_twin(case))
-    error = abs(ours - expected) / len(atoms)
-
-    def rounding() -> float:
-        spec, _ = _twin(case.context)
-        rounded = replace(spec, precision="float32").open().evaluate(atoms)
-        return abs(rounded.energy - expected) / len(atoms)
-
-    tolerance = LIMITS[_precision_of(case.subject)].energy_limit(error, rounding)
-    return Found(error / tolerance, {"difference": error, "tolerance": tolerance})
-
-
-def _precision_of(subject: Subject) -> str:
-    if isinstance(subject, ExportedFile):
-        return subject.manifest.precision
-    return "float32"
 
 
 def _energy(both: Compared) -> Found:
@@ -232,22 +157,9 @@ def _cloud(plot: Plot, label: str, x: FloatArray, y: FloatArray) -> Curve:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    on_structures(
-        "parity.export-force",
-        "forces of the file against the same model in PyTorch, over float32 rounding",
-        _export_force,
-        among=_all_structures,
-        absent=_NO_STRUCTURE,
-        unless=_without_twin,
-    ),
-    on_structures(
-        "parity.export-energy",
-        "energies of the file against the same model in PyTorch, over float32 rounding",
-        _export_energy,
-        among=_all_structures,
-        absent=_NO_STRUCTURE,
-        unless=_without_twin,
-    ),
+    *exports.CHECKS,
+    *survey.CHECKS,
+    *sizes.CHECKS,
     on_predictions("parity.energy", "mean error of energies against the trained model", _energy),
     on_predictions(
         "parity.force-mae", "mean error of forces against the trained model", _force_mae

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,9 @@ from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
+
+#: Structures that follow from a gate; the function is the name under which they are kept.
+Structures = Callable[[Context], tuple[Named, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,12 @@ def visited(context: Context) -> tuple[Named, ...]:
     return tuple(known if any(named.kind == "real" for named in known) else suited)
 
 
-def predictions(context: Context, subject: Subject) -> Predictions:
-    """What a subject says of :func:`structures_of`, evaluated when first asked for."""
+def predictions(
+    context: Context, subject: Subject, among: Structures = structures_of
+) -> Predictions:
+    """What a subject says of some structures of a gate, evaluated when first asked for."""
     return recall(
-        context, subject, ("predictions",), lambda: _predict(subject, structures_of(context))
+        context, subject, ("predictions", among), lambda: _predict(subject, among(context))
     )
 
 

@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
 
 from m3compress.contract.cells import perpendicular_widths
 from m3compress.errors import StructureError
 from m3compress.models.structures.crystals import choose_crystals, known_crystals
 from m3compress.models.structures.frames import Named, read_frames, require_known
 from m3compress.models.structures.supercell import reduced, smallest_supercell, supercell
+from m3compress.models.structures.survey import elemental
 from m3compress.models.structures.zoo import build_zoo
 
 #: A zoo for larger structures than this holds the cells of about 1000 and 2000 atoms.
@@ -62,7 +62,11 @@ def crystals_for(elements: Sequence[str], *, most: int = _N_CRYSTALS) -> tuple[N
     """
     found = list(known_crystals(elements))
     shown = {symbol for named in found for symbol in named.atoms.symbols}
-    found += [named for symbol in elements if symbol not in shown for named in _elemental(symbol)]
+    found += [
+        Named(f"{symbol}-elemental", atoms)
+        for symbol in elements
+        if symbol not in shown and (atoms := elemental(symbol)) is not None
+    ]
     if not found:
         found = list(choose_crystals(elements, cutoff=_CUTOFF))
     return _most_telling(found)[:most]
@@ -111,14 +115,6 @@ def read_structures(
         _require_cell(atoms, f"{name} in {path}")
         named.append(Named(name, _wide_enough(atoms, name, min_width, repeat=supercell)))
     return tuple(named)
-
-
-def _elemental(symbol: str) -> list[Named]:
-    """The crystal that ASE knows for an element; none for gases and complicated ones."""
-    try:
-        return [Named(f"{symbol}-elemental", bulk(symbol))]
-    except (ValueError, KeyError, NotImplementedError, RuntimeError):
-        return []
 
 
 def _most_telling(found: Sequence[Named]) -> tuple[Named, ...]:

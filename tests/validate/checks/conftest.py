@@ -17,6 +17,7 @@ from m3compress.validate.checks.building import Check
 from m3compress.validate.result import Measurement, Verdict, judge
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.subject import TrainedSpec
 
 LIMITS = read_limits("smoke")
 
@@ -158,3 +159,29 @@ def run_check() -> Callable[..., Outcome]:
         return max(bad or judged, key=lambda pair: order.index(pair[0]))
 
     return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedSpec(TrainedSpec):
+    """The spec of a subject that is there already."""
+
+    subject: Any = None
+
+    def open(self) -> Any:
+        return self.subject
+
+
+@pytest.fixture
+def twin_gate(make_context: Callable[..., Context]) -> Callable[..., Context]:
+    """A gate whose reference and twin are the pair potential: ``twin_gate(candidate)``."""
+
+    def make(candidate: Any, **fields: Any) -> Context:
+        right = PairSubject()
+        return make_context(
+            OpenedSpec(path="candidate", subject=candidate),
+            OpenedSpec(path="reference", subject=right),
+            twin=OpenedSpec(path="twin", name="twin", subject=right),
+            **{"zoo": (), **fields},
+        )
+
+    return make

@@ -1,0 +1,134 @@
+"""Larger cells and denser ones: what is right in ten atoms may be wrong in two thousand.
+
+The file runs on repeated cells, up to 2,000 atoms, and on cells of up to 240 neighbours an atom.
+What it should say follows from the twin on the cell that was repeated, so that no large cell is
+evaluated in PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ase import Atoms
+
+from m3compress.contract.evaluation import Evaluation
+from m3compress.engines.conformance.tiling import tiled
+from m3compress.errors import CapacityError
+from m3compress.models.structures.supercell import supercell_of
+from m3compress.models.structures.survey import crowded_cell
+from m3compress.models.structures.zoo import rattled
+from m3compress.validate.checks.agreement import Sides, worst
+from m3compress.validate.checks.building import Case, Check, counting, on_structures
+from m3compress.validate.checks.exports import limits_of, rounded_twin, twin_in, without_twin
+from m3compress.validate.checks.selection import Found
+from m3compress.validate.setup.context import Context
+from m3compress.validate.setup.recall import recall
+from m3compress.validate.setup.subject import Subject
+
+#: Numbers of atoms; whatever is wrong beyond some number shows at the next of these.
+_LADDER: Final = (1, 50, 130, 350, 850, 2000)
+_CROWDED: Final = (1, 60, 300)
+#: Neighbours within the cutoff; crystals at rest have 20 to 100.
+_NEIGHBORS: Final = (120, 240)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A cell, and how often.
+
+    Attributes:
+        base: Name of the cell, unique in a gate.
+        cell: The cell, rattled.
+        atoms: The cell repeated.
+    """
+
+    base: str
+    cell: Atoms
+    atoms: Atoms
+
+    @property
+    def name(self) -> str:
+        """Shown in the report."""
+        return f"{self.base}, {len(self.atoms)} atoms"
+
+
+def _repeat(name: str, cell: Atoms, ladder: tuple[int, ...]) -> tuple[Repeated, ...]:
+    cells = (supercell_of(cell, n_atoms) for n_atoms in ladder)
+    return tuple(Repeated(name, cell, atoms) for atoms in cells)
+
+
+def large_cells(context: Context) -> tuple[Repeated, ...]:
+    """The first crystal of the gate, to 2,000 atoms."""
+    return tuple(
+        repeated
+        for named in context.crystals[:1]
+        for repeated in _repeat(named.name, rattled(named.atoms, context.seed), _LADDER)
+    )
+
+
+def crowded_cells(context: Context) -> tuple[Repeated, ...]:
+    """Cells of so many neighbours that no real crystal has them, to 300 atoms."""
+    model, seed = context.reference_subject, context.seed
+    cells = {
+        n: crowded_cell(model.elements, cutoff=model.cutoff, n_neighbors=n, seed=seed)
+        for n in _NEIGHBORS
+    }
+    return tuple(
+        repeated
+        for n, cell in cells.items()
+        for repeated in _repeat(f"{n} neighbours", cell, _CROWDED)
+    )
+
+
+def _as_tiled(case: Case[Repeated]) -> Found | None:
+    """The worst of all quantities against the tiled twin; None where a file has no room for it."""
+    entry, context = case.entry, case.context
+    times = len(entry.atoms) // len(entry.cell)
+
+    def small(subject: Subject) -> Evaluation:
+        what = ("cell", entry.base)
+        return tiled(recall(context, subject, what, lambda: subject.evaluate(entry.cell)), times)
+
+    try:
+        ours = case.subject.evaluate(entry.atoms)
+    except CapacityError:
+        return None
+    return worst(
+        Sides(
+            atoms=entry.atoms,
+            ours=ours,
+            expected=small(twin_in(context)),
+            rounded=lambda: small(rounded_twin(context)),
+            limits=limits_of(case.subject),
+        )
+    )
+
+
+def _largest(context: Context, measured: Container[str]) -> dict[str, Any]:
+    sizes = [len(one.atoms) for one in large_cells(context) if one.name in measured]
+    return {"largest_cell": max(sizes, default=0)}
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    counting(
+        on_structures(
+            "parity.large-cells",
+            "a crystal repeated up to 2,000 atoms against the tiled result of the same model",
+            _as_tiled,
+            among=lambda context, _: large_cells(context),
+            absent="there is no crystal",
+            unless=without_twin,
+        ),
+        _largest,
+    ),
+    on_structures(
+        "parity.crowded-cells",
+        "cells of up to 240 neighbours an atom against the tiled result of the same model",
+        _as_tiled,
+        among=lambda context, _: crowded_cells(context),
+        absent="the file has room for none of them",
+        unless=without_twin,
+    ),
+)

@@ -1,0 +1,155 @@
+"""Every element, and every pair of them, against the twin: what was not compared is not certified.
+
+Crystals and alloys show each element among its own and among others; dimers show all pairs, from
+0.5 Å to the cutoff.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.neighbors import FloatArray, IntArray
+from m3compress.models.structures.frames import Named
+from m3compress.models.structures.survey import (
+    dimers_of_all_pairs,
+    element_crystals,
+    random_alloys,
+)
+from m3compress.validate.checks.agreement import worst
+from m3compress.validate.checks.building import Case, Check, counting, on_structures
+from m3compress.validate.checks.exports import rounded_twin, sides_of, twin_in, without_twin
+from m3compress.validate.checks.selection import Found
+from m3compress.validate.setup.context import Context
+
+#: The same dimer turned is rounded differently.
+_ORIENTATIONS: Final = 6
+
+
+def crystals_and_alloys(context: Context) -> tuple[Named, ...]:
+    """A crystal of every element of the reference, and alloys that show each of them twice."""
+    model, seed = context.reference_subject, context.seed
+    return (
+        *element_crystals(model.elements, cutoff=model.cutoff, seed=seed),
+        *random_alloys(model.elements, cutoff=model.cutoff, seed=seed),
+    )
+
+
+def dimers(context: Context) -> tuple[Named, ...]:
+    """Dimers of all pairs of elements of the reference."""
+    model = context.reference_subject
+    return dimers_of_all_pairs(model.elements, cutoff=model.cutoff, seed=context.seed)
+
+
+def _in_cells(case: Case[Named]) -> Found:
+    """Largest error of an energy, an atom's energy, a force or a stress, over its tolerance."""
+    return worst(sides_of(case, crystals_and_alloys))
+
+
+def _in_dimers(case: Case[Named]) -> Found:
+    """The same of every dimer by itself, so that no steep one lends its tolerance to another."""
+    from m3compress.export.parity import ROUNDINGS
+
+    sides = sides_of(case, dimers)
+    limits, atoms = sides.limits, sides.atoms
+    tolerances = {"atom-energy": limits.atom_energy, "force": limits.force}
+    sizes, errors = _sizes(sides.expected), _errors(sides.ours, sides.expected)
+    allowed = {name: tolerance.of(sizes[name]) for name, tolerance in tolerances.items()}
+    suspects = np.flatnonzero(~np.all([errors[name] <= allowed[name] for name in errors], axis=0))
+    if len(suspects):
+        rounding = _rounding(case, atoms, suspects)
+        for name, values in allowed.items():
+            values[suspects] = np.maximum(values[suspects], ROUNDINGS * rounding[name])
+    ratios = {name: np.nan_to_num(errors[name] / allowed[name], nan=np.inf) for name in errors}
+    quantity = max(ratios, key=lambda name: ratios[name].max())
+    row = int(np.argmax(ratios[quantity]))
+    pair = atoms[2 * row : 2 * row + 2]
+    evidence = {
+        "quantity": quantity,
+        "pair": "-".join(pair.symbols),
+        "distance": float(pair.get_distance(0, 1)),
+        "largest_difference": float(errors[quantity][row]),
+        "tolerance": float(allowed[quantity][row]),
+        "n_judged_by_rounding": len(suspects),
+    }
+    return Found(float(ratios[quantity][row]), evidence)
+
+
+def _rounding(case: Case[Named], atoms: Atoms, suspects: IntArray) -> dict[str, FloatArray]:
+    """What float32 costs the model in PyTorch on some dimers, the most of several orientations."""
+    rng, context = case.rng(), case.context
+    rows = np.stack([2 * suspects, 2 * suspects + 1], axis=1).ravel()
+    drawn: list[dict[str, FloatArray]] = []
+    for _ in range(_ORIENTATIONS):
+        turned = atoms[rows]
+        turned.positions = turned.positions @ _rotation(rng)
+        drawn.append(
+            _errors(rounded_twin(context).evaluate(turned), twin_in(context).evaluate(turned))
+        )
+    return {name: np.max([draw[name] for draw in drawn], axis=0) for name in drawn[0]}
+
+
+def _rotation(rng: np.random.Generator) -> FloatArray:
+    from scipy.spatial.transform import Rotation
+
+    # By position: the name of the argument depends on the version of SciPy.
+    return np.asarray(Rotation.random(None, rng).as_matrix())
+
+
+def _sizes(result: Evaluation) -> dict[str, FloatArray]:
+    return {"atom-energy": _by_dimer(result.energies), "force": _by_dimer(result.forces)}
+
+
+def _errors(ours: Evaluation, expected: Evaluation) -> dict[str, FloatArray]:
+    return {
+        "atom-energy": _by_dimer(ours.energies - expected.energies),
+        "force": _by_dimer(ours.forces - expected.forces),
+    }
+
+
+def _by_dimer(values: FloatArray) -> FloatArray:
+    """Largest absolute value of every dimer, shape (n_dimers,), of one or more per atom."""
+    return np.asarray(np.abs(values).reshape(len(values) // 2, -1).max(axis=1))
+
+
+def _elements(context: Context, measured: Container[str]) -> dict[str, Any]:
+    frames = [named.atoms for named in crystals_and_alloys(context) if named.name in measured]
+    return {
+        "elements_compared": len({symbol for atoms in frames for symbol in atoms.symbols}),
+        "elements_declared": len(context.reference_subject.elements),
+    }
+
+
+def _pairs(context: Context, measured: Container[str]) -> dict[str, Any]:
+    frames = [named.atoms for named in dimers(context) if named.name in measured]
+    seen = {frozenset(pair) for atoms in frames for pair in np.reshape(atoms.numbers, (-1, 2))}
+    n = len(context.reference_subject.elements)
+    return {"pairs_compared": len(seen), "pairs_possible": n * (n + 1) // 2}
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    counting(
+        on_structures(
+            "parity.elements",
+            "crystals and alloys of every element against the same model in PyTorch",
+            _in_cells,
+            among=lambda context, _: crystals_and_alloys(context),
+            unless=without_twin,
+        ),
+        _elements,
+    ),
+    counting(
+        on_structures(
+            "parity.pairs",
+            "dimers of every pair of elements, from 0.5 Å to the cutoff, against the same",
+            _in_dimers,
+            among=lambda context, _: dimers(context),
+            unless=without_twin,
+        ),
+        _pairs,
+    ),
+)
