@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from ase import Atoms
 
@@ -63,9 +64,9 @@ class Tolerance:
     absolute: float
     relative: float
 
-    def of(self, sizes: FloatArray) -> FloatArray:
+    def of(self, sizes: npt.ArrayLike) -> FloatArray:
         """What is tolerated of numbers of such absolute values."""
-        return np.asarray(self.absolute + self.relative * sizes)
+        return self.absolute + self.relative * np.asarray(sizes, dtype=np.float64)
 
     def limit(self, expected: FloatArray, error: float, rounding: Callable[[], float]) -> float:
         """Limit of an error, by the largest of the expected numbers.

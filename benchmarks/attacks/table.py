@@ -37,8 +37,10 @@ def _row(name: str, what: str, seen_by: str, edit: Edit, model: Model = "builtin
 FORCE: Final = "parity.export-force"
 ENERGY: Final = "parity.export-energy"
 STRESS: Final = "parity.export-stress"
-ATOMIC: Final = "parity.export-atomic-energy"
-SIZE: Final = "inv.size"
+ATOMIC: Final = "parity.export-atom-energy"
+SIZE: Final = "parity.large-cells"
+CROWDED: Final = "parity.crowded-cells"
+ELEMENTS: Final = "parity.elements"
 
 #: What once passed, or is of the kind of what once passed.
 ATTACKS: Final = (
@@ -46,14 +48,14 @@ ATTACKS: Final = (
     _row(
         "uranium",
         "U's embedding moved by 61 % of its length, reference energy kept",
-        f"{ENERGY} {FORCE}",
+        ELEMENTS,
         edits.embedding(-1, 0.61),
         "universal",
     ),
     _row(
         "rare-earth",
         "Tm's embedding moved by 2 % of its length",
-        f"{ENERGY} {FORCE}",
+        ELEMENTS,
         edits.embedding(-21, 0.02),
         "universal",
     ),
@@ -97,13 +99,13 @@ ATTACKS: Final = (
     _row(
         "many-slots",
         "forces × 1.05 for K > 200",
-        FORCE,
+        CROWDED,
         on("forces", edits.scale_above(200, 1.05, axis=1)),
     ),
     _row(
         "crowded-atoms",
         "energies × 1.001 of atoms with more than 100 neighbours",
-        ENERGY,
+        CROWDED,
         on("energies", edits.crowded(100, 1.001)),
     ),
     _row("last-slot", "the last of more than 24 slots empty", FORCE, edits.last_slot_empty),
@@ -235,13 +237,13 @@ ATTACKS: Final = (
     _row(
         "no-wall",
         "distances below 0.97 Å taken for 0.97 Å",
-        f"parity.short-range {ENERGY} {FORCE}",
+        f"parity.pairs {ENERGY} {FORCE}",
         edits.no_shorter_than(0.97),
     ),
     _row(
         "clipped-forces",
         "forces clipped at 20 eV/Å",
-        f"parity.short-range {FORCE}",
+        f"parity.pairs {FORCE}",
         on("forces", edits.clipped(20.0)),
     ),
     _row(

@@ -7,7 +7,7 @@ back and compares. Energies are compared per atom.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -59,12 +59,17 @@ def _deviation(base: Evaluation, forces: FloatArray, energy: float) -> Deviation
 def permute(
     model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
-    """Atoms in another order."""
+    """Atoms in another order.
+
+    For the limit, a change of the energy of an atom (eV) counts as one of its force (eV/Å).
+    """
     if len(atoms) < 2:
         return None
     order = rng.permutation(len(atoms))
-    result = model.evaluate(atoms[order])
-    return _deviation(base, result.forces[np.argsort(order)], result.energy)
+    result, back = model.evaluate(atoms[order]), np.argsort(order)
+    deviation = _deviation(base, result.forces[back], result.energy)
+    atom = np.abs(result.energies[back] - base.energies).max()
+    return replace(deviation, force=float(np.maximum(deviation.force, atom)))
 
 
 def reorder_neighbors(

@@ -80,7 +80,7 @@ def random_alloys(elements: Sequence[str], *, cutoff: float, seed: int) -> tuple
     """
     rng = np.random.default_rng([seed, len(elements)])
     n_cells = -(-len(elements) // _ALLOY_SIZE)
-    alloys = []
+    alloys: list[Named] = []
     for _ in range(_ALLOY_ROUNDS):
         # What is left of the last cell is filled from another drawing, with whatever comes.
         drawn = [str(symbol) for symbol in rng.permutation(elements)]

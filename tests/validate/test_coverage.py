@@ -60,6 +60,23 @@ def test_only_what_was_measured_counts(
     assert found.elements_in_dynamics == 2
 
 
+def test_checks_that_count_are_believed(
+    make_context: Callable[..., Context], builtin_spec: TrainedSpec
+) -> None:
+    context = make_context(builtin_spec, zoo=[Named("silicon", bulk("Si"))])
+    found = coverage_of(
+        context,
+        [
+            result("parity.export-force", structure="silicon"),
+            result("parity.elements", evidence={"elements_compared": 2, "elements_declared": 2}),
+            result("parity.pairs", evidence={"pairs_compared": 3, "pairs_possible": 3}),
+            result("parity.large-cells", evidence={"largest_cell": 2268}),
+        ],
+    )
+    assert (found.elements_compared, found.pairs_compared) == (2, 3)
+    assert found.largest_cell == 2268
+
+
 def test_the_reference_alone_is_not_compared(
     make_context: Callable[..., Context], builtin_spec: TrainedSpec
 ) -> None:

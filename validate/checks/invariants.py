@@ -68,7 +68,7 @@ class _Invariance:
 _INVARIANCES: Final = (
     _Invariance(
         "inv.permutation",
-        "change of forces when the same atoms are listed in another order",
+        "change of forces and energies (eV) of atoms when they are listed in another order",
         permute,
         at_least=2,
         remark="the energy depends on the order of the atoms, and not by rounding: "

@@ -14,9 +14,12 @@ from typing import Final
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
+from m3compress.contract.neighbors import find_edges
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.run import steps_done
 from m3compress.validate.checks.runs import plan
+from m3compress.validate.checks.sizes import crowded_cells, large_cells
+from m3compress.validate.checks.survey import crystals_and_alloys, dimers
 from m3compress.validate.setup.context import Context
 
 #: The static checks evaluate each structure of the zoo about so often, mostly with the reference.
@@ -36,7 +39,29 @@ def estimate_seconds(context: Context) -> float:
         if key not in cost:
             cost[key] = min(_processor_time(opened(spec), job.structure) for _ in range(2))
         dynamics += _steps_left(job, context) * cost[key]
-    return static * _STATIC_EVALUATIONS + dynamics / context.n_workers
+    exports = _of_exports(context)
+    return static * _STATIC_EVALUATIONS + exports + dynamics / context.n_workers
+
+
+def _of_exports(context: Context) -> float:
+    """Time of the comparisons with the twin on all elements and sizes, edge by edge."""
+    if context.twin is None:
+        return 0.0
+    survey = (*crystals_and_alloys(context), *dimers(context))
+    large = (*large_cells(context), *crowded_cells(context))
+    n_small = sum(_n_edges(context, named.atoms) for named in survey)
+    n_large = sum(_n_edges(context, one.cell) * (len(one.atoms) // len(one.cell)) for one in large)
+    alloy = next(named.atoms for named in survey if named.name.startswith("alloy"))
+    candidate, twin = (_open(spec.with_threads(1)) for spec in (context.candidate, context.twin))
+    ours, theirs = (
+        min(_processor_time(subject, alloy) for _ in range(2)) / _n_edges(context, alloy)
+        for subject in (candidate, twin)
+    )
+    return (ours + theirs) * n_small + ours * n_large
+
+
+def _n_edges(context: Context, atoms: Atoms) -> int:
+    return len(find_edges(atoms, context.reference_subject.cutoff)[0].centers)
 
 
 def _open(spec: EvaluatorSpec) -> Evaluator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -49,3 +51,17 @@ def test_random_rotations_are_rotations():
     assert np.allclose(Rotation.from_matrix(matrices).as_matrix(), matrices)
     # Uniform: no direction is preferred.
     assert np.abs(matrices.mean(axis=0)).max() < 0.06
+
+
+def test_energies_of_atoms_are_carried_through_a_permutation(probed, structures):
+    class Reversed:
+        """Says every atom's energy of another atom; the total is right."""
+
+        def evaluate(self, atoms):
+            result = probed.evaluate(atoms)
+            return replace(result, energies=result.energies[::-1])
+
+    model, atoms = Reversed(), structures["molecule"]
+    found = operations.permute(model, atoms, model.evaluate(atoms), np.random.default_rng(0))
+    assert found.force > 1e-3
+    assert found.energy < 1e-5
