@@ -10,24 +10,26 @@ from collections.abc import Container
 from typing import Any, Final
 
 import numpy as np
-from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray, IntArray
+from m3compress.contract.neighbors import FloatArray
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.survey import (
     dimers_of_all_pairs,
     element_crystals,
     random_alloys,
 )
-from m3compress.validate.checks.agreement import worst
+from m3compress.validate.checks.agreement import Sides, worst
 from m3compress.validate.checks.building import Case, Check, counting, on_structures
-from m3compress.validate.checks.exports import rounded_twin, sides_of, twin_in, without_twin
+from m3compress.validate.checks.exports import sides_of, without_twin
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.setup.context import Context
 
-#: The same dimer turned is rounded differently.
-_ORIENTATIONS: Final = 6
+#: So many next shorter and next longer dimers are rounded alike.
+_ABOUT_AS_LONG: Final = 20
+#: Errors of overlapping atoms have long tails. In proportion, the worst of 12,000 dimers of a right
+#: file of M3GNet-MatPES-r2SCAN was 14 times the cost in PyTorch, at 0.6 Å.
+_TAIL: Final = 10
 
 
 def crystals_and_alloys(context: Context) -> tuple[Named, ...]:
@@ -59,11 +61,11 @@ def _in_dimers(case: Case[Named]) -> Found:
     tolerances = {"atom-energy": limits.atom_energy, "force": limits.force}
     sizes, errors = _sizes(sides.expected), _errors(sides.ours, sides.expected)
     allowed = {name: tolerance.of(sizes[name]) for name, tolerance in tolerances.items()}
-    suspects = np.flatnonzero(~np.all([errors[name] <= allowed[name] for name in errors], axis=0))
-    if len(suspects):
-        rounding = _rounding(case, atoms, suspects)
-        for name, values in allowed.items():
-            values[suspects] = np.maximum(values[suspects], ROUNDINGS * rounding[name])
+    if not all((errors[name] <= allowed[name]).all() for name in errors):
+        rounding = _rounding(sides)
+        allowed = {
+            name: np.maximum(allowed[name], _TAIL * ROUNDINGS * rounding[name]) for name in errors
+        }
     ratios = {name: np.nan_to_num(errors[name] / allowed[name], nan=np.inf) for name in errors}
     quantity = max(ratios, key=lambda name: ratios[name].max())
     row = int(np.argmax(ratios[quantity]))
@@ -74,30 +76,27 @@ def _in_dimers(case: Case[Named]) -> Found:
         "distance": float(pair.get_distance(0, 1)),
         "largest_difference": float(errors[quantity][row]),
         "tolerance": float(allowed[quantity][row]),
-        "n_judged_by_rounding": len(suspects),
     }
     return Found(float(ratios[quantity][row]), evidence)
 
 
-def _rounding(case: Case[Named], atoms: Atoms, suspects: IntArray) -> dict[str, FloatArray]:
-    """What float32 costs the model in PyTorch on some dimers, the most of several orientations."""
-    rng, context = case.rng(), case.context
-    rows = np.stack([2 * suspects, 2 * suspects + 1], axis=1).ravel()
-    drawn: list[dict[str, FloatArray]] = []
-    for _ in range(_ORIENTATIONS):
-        turned = atoms[rows]
-        turned.positions = turned.positions @ _rotation(rng)
-        drawn.append(
-            _errors(rounded_twin(context).evaluate(turned), twin_in(context).evaluate(turned))
-        )
-    return {name: np.max([draw[name] for draw in drawn], axis=0) for name in drawn[0]}
+def _rounding(sides: Sides) -> dict[str, FloatArray]:
+    """What float32 costs the model in PyTorch: the most of dimers of about the same length.
 
-
-def _rotation(rng: np.random.Generator) -> FloatArray:
-    from scipy.spatial.transform import Rotation
-
-    # By position: the name of the argument depends on the version of SciPy.
-    return np.asarray(Rotation.random(None, rng).as_matrix())
+    What it costs a single one may be little by chance. Costs are compared in proportion to the
+    numbers themselves and the median of dimers about as long.
+    """
+    sizes, rounded = _sizes(sides.expected), _errors(sides.rounded(), sides.expected)
+    order = np.argsort(np.linalg.norm(np.diff(sides.atoms.positions, axis=0)[::2], axis=1))
+    places = np.arange(len(order))[:, None] + np.arange(-_ABOUT_AS_LONG, _ABOUT_AS_LONG + 1)
+    near = order[np.clip(places, 0, len(order) - 1)]
+    costs = {}
+    for name, size in sizes.items():
+        scale = np.empty(len(order))
+        scale[order] = size[order] + np.median(size[near], axis=1)
+        costs[name] = np.empty(len(order))
+        costs[name][order] = scale[order] * (rounded[name] / scale)[near].max(axis=1)
+    return costs
 
 
 def _sizes(result: Evaluation) -> dict[str, FloatArray]:
