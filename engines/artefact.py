@@ -15,6 +15,7 @@ from ase.data import atomic_numbers
 from pydantic import ValidationError
 
 from m3compress.contract.backends import artefact_patterns, artefact_suffixes, backend_named
+from m3compress.contract.distances import problem_with
 from m3compress.contract.files import expanded, sha256_of
 from m3compress.contract.manifest import (
     BESIDE_ONLY,
@@ -188,6 +189,10 @@ def _check_content(manifest: Manifest, where: str) -> None:
         problem = f"has a cutoff of {manifest.cutoff} Å"
     elif outputs != OUTPUT_NAMES:
         problem = f"names the outputs {outputs}, expected {OUTPUT_NAMES}"
+    elif (distances := manifest.shortest_distances) is not None and (
+        wrong := problem_with(distances, names)
+    ):
+        problem = f"is garbled: {wrong}"
     elif strange:
         problem = f"names the inputs {sorted(strange)}, which no engine provides"
     if problem:

@@ -21,6 +21,7 @@ from m3compress.contract.tables import TableInputs
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.base import complete
 from m3compress.engines.open import load_engine
+from m3compress.engines.overlap import OnOverlap, OverlapGuard
 from m3compress.engines.tables.verlet import VerletTable, species_of
 from m3compress.errors import ArtefactError
 
@@ -36,12 +37,14 @@ class _Opened:
         device: Where it runs.
         threads: Threads of one evaluation on the CPU; None for all physical cores.
         skin: Extra radius of the neighbour search in Å.
+        on_overlap: What happens when atoms are closer than any in the training domain.
     """
 
     path: Path
     device: Device
     threads: int | None
     skin: float
+    on_overlap: OnOverlap
 
 
 class ArtefactEvaluator:
@@ -55,10 +58,13 @@ class ArtefactEvaluator:
         device: ``cpu`` or ``cuda``.
         threads: Threads of one evaluation on the CPU; None for all physical cores.
         skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
+        on_overlap: What happens when atoms are closer than any in the training domain; see
+            :mod:`m3compress.engines.overlap`.
 
     Raises:
         ArtefactError: If the file is damaged, of another schema version, or not one of ours.
         MissingDependencyError: If its runtime or the device is missing.
+        UnknownNameError: If ``on_overlap`` is none of those that exist.
     """
 
     def __init__(
@@ -68,8 +74,9 @@ class ArtefactEvaluator:
         device: Device = "cpu",
         threads: int | None = None,
         skin: float = 0.5,
+        on_overlap: OnOverlap = "ignore",
     ) -> None:
-        self._open(_Opened(expanded(artefact).absolute(), device, threads, skin))
+        self._open(_Opened(expanded(artefact).absolute(), device, threads, skin, on_overlap))
         report_status(self.manifest, Path(artefact).name)
 
     def _open(self, opened: _Opened) -> None:
@@ -77,6 +84,7 @@ class ArtefactEvaluator:
         self._lock = threading.Lock()
         self.engine = load_engine(opened.path, device=opened.device, threads=opened.threads)
         self.table = VerletTable(self.cutoff, opened.skin)
+        self._guard = OverlapGuard(self.manifest, opened.on_overlap)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"opened": self._opened, "sha256": self.manifest.artefact_sha256}
@@ -124,9 +132,12 @@ class ArtefactEvaluator:
 
         Raises:
             StructureError: If the structure has no meaningful energy.
+            OverlapError: If atoms are too close, and that is to be an error.
         """
         with self._lock:  # the table is that of one structure at a time
-            return self.run(self.inputs(atoms))
+            inputs = self.inputs(atoms)
+            self._guard.check(inputs)
+            return self.run(inputs)
 
     def inputs(self, atoms: Atoms) -> TableInputs:
         """What the graph is given for a structure.

@@ -56,19 +56,22 @@ def resolve_source(source: str | Path) -> str | Path:
     return Path(str(files("m3compress.models.builtin")))
 
 
-def load_potential(source: str | Path, *, convention: str | None = None) -> Potential:
+def load_potential(
+    source: str | Path, *, convention: str | None = None, labels: Path | None = None
+) -> Potential:
     """Read a trained model of any supported format in its convention.
 
     Args:
         source: A path, a Hugging Face name, or ``builtin``.
         convention: Overrides the convention where the file does not say it.
+        labels: Frames with energies and forces, which decide the convention otherwise.
 
     Raises:
         M3CompressError: See :func:`m3compress.models.readers.open.read_model`.
     """
     from m3compress.models.readers.open import read_model
 
-    return read_model(resolve_source(source), convention=convention)
+    return read_model(resolve_source(source), convention=convention, labels=labels)
 
 
 def export_model(
@@ -79,6 +82,7 @@ def export_model(
     target: str = "onnx",
     precision: str = "float32",
     convention: str | None = None,
+    labels: Path | None = None,
     max_atoms: int = 2_000,
     force: bool = False,
     report: Report = _silent,
@@ -92,6 +96,8 @@ def export_model(
         target: Name of a row of :mod:`m3compress.export.targets`, such as ``onnx``.
         precision: ``float32`` or ``mixed``.
         convention: Overrides the convention where the file does not say it.
+        labels: Frames of the training with energies and forces: they decide the convention where
+            the file does not say it, and how close atoms come is kept in the manifest.
         max_atoms: Largest system that a TensorRT engine accepts.
         force: Overwrite existing files.
         report: Called with (stage, detail) as the work goes on.
@@ -106,6 +112,7 @@ def export_model(
     from m3compress.distill.share import three_body_share
     from m3compress.engines.evaluator import open_where_it_runs
     from m3compress.export.write import output_path, write_export
+    from m3compress.models.domain import with_domain
 
     start = time.perf_counter()
     method = parse_method(three_body)
@@ -115,7 +122,9 @@ def export_model(
         for existing in (path, beside):
             if existing.exists():
                 raise OutputExistsError(f"{existing} exists", hint="`--force` overwrites it")
-    potential = load_potential(source, convention=convention)
+    potential = load_potential(source, convention=convention, labels=labels)
+    if labels is not None:
+        potential = with_domain(potential, labels)
     report("read", describe_potential(potential))
     share = three_body_share(potential)
     report("three-body", share.text)

@@ -19,6 +19,7 @@ from m3compress.options import (
     ConventionName,
     DeviceName,
     Force,
+    Labels,
     Precision,
     TargetName,
     ThreeBody,
@@ -73,13 +74,14 @@ def inspect(
     *,
     file: Annotated[str, typer.Argument(help=f"{MODEL_HELP} Or an exported file.")],
     convention: ConventionName = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a file is, and what to do with its three-body block."""
     with session(context):
         from m3compress.commands.inspect import run
 
-        raise typer.Exit(run(file=file, convention=convention, as_json=as_json))
+        raise typer.Exit(run(file=file, convention=convention, labels=labels, as_json=as_json))
 
 
 @app.command(
@@ -103,6 +105,7 @@ def export(
         typer.Option("-o", "--output", metavar="OUT", help="Default: named after the model."),
     ] = None,
     convention: ConventionName = None,
+    labels: Labels = None,
     max_atoms: Annotated[
         int, typer.Option(min=1, metavar="N", help="Largest system that a TensorRT engine accepts.")
     ] = 2000,
@@ -120,6 +123,7 @@ def export(
             precision=precision.value,
             output=output,
             convention=convention,
+            labels=labels,
             max_atoms=max_atoms,
             force=force,
             as_json=as_json,

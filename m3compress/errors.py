@@ -58,6 +58,14 @@ class StructureError(M3CompressError):
     """A structure that cannot be evaluated: unknown element, no atoms, NaN, coincident atoms."""
 
 
+class OverlapError(StructureError):
+    """Atoms are closer than any in the training domain of the model."""
+
+
+class OverlapWarning(UserWarning):
+    """Atoms are closer than any in the training domain of the model."""
+
+
 class CapacityError(StructureError):
     """A structure is larger than the exported file was built for."""
 

@@ -13,6 +13,7 @@ from m3compress.options import (
     ConventionName,
     DeviceName,
     Force,
+    Labels,
     Precision,
     ThreeBody,
     epilog,
@@ -45,10 +46,6 @@ Structures = Annotated[
 ]
 Supercell = Annotated[
     bool, typer.Option("--supercell/--no-supercell", help="Repeat small cells, or refuse them.")
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Frames with DFT energies and forces in eV and eV/Å."),
 ]
 Limits = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,6 +74,13 @@ DeviceName = Annotated[
     ),
 ]
 ConventionName = Annotated[str | None, typer.Option(metavar="NAME", help=_CONVENTION_HELP)]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Frames with DFT energies and forces in eV and eV/Å, such as those of the training.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is in the way.")]
 

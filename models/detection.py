@@ -1,136 +1,67 @@
-"""Which convention was a matgl checkpoint trained with? Its files do not say; physics does.
+"""Which convention was a matgl checkpoint trained with? Its files do not say.
 
-Which formats leave the choice, and between what, is in the table of readers. The same weights are
-read in every candidate convention and shown crystals whose lattice constants were measured. Three
-label-free observations decide:
+Which formats leave the choice, and between what, is in the table of readers. In this order decide
 
-* **Residual force.** In a measured crystal at rest, forces and stress nearly vanish. Read with the
-  wrong aggregation, a potential leaves several eV/Å there.
-* **Soundness.** Under ±5 % of strain the pressure must change sign, and a rattled crystal must be
-  pulled back. Untrained networks fail here whatever their residual forces are.
-* **Permutation.** Misrouted triplets make forces depend on the order of the atoms. A training that
-  sees this switches the three-body block off; so a misrouted reading in which the block is on is
-  not the one that was trained.
+1. the user, by ``--convention``;
+2. labelled frames, where one reading of the weights fits them clearly better
+   (:mod:`m3compress.models.labelled_fit`);
+3. measured crystals, where one reading is clearly better (:mod:`m3compress.models.readings`) and
+   the program that wrote the file can have trained it so
+   (:mod:`m3compress.models.readers.matgl_versions`).
 
-Elemental crystals cannot tell the aggregations apart: v_i = v_j at rest. Compounds can.
+Weights of the DGL era that were trained on in a newer matgl look like the old ones in crystals that
+the new frames do not resemble, and like files that were only loaded and saved again: then crystals
+and file contradict each other, and only the user or labels can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ase import Atoms
-from ase.units import GPa
 
-from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.files import expanded
 from m3compress.errors import ConventionError
 from m3compress.models.config import CONVENTIONS, convention
-from m3compress.models.potential import Potential, evaluate
+from m3compress.models.labelled_fit import Fit, fit_labels, not_ruled_out, weigh_labels
+from m3compress.models.potential import Potential, Writer
 from m3compress.models.readers.table import open_conventions
-from m3compress.models.structures.crystals import known_crystals
-from m3compress.models.structures.frames import Named
-from m3compress.models.structures.supercell import repeated
-from m3compress.models.structures.zoo import rattled
+from m3compress.models.readings import (
+    BLOCK_IS_OFF,
+    FEWEST_CRYSTALS,
+    LIMITS,
+    Reading,
+    read_as,
+    telling_crystals,
+    weigh,
+)
+from m3compress.models.structures.labels import read_labelled, require_units
 
-#: Strain at which the pressure must have changed its sign; density functionals misjudge lattice
-#: constants by 1–2 %, so that a sound potential passes with room to spare.
-STRAIN = 0.05
-#: Largest residual force (eV/Å) of a sound potential, which is mostly the functional's own error
-#: in the lattice constant: 0.04–0.15 for the published M3GNets, 0.5–3.5 when misread.
-LARGEST_RESIDUAL = 0.6
-#: The best reading must leave at least this many times less than the next one.
-CLEAR_FACTOR = 3.0
-#: Part of the crystals that a sound reading may fail.
-TOLERATED_UNSOUND = 0.25
-#: Below this (eV/Å) the three-body block is off, and how its indices are read does not matter.
-BLOCK_IS_OFF = 1e-3
-#: Above this (eV/Å) no training can have seen what a misrouted reading shows: published
-#: checkpoints of that era, read as they were trained, have 4e-5 (universal) and 2e-3 (Na-B-H).
-BLOCK_IS_ON = 1e-2
-
-_MOST_CRYSTALS = 6
-#: With a single crystal, one in twenty readings of an untrained network looks plausible.
-_FEWEST_CRYSTALS = 2
+_BY_NAME = (
+    "give --convention matgl-dgl for a model trained with matgl 2 or older, matgl-3 for 3.0 to "
+    "4.0, matgl-4.1 for newer ones; or let frames of its training decide, with energies and "
+    "forces: --labels FILE"
+)
+_TRAINED_ON = (
+    "was it trained on with that version? Then give --convention {newer}. Was it only loaded and "
+    "saved again? Then --convention {older}. Or let frames of its last training decide, with "
+    "energies and forces: --labels FILE"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class CrystalEvidence:
-    """How one crystal behaves in one reading.
-
-    Attributes:
-        pressure_gpa: Pressure at the measured lattice constant in GPa.
-        pressures_strained_gpa: The same 5 % shorter and 5 % longer.
-        force_at_rest: Root mean square force component at rest in eV/Å.
-        residual_force: Forces at rest and stress (times the area per atom) together, in eV/Å.
-        stiffness: 2 ΔE / Σ u² of the rattled crystal in eV/Å².
-        restoring: −Σ F·u / Σ u² of the rattled crystal in eV/Å².
-        sound: Whether the crystal has a minimum within the strain and is pulled back to it.
-    """
-
-    pressure_gpa: float
-    pressures_strained_gpa: tuple[float, float]
-    force_at_rest: float
-    residual_force: float
-    stiffness: float
-    restoring: float
-    sound: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One candidate convention and what it makes of the crystals.
-
-    Attributes:
-        name: The convention.
-        crystals: Evidence by crystal.
-        permutation_error: How far forces move when the atoms are listed in another order, root
-            mean square in eV/Å; rounding unless triplets are misrouted.
-    """
-
-    name: str
-    crystals: Mapping[str, CrystalEvidence]
-    permutation_error: float
-
-    @property
-    def residual_force(self) -> float:
-        """Root mean square residual force over the crystals in eV/Å."""
-        return float(np.sqrt(np.mean([c.residual_force**2 for c in self.crystals.values()])))
-
-    @property
-    def unsound(self) -> float:
-        """Part of the crystals without a minimum or without restoring forces."""
-        return float(np.mean([not c.sound for c in self.crystals.values()]))
-
-    @property
-    def ruled_out(self) -> bool:
-        """Whether permutation symmetry is broken by more than any training tolerates."""
-        return self.permutation_error >= BLOCK_IS_ON
-
-    @property
-    def plausible(self) -> bool:
-        """Whether a trained potential can look like this."""
-        return self.residual_force <= LARGEST_RESIDUAL and self.unsound <= TOLERATED_UNSOUND
-
-    def __str__(self) -> str:
-        """One clause for messages."""
-        n_unsound = round(self.unsound * len(self.crystals))
-        return (
-            f"{self.name}: residual force {self.residual_force:.3g} eV/Å, "
-            f"{n_unsound} of {len(self.crystals)} crystals unsound, "
-            f"permutation error {self.permutation_error:.2g} eV/Å"
-        )
-
-
-def decide_convention(potential: Potential, requested: str | None) -> Potential:
+def decide_convention(
+    potential: Potential, requested: str | None, labels: Path | None = None
+) -> Potential:
     """Read a potential in the convention it was trained with.
 
     Args:
         potential: As its reader returns it, in a provisional convention if the file leaves it open.
         requested: Name of the convention if the user gave one.
+        labels: Frames with energies and forces in eV and eV/Å, if the user gave some.
 
     Returns:
         The potential in its convention; how that was decided is in ``provenance.evidence``.
@@ -138,6 +69,7 @@ def decide_convention(potential: Potential, requested: str | None) -> Potential:
     Raises:
         ConventionError: If ``requested`` is unknown or contradicts the format, or if nothing was
             requested and the evidence does not decide.
+        StructureError: If the labels cannot be used.
     """
     if requested is not None:
         convention(requested)
@@ -146,17 +78,65 @@ def decide_convention(potential: Potential, requested: str | None) -> Potential:
         return _settled(potential, requested)
     if requested is not None:
         return _as_requested(potential, requested, candidates)
-    crystals = telling_crystals(potential.config.elements)
-    if len(crystals) < _FEWEST_CRYSTALS:
-        reason = f"the zoo holds {len(crystals)} measured compounds of its elements, 2 are needed"
-        raise _undecided(potential, reason, ())
     probe = potential.to(torch.float32)
+    fits: tuple[Fit, ...] = ()
+    if labels is not None:
+        fits, chosen, reason = _fitted(probe, candidates, labels)
+        if chosen is not None:
+            return _decided(potential, "labels", chosen, reason, (), fits)
+    return _measured(potential, probe, candidates, fits)
+
+
+def _fitted(
+    probe: Potential, candidates: Sequence[str], labels: Path
+) -> tuple[tuple[Fit, ...], str | None, str]:
+    """How each reading fits the labels, which one is meant, and why."""
+    frames = read_labelled(labels, probe.elements)
+    fits = fit_labels(probe, candidates, frames)
+    chosen, reason = weigh_labels(fits)
+    nearest = chosen or min(fits, key=lambda fit: fit.force_mae).name
+    require_units(frames, probe.with_convention(CONVENTIONS[nearest], {}), expanded(labels))
+    return fits, chosen, reason
+
+
+def _measured(
+    potential: Potential, probe: Potential, candidates: Sequence[str], fits: Sequence[Fit]
+) -> Potential:
+    """The potential in the convention that measured crystals and its file agree on.
+
+    Raises:
+        ConventionError: If they do not, or crystals say nothing.
+    """
+    crystals = telling_crystals(potential.config.elements)
+    if len(crystals) < FEWEST_CRYSTALS:
+        reason = f"the zoo holds {len(crystals)} measured compounds of its elements, 2 are needed"
+        raise _undecided(potential, reason, (), fits)
     readings = tuple(read_as(probe, name, crystals) for name in candidates)
     chosen, reason = weigh(readings)
     if chosen is None:
-        raise _undecided(potential, reason, readings)
-    evidence = _to_json(chosen, reason, readings)
-    return potential.with_convention(CONVENTIONS[chosen], evidence)
+        raise _undecided(potential, reason, readings, fits)
+    if fits and chosen not in (possible := not_ruled_out(fits)):
+        reason = f"crystals say {chosen} ({reason}), but the labels rule it out"
+        hint = f"the labels leave --convention {' or '.join(possible)}: give one, or more labels"
+        raise _undecided(potential, reason, readings, fits, hint)
+    writer = potential.provenance.writer
+    if writer is not None and not _can_have_trained(writer, chosen, readings):
+        says = f"crystals say {chosen} ({reason}), but it was {writer}, which computes "
+        reason = says + " or ".join(writer.conventions)
+        hint = _TRAINED_ON.format(newer=" or ".join(writer.conventions), older=chosen)
+        raise _undecided(potential, reason, readings, fits, hint)
+    return _decided(potential, "measurement", chosen, reason, readings, fits)
+
+
+def _can_have_trained(writer: Writer, chosen: str, readings: Sequence[Reading]) -> bool:
+    """Whether a program computes with the chosen convention, or with one that is the same here."""
+    if chosen in writer.conventions:
+        return True
+    misrouted = {r.name: r.permutation_error for r in readings if r.name in writer.conventions}
+    return any(
+        CONVENTIONS[name].messages_to == CONVENTIONS[chosen].messages_to and error <= BLOCK_IS_OFF
+        for name, error in misrouted.items()
+    )
 
 
 def _settled(potential: Potential, requested: str | None) -> Potential:
@@ -177,157 +157,52 @@ def _as_requested(potential: Potential, requested: str, candidates: Sequence[str
             f"a {potential.provenance.format} file has one of {', '.join(candidates)}",
             hint="choose one of those, or leave --convention out",
         )
-    evidence = {"decided_by": "user", "reason": "given by the user", "convention": requested}
-    return potential.with_convention(CONVENTIONS[requested], evidence)
+    return _decided(potential, "user", requested, "given by the user", (), ())
 
 
-def _undecided(potential: Potential, reason: str, readings: Sequence[Reading]) -> ConventionError:
-    weighed = f" [{'; '.join(map(str, readings))}]" if readings else ""
+def _undecided(
+    potential: Potential,
+    reason: str,
+    readings: Sequence[Reading],
+    fits: Sequence[Fit],
+    hint: str = _BY_NAME,
+) -> ConventionError:
+    figures = "; ".join(map(str, (*readings, *fits)))
     return ConventionError(
-        f"the convention of {potential.provenance.path} is undecided: {reason}{weighed}",
-        hint="give --convention matgl-dgl for a model trained with matgl 2 or older, matgl-3 for "
-        "3.0 to 4.0, matgl-4.1 for newer ones",
+        f"the convention of {potential.provenance.path} is undecided: {reason}"
+        f"{f' [{figures}]' if figures else ''}",
+        hint=hint,
     )
 
 
-def telling_crystals(elements: Sequence[str]) -> tuple[Named, ...]:
-    """Measured compounds of the model's elements, at most six."""
-    compounds = [c for c in known_crystals(elements) if len(set(c.atoms.symbols)) > 1]
-    return tuple(compounds[:_MOST_CRYSTALS])
-
-
-def read_as(potential: Potential, name: str, crystals: Sequence[Named]) -> Reading:
-    """Evidence of all crystals with the weights read in the convention ``name``."""
-    read = potential.with_convention(CONVENTIONS[name], {})
-    found = {c.name: look_at(read, c.atoms, seed) for seed, c in enumerate(crystals)}
-    return Reading(name=name, crystals=found, permutation_error=permutation_error(read, crystals))
-
-
-def look_at(potential: Potential, crystal: Atoms, seed: int) -> CrystalEvidence:
-    """Evidence of one crystal at its measured lattice constant, strained and rattled."""
-    at_rest = evaluate(potential, crystal)
-    pressure = _pressure(at_rest, crystal)
-    strained = []
-    for scale in (1 - STRAIN, 1 + STRAIN):
-        copy = crystal.copy()
-        copy.set_cell(copy.cell.array * scale, scale_atoms=True)
-        strained.append(_pressure(evaluate(potential, copy), copy))
-    moved, ideal = rattled(crystal, seed), repeated(crystal)
-    displaced = evaluate(potential, moved)
-    u = moved.positions - ideal.positions
-    rise = displaced.energy - at_rest.energy * len(ideal) / len(crystal)
-    stiffness = 2 * rise / float((u * u).sum())
-    restoring = -float((displaced.forces * u).sum() / (u * u).sum())
-    force = float(np.sqrt((at_rest.forces**2).mean()))
-    area = (crystal.get_volume() / len(crystal)) ** (2 / 3)
-    return CrystalEvidence(
-        pressure_gpa=pressure / GPa,
-        pressures_strained_gpa=(strained[0] / GPa, strained[1] / GPa),
-        force_at_rest=force,
-        residual_force=float(np.hypot(force, pressure * area)),
-        stiffness=stiffness,
-        restoring=restoring,
-        sound=strained[0] > 0 > strained[1] and stiffness > 0 and restoring > 0,
-    )
-
-
-def _pressure(found: Evaluation, atoms: Atoms) -> float:
-    """In eV/Å³, positive where the crystal wants to expand."""
-    return -float(np.trace(found.virial)) / (3 * float(atoms.get_volume()))
-
-
-def permutation_error(potential: Potential, crystals: Sequence[Named]) -> float:
-    """How far forces move when the atoms are only listed in another order.
-
-    Returns:
-        Root mean square over the rattled crystals in eV/Å.
-    """
-    squares = []
-    for seed, crystal in enumerate(crystals):
-        atoms = rattled(crystal.atoms, seed)
-        order = np.random.default_rng(seed).permutation(len(atoms))
-        listed = evaluate(potential, atoms).forces[order]
-        squares.append(np.mean((evaluate(potential, atoms[order]).forces - listed) ** 2))
-    return float(np.sqrt(np.mean(squares)))
-
-
-def weigh(readings: Sequence[Reading]) -> tuple[str | None, str]:
-    """Decide between the candidates.
-
-    Args:
-        readings: One for each convention among which the file leaves the choice.
-
-    Returns:
-        The convention, or None if the evidence does not decide, and the reason in words.
-    """
-    possible = [reading for reading in readings if not reading.ruled_out]
-    best = min(possible, key=lambda reading: reading.residual_force, default=None)
-    if best is None or not best.plausible:
-        return None, "no reading looks like a trained potential"
-    target = CONVENTIONS[best.name].messages_to
-    rivals = [r for r in possible if CONVENTIONS[r.name].messages_to != target]
-    if any(r.residual_force < CLEAR_FACTOR * best.residual_force for r in rivals):
-        return None, "no reading is clearly better than the others"
-    reason = (
-        f"messages summed on the {target} leave {best.residual_force:.3g} eV/Å in measured "
-        "crystals at rest"
-    )
-    if rivals:
-        ratio = min(r.residual_force for r in rivals) / best.residual_force
-        reason += f", {ratio:.3g} times less than the alternative"
-    if target == "neighbor":
-        return best.name, reason
-    misrouted = next((r for r in readings if r.name == "matgl-3"), None)
-    if misrouted is None:  # a format that never had misrouted triplets
-        return best.name, reason
-    chosen, why = _weigh_triplets(misrouted)
-    return chosen, f"{reason}; {why}"
-
-
-def _weigh_triplets(misrouted: Reading) -> tuple[str | None, str]:
-    error = misrouted.permutation_error
-    measured = f"misrouted triplets would break permutation symmetry by {error * 1e3:.3g} meV/Å"
-    if error <= BLOCK_IS_OFF:
-        return "matgl-4.1", f"{measured}: the three-body block is off, and matgl-3 is the same"
-    if misrouted.ruled_out:
-        return "matgl-4.1", f"{measured}, so it was not trained with them"
-    return None, f"{measured}, which neither rules them out nor makes them harmless"
-
-
-def _to_json(chosen: str, reason: str, readings: Sequence[Reading]) -> dict[str, Any]:
-    """Everything that was weighed, rounded to four digits, in plain values."""
-    candidates = {
-        reading.name: {
-            "residual_force": reading.residual_force,
-            "unsound": reading.unsound,
-            "permutation_error": reading.permutation_error,
-            "plausible": reading.plausible,
-            "crystals": {name: asdict(found) for name, found in reading.crystals.items()},
-        }
-        for reading in readings
-    }
-    limits = {
-        "largest_residual": LARGEST_RESIDUAL,
-        "clear_factor": CLEAR_FACTOR,
-        "tolerated_unsound": TOLERATED_UNSOUND,
-        "block_is_off": BLOCK_IS_OFF,
-        "block_is_on": BLOCK_IS_ON,
-    }
-    return {
-        "decided_by": "measurement",
-        "convention": chosen,
-        "reason": reason,
-        "limits": limits,
-        "candidates": _rounded(candidates),
-        "units": {"force": "eV/Å", "pressure": "GPa", "stiffness": "eV/Å²"},
-    }
+def _decided(
+    potential: Potential,
+    by: str,
+    chosen: str,
+    reason: str,
+    readings: Sequence[Reading],
+    fits: Sequence[Fit],
+) -> Potential:
+    """The potential in its convention, with everything that was weighed as plain values."""
+    evidence: dict[str, Any] = {"decided_by": by, "convention": chosen, "reason": reason}
+    writer = potential.provenance.writer
+    if writer is not None:
+        evidence["writer"] = {**asdict(writer), "conventions": list(writer.conventions)}
+    if fits:
+        evidence["labels"] = _rounded({fit.name: fit.to_json() for fit in fits})
+    if readings:
+        evidence["limits"] = dict(LIMITS)
+        evidence["candidates"] = _rounded({one.name: one.to_json() for one in readings})
+        evidence["units"] = {"force": "eV/Å", "pressure": "GPa", "stiffness": "eV/Å²"}
+    return potential.with_convention(CONVENTIONS[chosen], evidence)
 
 
 def _rounded(value: Any) -> Any:
+    """Nested plain values with numbers of four digits."""
     if isinstance(value, dict):
         return {name: _rounded(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(entry) for entry in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    return float(f"{value:.4g}")
+    return value if value is None or isinstance(value, int) else float(f"{value:.4g}")

@@ -20,6 +20,25 @@ from m3compress.models.graph import EdgeGraph
 from m3compress.models.network import M3GNet
 
 
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Which program wrote a file, as far as the file tells.
+
+    Attributes:
+        versions: "matgl 4.0 or newer".
+        because: What tells it: "it has compile_mode".
+        conventions: Those that this program computes with.
+    """
+
+    versions: str
+    because: str
+    conventions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One clause for messages."""
+        return f"written by {self.versions} ({self.because})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a potential came from.
@@ -29,12 +48,22 @@ class Provenance:
         path: File or directory as given by the user.
         sha256: Hash of the weights file.
         evidence: How the convention was decided (see :mod:`m3compress.models.detection`).
+        writer: Who wrote the file, where it tells.
+        shortest: Shortest distance (Å) of each pair of elements in the training domain, where it is
+            known; see :mod:`m3compress.contract.distances`.
     """
 
     format: str
     path: str
     sha256: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    writer: Writer | None = None
+    shortest: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def how(self) -> str:
+        """How the convention was found, in one line."""
+        return str(self.evidence.get("reason", "the file format settles it"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

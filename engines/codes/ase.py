@@ -16,6 +16,7 @@ from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.manifest import Manifest
 from m3compress.engines.base import Engine
 from m3compress.engines.evaluator import ArtefactEvaluator
+from m3compress.engines.overlap import OnOverlap
 from m3compress.engines.tables.verlet import VerletTable
 from m3compress.errors import StructureError
 
@@ -139,10 +140,16 @@ class Calculator(EvaluatorCalculator):
         device: ``cpu`` or ``cuda``.
         threads: Threads of one evaluation on the CPU; None for all physical cores.
         skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
+        on_overlap: What happens when two atoms come closer than any of their elements in the
+            training domain, as far as the manifest knows it (``shortest_distances``): ``warn``,
+            once for a calculator, with an :class:`~m3compress.errors.OverlapWarning`; ``raise`` an
+            :class:`~m3compress.errors.OverlapError`; or ``ignore``. Where the manifest knows
+            nothing of a pair of elements, nothing is said about it.
 
     Raises:
         ArtefactError: If the file is damaged, of another schema version, or not one of ours.
         MissingDependencyError: If its runtime or the device is missing.
+        UnknownNameError: If ``on_overlap`` is none of those.
     """
 
     evaluator: ArtefactEvaluator
@@ -154,8 +161,13 @@ class Calculator(EvaluatorCalculator):
         device: Device = "cpu",
         threads: int | None = None,
         skin: float = 0.5,
+        on_overlap: OnOverlap = "warn",
     ) -> None:
-        super().__init__(ArtefactEvaluator(artefact, device=device, threads=threads, skin=skin))
+        super().__init__(
+            ArtefactEvaluator(
+                artefact, device=device, threads=threads, skin=skin, on_overlap=on_overlap
+            )
+        )
 
     @property
     def manifest(self) -> Manifest:

@@ -142,6 +142,7 @@ def describe(
         n_blocks=config.n_blocks,
         receptive_field=config.receptive_field,
         three_body=ThreeBodyMethod.of(potential.form, reason),
+        shortest_distances=origin.shortest or None,
         units={
             "energy": ENERGY_UNIT,
             "length": LENGTH_UNIT,

@@ -13,7 +13,7 @@ from m3compress.contract.manifest import Manifest, Parity
 from m3compress.engines.artefact import Artefact, load_artefact
 
 
-def run(*, file: str, convention: str | None, as_json: bool) -> int:
+def run(*, file: str, convention: str | None, labels: Path | None, as_json: bool) -> int:
     """Inspect a model or an exported file and print; returns the exit code."""
     if looks_exported(file):
         artefact = load_artefact(file)
@@ -23,7 +23,7 @@ def run(*, file: str, convention: str | None, as_json: bool) -> int:
             _print_rows(artefact.path.name, _artefact_rows(artefact))
         return 0
     with stderr().status("reading, and measuring the three-body block"):
-        document = _inspect_model(file, convention)
+        document = _inspect_model(file, convention, labels)
     if as_json:
         print_json(document)
     else:
@@ -31,17 +31,18 @@ def run(*, file: str, convention: str | None, as_json: bool) -> int:
     return 0
 
 
-def _inspect_model(file: str, convention: str | None) -> dict[str, Any]:
+def _inspect_model(file: str, convention: str | None, labels: Path | None) -> dict[str, Any]:
     from m3compress.distill.share import three_body_share
     from m3compress.models.cost import cost_of
 
-    potential = load_potential(file, convention=convention)
+    potential = load_potential(file, convention=convention, labels=labels)
     share = three_body_share(potential)
     origin, config = potential.provenance, potential.config
     return {
         "format": origin.format,
         "sha256": origin.sha256,
         "convention": config.convention.name,
+        "how": origin.how,
         "evidence": origin.evidence,
         "configuration": config.to_json(),
         "receptive_field": config.receptive_field,
@@ -52,7 +53,7 @@ def _inspect_model(file: str, convention: str | None) -> dict[str, Any]:
 
 def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     config, cost = document["configuration"], document["cost"]
-    share, evidence = document["three_body_share"], document["evidence"]
+    share, writer = document["three_body_share"], document["evidence"].get("writer")
     elements = config["elements"]
     advice = {
         "remove": "removal is harmless: `m3compress export` will remove it",
@@ -72,10 +73,12 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         f"{cost['flops_per_atom'] / 1e6:.1f} MFLOP and {cost['bytes_per_atom'] / 1e3:.0f} kB "
         f"per atom and step at {cost['edges_per_atom']:.0f} neighbours"
     )
+    written = [("written by", f"{writer['versions']}: {writer['because']}")] if writer else []
     return [
         ("format", f"{document['format']}, sha256 {document['sha256'][:16]}…"),
         ("convention", document["convention"]),
-        ("evidence", str(evidence.get("reason", "the format says so"))),
+        ("evidence", document["how"]),
+        *written,
         ("elements", f"{len(elements)}: {_shortened(elements)}"),
         ("cutoffs", cutoffs),
         ("network", network),
@@ -100,10 +103,12 @@ def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:
             f"{manifest.source.format} {manifest.source.name}, {manifest.source.sha256[:16]}…",
         ),
         ("convention", manifest.source.convention),
+        ("evidence", str(manifest.source.evidence.get("reason", "the file format settles it"))),
         ("elements", f"{len(manifest.elements)}: {_shortened(manifest.elements)}"),
         ("cutoffs", f"{manifest.cutoff:g} Å edges, {manifest.three_body_cutoff:g} Å three-body"),
         ("sees", f"{manifest.receptive_field:g} Å ({manifest.n_blocks} blocks)"),
         ("three-body", f"{manifest.three_body.method}: {manifest.three_body.reason}"),
+        ("closest", _closest_text(manifest.shortest_distances)),
         ("units", ", ".join(f"{name} {unit}" for name, unit in manifest.units.items())),
         ("inputs", ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in manifest.inputs)),
         ("outputs", ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in manifest.outputs)),
@@ -111,6 +116,14 @@ def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:
     rows.append(("parity", _parity_text(manifest)))
     rows.append(("gate", manifest.gate.status))
     return rows
+
+
+def _closest_text(distances: dict[str, float] | None) -> str:
+    """The closest approaches of the training domain, as far as they fit a line."""
+    if not distances:
+        return "unknown: how close atoms came in training (`export --labels` tells)"
+    listed = ", ".join(f"{pair} {length:g} Å" for pair, length in list(distances.items())[:6])
+    return f"{listed}{' …' if len(distances) > 6 else ''} in training"
 
 
 def _parity_text(manifest: Manifest) -> str:

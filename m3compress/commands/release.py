@@ -78,6 +78,7 @@ def _export(
         three_body=three_body,
         precision=precision,
         convention=settings.convention,
+        labels=settings.labels,
         force=True,
         report=partial(print_row, to=stderr()),
     )

@@ -164,6 +164,9 @@ class Manifest(_Strict):
     n_blocks: int
     receptive_field: float
     three_body: ThreeBodyMethod
+    shortest_distances: dict[str, float] | None = None
+    """Shortest distance in Å of each pair of elements (``O-Si``) in the training domain, where
+    something is known of that; nothing is said of pairs that are left out."""
     units: dict[str, str]
     conventions: dict[str, str]
     inputs: tuple[Tensor, ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from m3compress.contract.distances import problem_with
 from m3compress.contract.files import sha256_of
 from m3compress.errors import CheckpointError, UnsupportedModelError
 from m3compress.models.config import CONVENTIONS, Basis, M3GNetConfig
-from m3compress.models.potential import Potential, Provenance, native_form
+from m3compress.models.potential import Potential, Provenance, Writer, native_form
 from m3compress.models.readers.arrays import as_float64, fill_network, load_torch
+from m3compress.models.readers.matgl_versions import trainer_of, writer_of
 
 FILES = ("model.pt", "state.pt", "model.json")
+
+#: Where ``model.json`` has the shortest distances of the training domain, in its metadata.
+SHORTEST = "shortest_distances"
 
 #: Convention that is assumed until the evidence is weighed: the newest one.
 PROVISIONAL = CONVENTIONS["matgl-4.1"]
@@ -63,7 +69,9 @@ def read_matgl(path: Path) -> Potential:
     if not isinstance(state, dict):
         raise CheckpointError(f"{directory} does not hold a matgl model's state_dict")
     origin = Provenance(format="matgl", path=str(path), sha256=sha256_of(directory / "state.pt"))
-    return assemble(kind, arguments, state, directory / "state.pt", origin)
+    potential = assemble(kind, arguments, state, directory / "state.pt", origin)
+    known = _known_distances(directory, potential.elements)
+    return replace(potential, provenance=replace(potential.provenance, shortest=known))
 
 
 def read_arguments(directory: Path) -> tuple[str, dict[str, Any]]:
@@ -76,7 +84,22 @@ def read_arguments(directory: Path) -> tuple[str, dict[str, Any]]:
     arguments = load_torch(directory / "model.pt")
     if not isinstance(arguments, dict):
         raise CheckpointError(f"{directory} does not hold a matgl model's arguments")
-    return str(description["@class"]), arguments
+    return str(description["@class"]), {**arguments, "@module": description.get("@module", "")}
+
+
+def _known_distances(directory: Path, elements: tuple[str, ...]) -> dict[str, float]:
+    """Shortest distances of the training domain, which our own writer puts into the metadata.
+
+    Raises:
+        CheckpointError: If they are garbled.
+    """
+    metadata = _read_json(directory / "model.json").get("metadata")
+    distances = metadata.get(SHORTEST) if isinstance(metadata, dict) else None
+    if distances is None:
+        return {}
+    if problem := problem_with(distances, elements):
+        raise CheckpointError(f"{directory / 'model.json'}: {problem}")
+    return dict(distances)
 
 
 def assemble(
@@ -100,6 +123,7 @@ def assemble(
         UnsupportedModelError: If it is not an M3GNet potential that can be treated exactly.
     """
     network_arguments = _network_arguments(kind, arguments)
+    origin = replace(origin, writer=_writer(kind, arguments, network_arguments, state))
     state = _without_training(state)
     # A bare network (matgl.models.M3GNet.save) has no "model." prefix; torch.compile adds another.
     weights = {
@@ -150,12 +174,25 @@ def _without_training(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if not isinstance(inner, Mapping):
         raise CheckpointError(f"state_dict is a {type(inner).__name__}, expected a dictionary")
     tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
-    outer, within = "model.", "model.model."
-    if not any(name.startswith(within) for name in tensors):
+    if not _is_of_training(inner):
         return tensors
+    outer = "model."
     return {
         name.removeprefix(outer): value for name, value in tensors.items() if name.startswith(outer)
     }
+
+
+def _is_of_training(state: Mapping[str, Any]) -> bool:
+    return any(str(name).startswith("model.model.") for name in state)
+
+
+def _writer(
+    kind: str, arguments: Mapping[str, Any], network: Mapping[str, Any], state: Mapping[str, Any]
+) -> Writer | None:
+    """Who wrote a model; arguments that stand beside a training tell nothing of it."""
+    if "state_dict" in state or _is_of_training(state):
+        return trainer_of(state.get("hyper_parameters"))
+    return writer_of(arguments if kind == "Potential" else None, network)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -184,7 +221,7 @@ def _network_arguments(outer: str, arguments: Mapping[str, Any]) -> dict[str, An
         raise UnsupportedModelError(
             f"the network is a {kind}; only M3GNet has the three-body block that is taken out here"
         )
-    found = dict(inner.get("init_args", inner))
+    found = {"@module": inner.get("@module", ""), **dict(inner.get("init_args", inner))}
     _refuse_variants(found, arguments)
     return found
 

@@ -26,7 +26,9 @@ _A_NAME = "a Hugging Face name (org/name, or M3GNet-...)"
 _FOREIGN_SUFFIXES = (".npz", ".h5", ".zip")
 
 
-def read_model(source: str | Path, *, convention: str | None = None) -> Potential:
+def read_model(
+    source: str | Path, *, convention: str | None = None, labels: Path | None = None
+) -> Potential:
     """Read a potential of any known format.
 
     Args:
@@ -34,6 +36,7 @@ def read_model(source: str | Path, *, convention: str | None = None) -> Potentia
             looked for where matgl does). What exists as a path is never taken for a name.
         convention: Name of the convention, where the user knows better than the evidence. Only
             matgl's files leave it open.
+        labels: Frames with energies and forces, which decide where the file leaves it open.
 
     Returns:
         The potential in float64 in its convention.
@@ -43,26 +46,27 @@ def read_model(source: str | Path, *, convention: str | None = None) -> Potentia
         UnsupportedModelError: If it is not an M3GNet that can be treated exactly.
         ConventionError: If ``convention`` is unknown or contradicts the format, or the evidence
             does not decide.
+        StructureError: If the labels cannot be used.
         MissingDependencyError: If a name is given and ``huggingface_hub`` is not installed.
     """
     if convention is not None:
         convention_named(convention)
     path = Path(source).expanduser()
     if path.exists():
-        return _read_path(path, convention)
+        return _read_path(path, convention, labels)
     name = _hub_name(str(source))
     if name is None:
         raise CheckpointError(
             f"{path} does not exist", hint=f"give the path of {_known_sources(', or ')}"
         )
-    potential = _read_path(_download(name), convention)
+    potential = _read_path(_download(name), convention, labels)
     return replace(potential, provenance=replace(potential.provenance, path=f"hf://{name}"))
 
 
-def _read_path(path: Path, convention: str | None) -> Potential:
+def _read_path(path: Path, convention: str | None, labels: Path | None) -> Potential:
     reader = reader_of(path)
     if reader is not None:
-        return decide_convention(_read(reader, path), convention)
+        return decide_convention(_read(reader, path), convention, labels)
     if looks_exported(path.name):
         raise CheckpointError(
             f"{path} is an exported model, not a checkpoint: its network cannot be read back",

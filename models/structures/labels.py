@@ -65,40 +65,71 @@ _STRESS_UNITS: Final = {"GPa": 1 / units.GPa, "kbar": 10 / units.GPa}
 
 
 def read_labels(path: Path, model: Evaluator) -> tuple[Named, ...]:
-    """Labelled frames, their labels as ASE's single-point results.
+    """Labelled frames in eV and Å, their labels as ASE's single-point results.
 
     Args:
         path: A file of any format that ASE reads and that holds forces.
         model: The trained model, to recognise units by.
 
     Returns:
-        Frames named ``stem-number``; ``atoms.calc.results`` has forces (eV/Å), and energy (eV) and
-        stress (eV/Å³) where the file has them. A stress in another unit is left out.
+        Those of :func:`read_labelled`; a stress in another unit is left out.
 
     Raises:
-        StructureError: If the file cannot be read, a frame has no forces, a label that is not a
-            finite number or an element that the model does not know, or forces or energies are not
-            in eV and Å.
+        StructureError: As :func:`read_labelled`, or if forces or energies are not in eV and Å.
+    """
+    frames = read_labelled(path, model.elements)
+    require_units(frames, model, expanded(path))
+    return frames
+
+
+def read_labelled(path: Path, elements: Sequence[str]) -> tuple[Named, ...]:
+    """Labelled frames, whatever their units, their labels as ASE's single-point results.
+
+    Args:
+        path: A file of any format that ASE reads and that holds forces.
+        elements: Chemical symbols that the frames may have.
+
+    Returns:
+        Frames named ``stem-number``; ``atoms.calc.results`` has forces (eV/Å), and energy (eV) and
+        stress (eV/Å³) where the file has them.
+
+    Raises:
+        StructureError: If the file cannot be read, or a frame has no forces, a label that is not a
+            finite number or another element.
     """
     path = expanded(path)
     frames = []
     for number, atoms in enumerate(read_frames(path)):
         name = f"{path.stem}-{number}"
-        require_known(atoms, model.elements, f"frame {number} of {path}")
+        require_known(atoms, elements, f"frame {number} of {path}")
         frames.append(Named(name, _labelled(atoms, number, path)))
-    rows = _spread(len(frames))
+    return tuple(frames)
+
+
+def require_units(frames: Sequence[Named], model: Evaluator, path: Path) -> None:
+    """Refuse labels that are not in eV and Å, and take out stresses that are not.
+
+    Args:
+        frames: Labelled frames.
+        model: What the labels are compared with.
+        path: Where they are from.
+
+    Raises:
+        StructureError: If forces or energies are in another unit, or a frame cannot be evaluated.
+    """
+    rows = spread(len(frames), _N_PROBED)
     probed = [frames[row].atoms for row in rows]
-    expected = [_evaluated(model, frames[row].atoms, f"frame {row} of {path}") for row in rows]
+    expected = [evaluated(model, frames[row].atoms, f"frame {row} of {path}") for row in rows]
     _require_units_of_forces(probed, expected, path)
     _require_units_of_energies(probed, expected, path)
     if not _has_plausible_stress(probed, expected, path):
         for named in frames:
             named.atoms.calc.results.pop("stress", None)
-    return tuple(frames)
 
 
-def _spread(n_frames: int) -> list[int]:
-    rows = np.linspace(0, n_frames - 1, min(_N_PROBED, n_frames)).round().astype(int)
+def spread(n_frames: int, n_wanted: int) -> list[int]:
+    """Numbers of at most ``n_wanted`` frames from the first to the last, evenly spaced."""
+    rows = np.linspace(0, n_frames - 1, min(n_wanted, n_frames)).round().astype(int)
     return sorted(set(rows.tolist()))
 
 
@@ -172,7 +203,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _evaluated(model: Evaluator, atoms: Atoms, frame: str) -> Evaluation:
+def evaluated(model: Evaluator, atoms: Atoms, frame: str) -> Evaluation:
+    """What a model says of a frame.
+
+    Raises:
+        StructureError: If it cannot be evaluated; the frame is named.
+    """
     try:
         return model.evaluate(atoms)
     except StructureError as error:

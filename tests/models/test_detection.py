@@ -13,20 +13,20 @@ import torch
 from m3compress.contract.forms import MISROUTED, TRIPLETS
 from m3compress.errors import ConventionError
 from m3compress.models.config import CONVENTIONS
-from m3compress.models.detection import (
+from m3compress.models.detection import decide_convention
+from m3compress.models.potential import Potential, Provenance, Writer
+from m3compress.models.readers.matgl import read_matgl
+from m3compress.models.readers.open import read_model
+from m3compress.models.readings import (
     BLOCK_IS_OFF,
     BLOCK_IS_ON,
     CLEAR_FACTOR,
     CrystalEvidence,
     Reading,
-    decide_convention,
     read_as,
     telling_crystals,
     weigh,
 )
-from m3compress.models.potential import Potential, Provenance
-from m3compress.models.readers.matgl import read_matgl
-from m3compress.models.readers.open import read_model
 
 DGL_ERA = (
     "M3GNet-MatPES-PBE-v2025.1-PES",
@@ -47,6 +47,7 @@ def test_the_dgl_era_is_recognized(name: str, shared: Path) -> None:
     assert found.form == MISROUTED
     assert found.network.scales.dtype == raw.network.scales.dtype
     assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
+    assert evidence["writer"]["versions"] == "matgl 1.2 or older"
     assert evidence["decided_by"] == "measurement"
     candidates = evidence["candidates"]
     assert set(candidates) == {"matgl-dgl", "matgl-3", "matgl-4.1"}
@@ -92,6 +93,23 @@ def test_correct_triplets_are_recognized_with_two_elements(original: Potential) 
     crystals = telling_crystals(("Si", "O"))
     readings = [read_as(probe, name, crystals) for name in ("matgl-dgl", "matgl-3", "matgl-4.1")]
     assert weigh(readings)[0] == "matgl-4.1"
+
+
+@pytest.mark.parametrize(
+    ("conventions", "agrees"), [(("matgl-3", "matgl-4.1"), True), (("matgl-3",), False)]
+)
+def test_the_program_that_wrote_a_file_must_compute_so(
+    conventions: tuple[str, ...], agrees: bool, original: Potential
+) -> None:
+    """Triplets that are right and on were not trained by a program that misroutes them."""
+    read = _as_matgl(original)
+    writer = Writer("matgl 4", "a test", conventions)
+    read = replace(read, provenance=replace(read.provenance, writer=writer))
+    if agrees:
+        assert decide_convention(read, None).config.convention.name == "matgl-4.1"
+        return
+    with pytest.raises(ConventionError, match="written by matgl 4"):
+        decide_convention(read, None)
 
 
 @pytest.mark.skipif(not (BUILTIN / "state.pt").exists(), reason="the built-in model is not there")

@@ -252,12 +252,13 @@ def checkpoints(
 ) -> dict[str, bytes]:
     """The files of a model in every format but TensorFlow's."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    save_matgl(small, folder / "matgl")
+    save_matgl(small, folder / "matgl", {"shortest_distances": {"O-O": 1.2, "O-Si": 1.5}})
     write_native(small, folder / "x.m3c.safetensors")
     torch.save(mattersim_checkpoint(), folder / "x.pth")
     state = torch.load(folder / "matgl" / "state.pt", weights_only=True)
     training = {"state_dict": {f"model.{name}": value for name, value in state.items()}}
-    torch.save({**training, "hyper_parameters": {"lr": 1e-3}}, folder / "x.ckpt")
+    training["hyper_parameters"] = {"lr": 1e-3, "charge_weight": 0.0}
+    torch.save(training, folder / "x.ckpt")
     files = (*folder.glob("x.*"), *(folder / "matgl").iterdir())
     return {file.name: file.read_bytes() for file in files if file.name != "x.m3c.model.json"}
 
@@ -302,6 +303,39 @@ def test_values_of_checkpoints(
     _read_checkpoint(path)
 
 
+TENSORFLOW = ("m3gnet.index", "m3gnet.data-00000-of-00001", "m3gnet.json")
+
+
+@pytest.fixture(scope="module")
+def tensorflow(shared: Path) -> dict[str, bytes]:
+    """The files of the original."""
+    folder = shared / "models" / "M3GNet-MP-2021.2.8-EFS-tensorflow"
+    return {name: (folder / name).read_bytes() for name in TENSORFLOW}
+
+
+@pytest.mark.parametrize("name", TENSORFLOW)
+@fuzzed
+@given(data=st.data())
+def test_bytes_of_tensorflow_files(
+    name: str, data: st.DataObject, tensorflow: dict[str, bytes], tmp_path: Path, quiet: None
+) -> None:
+    _lay_out({**tensorflow, name: data.draw(damaged_bytes(tensorflow[name]))}, tmp_path)
+    with contextlib.suppress(M3CompressError):
+        read_model(tmp_path)
+
+
+@fuzzed
+@given(data=st.data())
+def test_settings_of_tensorflow_files(
+    data: st.DataObject, tensorflow: dict[str, bytes], tmp_path: Path, quiet: None
+) -> None:
+    settings = json.loads(tensorflow["m3gnet.json"])
+    damaged = json.dumps(data.draw(damaged_values(settings))).encode()
+    _lay_out({**tensorflow, "m3gnet.json": damaged}, tmp_path)
+    with contextlib.suppress(M3CompressError):
+        read_model(tmp_path)
+
+
 @fuzzed
 @given(data=st.data())
 def test_documents_of_native_files(
@@ -323,7 +357,9 @@ def test_documents_of_native_files(
 
 @pytest.fixture(scope="module")
 def manifest(small: Potential) -> dict[str, Any]:
-    return json.loads(describe(small, reason="a test").model_dump_json())
+    document = json.loads(describe(small, reason="a test").model_dump_json())
+    parity = {"reference": "x", "engine": "y", "rows": [], "passed": True}
+    return {**document, "shortest_distances": {"O-O": 1.2, "O-Si": 1.5}, "parity": parity}
 
 
 @fuzzed

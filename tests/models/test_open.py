@@ -28,7 +28,10 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """Stands in for the detection of conventions; records what was requested."""
     requests: list[str | None] = []
 
-    def decide_convention(potential: Potential, requested: str | None) -> Potential:
+    def decide_convention(
+        potential: Potential, requested: str | None, labels: Path | None
+    ) -> Potential:
+        assert labels is None
         requests.append(requested)
         return potential.with_convention(CONVENTIONS["matgl-dgl"], {"requested": requested})
 

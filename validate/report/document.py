@@ -54,8 +54,9 @@ def manifest_sha256(manifest: Manifest) -> str:
     """Hash of a manifest without the stamp of the gate."""
     left_out: dict[str, Any] = {"gate": True}
     # Fields that say what an older manifest meant without them: the hashes of its report hold.
-    if manifest.graph_parity is None:
-        left_out["graph_parity"] = True
+    for name in ("graph_parity", "shortest_distances"):
+        if getattr(manifest, name) is None:
+            left_out[name] = True
     if manifest.parity is not None and manifest.parity.engine == UNNAMED_ENGINE:
         left_out["parity"] = {"engine": True}
     content = manifest.model_dump_json(exclude=left_out)

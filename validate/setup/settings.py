@@ -15,6 +15,7 @@ from m3compress.contract.forms import TRIPLETS
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.open import require_runs_on
 from m3compress.errors import ArtefactError, M3CompressError
+from m3compress.models.readers.open import read_model
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.labels import read_labels
 from m3compress.validate.result import Limit
@@ -51,10 +52,10 @@ class Settings:
         artefact: The exported file; for a control, the file it stands in for.
         model: The trained model it came from.
         profile: Name of a profile.
-        convention: Convention of the model, where its file leaves it open.
+        convention: Convention of the model, where its file leaves it open; None to find out.
         structures: File with structures for molecular dynamics; None for the built-in ones.
         supercell: Whether small cells are repeated; else they are refused.
-        labels: File with frames and their DFT energies and forces.
+        labels: File with frames and their DFT energies and forces; they help to find out.
         limits: File with other limits.
         limit: Single limits, ``id=value``.
         temperature: In K; None for that of the profile, and so on for the next ones.
@@ -135,7 +136,7 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
     """
     profile = settings.read_profile()
     manifest = load_artefact(settings.artefact).manifest
-    reference = trained(settings.model, settings.convention or _convention_by_user(manifest))
+    reference = _reference(settings)
     context = Context(
         candidate=settings.control.candidate(reference)
         if settings.control
@@ -189,10 +190,17 @@ def _samples(settings: Settings, profile: Profile, model: Subject) -> tuple[Name
     )
 
 
-def _convention_by_user(manifest: Manifest) -> str | None:
-    """The convention that a user gave at export; what was found out is found out again."""
-    given = manifest.source.evidence.get("decided_by") == "user"
-    return manifest.source.convention if given else None
+def _reference(settings: Settings) -> TrainedSpec:
+    """The model in the convention that this command was given, or finds out.
+
+    Nothing that the exported file says of itself may choose what it is compared with.
+
+    Raises:
+        M3CompressError: If the model cannot be read, or its convention is not given and not found.
+    """
+    potential = read_model(settings.model, convention=settings.convention, labels=settings.labels)
+    found = trained(settings.model, potential.config.convention.name)
+    return replace(found, evidence=potential.provenance.evidence)
 
 
 def _twin_of(manifest: Manifest, reference: TrainedSpec) -> TrainedSpec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
@@ -107,6 +107,7 @@ class TrainedSpec:
             :func:`~m3compress.contract.forms.parse_form` reads.
         precision: Of weights and arithmetic.
         threads: Of PyTorch; None for what the process has.
+        evidence: How ``convention`` was found, where it was; for the provenance of what is opened.
     """
 
     path: str
@@ -115,6 +116,7 @@ class TrainedSpec:
     form: str = "native"
     precision: Precision = "float64"
     threads: int | None = None
+    evidence: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -132,6 +134,9 @@ class TrainedSpec:
         from m3compress.models.readers.open import read_model
 
         potential = read_model(self.path, convention=self.convention)
+        if self.evidence is not None:
+            origin = replace(potential.provenance, evidence=self.evidence)
+            potential = replace(potential, provenance=origin)
         dtype = {"float32": torch.float32, "float64": torch.float64}[self.precision]
         return TrainedModel(self, _in_form(potential, self.form).to(dtype))
 
@@ -142,7 +147,7 @@ class TrainedSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain values; :func:`read_subject` reads them."""
         document = asdict(self)
-        del document["threads"]
+        del document["threads"], document["evidence"]
         return {"kind": self.kind, **document}
 
     def identity(self) -> dict[str, Any]:

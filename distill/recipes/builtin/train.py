@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from m3compress.contract.distances import shortest_distances
 from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import fit_references, join, to_batch
 from m3compress.distill.data.plan import Group, of_split
@@ -30,6 +31,7 @@ from m3compress.distill.training.memory import keep_memory
 from m3compress.distill.training.run import Run, begin
 from m3compress.distill.training.step import eager_step
 from m3compress.models.potential import Potential
+from m3compress.models.readers.matgl import SHORTEST
 from m3compress.models.readers.tensorflow import read_tensorflow
 from m3compress.models.writers.matgl import save_matgl
 
@@ -100,8 +102,10 @@ def train_builtin(
     elif start_from is not None:
         run.start_from(start_from)
 
+    metadata = {SHORTEST: shortest_distances(frames, CONFIG.cutoff)}
+
     def save_model(run: Run) -> None:
-        save_matgl(run.potential(settings.loss.form), work / "model")
+        save_matgl(run.potential(settings.loss.form), work / "model", metadata)
 
     train(run, step, batches, held, settings, checkpoint=checkpoint, after_epoch=save_model)
     # A run killed between its last checkpoint and its model has nothing left to train.

@@ -12,10 +12,16 @@ import pytest
 import torch
 
 from m3compress.api import resolve_source
-from m3compress.errors import ArtefactError, M3CompressError, MissingDependencyError
+from m3compress.errors import (
+    ArtefactError,
+    ConventionError,
+    M3CompressError,
+    MissingDependencyError,
+)
+from m3compress.validate.checks.artefact import check_conventions
 from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE
 from m3compress.validate.setup.settings import Settings, open_context
-from m3compress.validate.setup.subject import ExportedSpec
+from m3compress.validate.setup.subject import ExportedSpec, provenance_of
 
 BUILTIN = str(resolve_source("builtin"))
 
@@ -52,6 +58,49 @@ def test_impossible_options(
 ) -> None:
     with pytest.raises(M3CompressError, match=message) as caught:
         opened(silica_artefact, tmp_path, **options)
+    assert caught.value.exit_code == 2
+
+
+def _claiming(artefact: Path, folder: Path, convention: str) -> Path:
+    """A copy of a file whose manifest says that its user asked for another convention."""
+    path = folder / artefact.name
+    shutil.copyfile(artefact, path)
+    document = json.loads(artefact.with_suffix(".json").read_text(encoding="utf-8"))
+    document["source"] |= {"convention": convention, "evidence": {"decided_by": "user"}}
+    path.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def test_the_artefact_does_not_choose_the_convention(silica_artefact: Path, tmp_path: Path) -> None:
+    claiming = _claiming(silica_artefact, tmp_path, "matgl-dgl")
+    context = opened(claiming, tmp_path)
+    assert context.reference.convention == "matgl-4.1"
+    assert check_conventions(context, claiming).value == 1
+    provenance = provenance_of(context.reference_subject)
+    assert provenance is not None
+    assert provenance.evidence["decided_by"] == "measurement"
+    assert "measured crystals" in provenance.how
+    given = opened(claiming, tmp_path, convention="matgl-dgl")
+    assert given.reference.convention == "matgl-dgl"
+    assert check_conventions(given, claiming).value == 0
+
+
+def test_a_convention_that_is_not_found_must_be_given(
+    silica_artefact: Path, tmp_path: Path
+) -> None:
+    """Weights of noise: no reading of them looks like a trained model."""
+    noise = tmp_path / "noise"
+    shutil.copytree(BUILTIN, noise, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    state = torch.load(noise / "state.pt", weights_only=True)
+    generator = torch.Generator().manual_seed(0)
+    for name, value in state.items():
+        if value.ndim > 1:
+            state[name] = torch.randn(value.shape, generator=generator) / value.shape[-1] ** 0.5
+    torch.save(state, noise / "state.pt")
+    claiming = _claiming(silica_artefact, tmp_path, "matgl-4.1")
+    with pytest.raises(ConventionError, match="undecided") as caught:
+        opened(claiming, tmp_path, model=str(noise))
+    assert "--convention" in str(caught.value.hint)
     assert caught.value.exit_code == 2
 
 

@@ -1,0 +1,75 @@
+"""Which matgl wrote a file: by what each version writes, and by real files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3compress.api import resolve_source
+from m3compress.models.readers.matgl import read_matgl
+from m3compress.models.readers.matgl_versions import trainer_of, writer_of
+
+OLD = {"calc_forces": True, "calc_repuls": False, "@module": "matgl.apps.pes"}
+NEW = {**OLD, "calc_charge": False}
+NEWEST = {**NEW, "compile_model": False, "compile_mode": "reduce-overhead"}
+NETWORK = {"units": 64, "@module": "matgl.models._m3gnet"}
+DROPOUT = {**NETWORK, "dropout": None}
+
+
+@pytest.mark.parametrize(
+    ("potential", "network", "versions", "conventions"),
+    [
+        (OLD, NETWORK, "matgl 1.2 or older", ["matgl-dgl"]),
+        (OLD, DROPOUT, "matgl 1.3", ["matgl-dgl"]),
+        (NEW, DROPOUT, "matgl 1.3 to 3.0", ["matgl-dgl", "matgl-3"]),
+        ({**NEW, "@module": "matgl.apps._pes_dgl"}, DROPOUT, "matgl 2 or 3.0", ["matgl-dgl"]),
+        (NEW, {**DROPOUT, "@module": "matgl.models._m3gnet_pyg"}, "matgl 3.0", ["matgl-3"]),
+        (NEW, {**DROPOUT, "@module": "matgl.models._m3gnet_dgl"}, "matgl 2", ["matgl-dgl"]),
+        ({**NEWEST, "@module": "matgl.apps._pes"}, DROPOUT, "matgl 4.0", ["matgl-3"]),
+        (NEWEST, DROPOUT, "matgl 4.0 or newer", ["matgl-3", "matgl-4.1"]),
+        (None, DROPOUT, "matgl 1.3 to 3.0", ["matgl-dgl", "matgl-3"]),
+        (None, NETWORK, "matgl 1.2 or older", ["matgl-dgl"]),
+    ],
+)
+def test_what_each_version_writes(
+    potential: dict[str, Any] | None,
+    network: dict[str, Any],
+    versions: str,
+    conventions: list[str],
+) -> None:
+    found = writer_of(potential, network)
+    assert found.versions.startswith(versions)
+    assert list(found.conventions) == conventions
+    assert found.because in str(found)
+
+
+def test_real_files(shared: Path) -> None:
+    for folder in sorted((shared / "models").glob("*-PES")):
+        writer = read_matgl(folder).provenance.writer
+        assert writer is not None
+        assert writer.versions == "matgl 1.2 or older", folder.name
+    newest = read_matgl(Path(resolve_source("builtin"))).provenance.writer
+    assert newest is not None
+    assert newest.conventions == ("matgl-3", "matgl-4.1")
+
+
+@pytest.mark.slow
+def test_what_the_installed_matgl_writes(tmp_path: Path) -> None:
+    matgl = pytest.importorskip("matgl")
+    matgl.load_model(str(resolve_source("builtin"))).save(tmp_path)
+    writer = read_matgl(tmp_path).provenance.writer
+    assert writer is not None
+    assert writer.versions == "matgl 4.0 or newer"
+
+
+def test_trainings() -> None:
+    newest = trainer_of({"charge_weight": 0.0, "lr": 1e-3})
+    assert newest is not None
+    assert newest.conventions == ("matgl-3", "matgl-4.1")
+    older = trainer_of({"magmom_weight": 0.0, "optimizer": None})
+    assert older is not None
+    assert "matgl-4.1" not in older.conventions
+    for silent in (None, 3, {}, {"lr": 1e-3}, {"charge_weight": 0.0, "optimizer": None}):
+        assert trainer_of(silent) is None
