@@ -172,6 +172,12 @@ class OpenedSpec(TrainedSpec):
 
 
 @pytest.fixture
+def opened_spec() -> Callable[[Any], OpenedSpec]:
+    """The spec of a subject: ``opened_spec(subject)``."""
+    return lambda subject: OpenedSpec(path="opened", subject=subject)
+
+
+@pytest.fixture
 def twin_gate(make_context: Callable[..., Context]) -> Callable[..., Context]:
     """A gate whose reference and twin are the pair potential: ``twin_gate(candidate)``."""
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from m3compress.errors import StructureError
-from m3compress.validate.checks.survey import CHECKS
+from m3compress.validate.checks.survey import CHECKS, crystals_and_alloys
 from m3compress.validate.result import Verdict
-from m3compress.validate.setup.subject import exported
+from m3compress.validate.setup.subject import TrainedModel, exported, trained
 
 NAMES = tuple(check.id for check in CHECKS)
 
@@ -142,3 +143,21 @@ def test_a_file_that_is_wrong_fails(edit, failing, real_gate, write_wrong, run_c
     context = real_gate(write_wrong(edit))
     found = {name: run_check(CHECKS, name, context, context.candidate_subject) for name in NAMES}
     assert {name for name, (verdict, _) in found.items() if verdict is Verdict.FAIL} == failing
+
+
+@pytest.mark.slow
+def test_one_of_89_elements_that_is_wrong_fails(shared, make_context, opened_spec, run_check):
+    # UF5 was off by 83 meV/atom, and nothing that holds uranium was compared.
+    spec = trained(shared / "models" / "M3GNet-MP-2021.2.8-PES", "matgl-dgl")
+    spec = replace(spec, form="removed", name="twin").with_threads(1)
+    potential = spec.open().potential.to(torch.float32)
+    row = potential.network.embedding.weight[potential.config.elements.index("U")]
+    step = torch.randn(row.shape, generator=torch.Generator().manual_seed(0))
+    row += 0.61 * row.norm() / step.norm() * step
+    candidate = TrainedModel(spec, potential)
+    context = make_context(opened_spec(candidate), spec, twin=spec, zoo=())
+    verdict, found = run_check(CHECKS, "parity.elements", context, candidate)
+    assert verdict is Verdict.FAIL
+    wrong = {name for name, value in found.evidence["values"].items() if value > 1}
+    uranium = {n.name for n in crystals_and_alloys(context) if "U" in n.atoms.symbols}
+    assert wrong == uranium
