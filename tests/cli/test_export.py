@@ -13,13 +13,18 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 
 from m3compress.__main__ import main
-from m3compress.api import export_model, resolve_source
+from m3compress.api import export_model, load_potential, resolve_source
 from m3compress.contract import files
 from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError, OutputExistsError, ParityError
 from m3compress.export.parity import Limits
+from m3compress.models.domain import with_domain
 
 BUILTIN = Path(str(resolve_source("builtin")))
 
@@ -55,6 +60,7 @@ def test_export_factorizes_and_leaves_two_files(exported: Path) -> None:
     assert len(manifest.parity.rows) >= 24
     assert max(row.n_atoms for row in manifest.parity.rows) >= 1900
     assert manifest.gate.status == "unvalidated"
+    assert manifest.shortest_distances == {"O-O": 1.2227, "O-Si": 1.4456, "Si-Si": 1.9712}
 
 
 def test_inspect_of_the_artefact(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +78,34 @@ def test_inspect_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["three_body_share"]["advice"] == "factorize"
     assert document["three_body_share"]["force_relative"] >= 0.2
     assert document["cost"]["parameters"] > 10_000
+
+
+def test_labels_decide_what_a_file_and_crystals_dispute(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of the DGL era in a file of matgl 4, and frames that fit it as it was."""
+    model = tmp_path / "model"
+    shutil.copytree(shared / "models" / "M3GNet-r2SCAN-NaBH", model)
+    arguments = torch.load(model / "model.pt", weights_only=True)
+    torch.save({**arguments, "compile_mode": "default"}, model / "model.pt")
+    labels = tmp_path / "labels.extxyz"
+    potential = load_potential(model, convention="matgl-dgl")
+    frames = []
+    for seed in range(3):
+        atoms = bulk("NaH", "rocksalt", a=4.9)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = SinglePointCalculator(atoms, forces=potential.evaluate(atoms).forces)
+        frames.append(atoms)
+    write(labels, frames)
+    assert run("inspect", str(model)) == 2
+    assert "--labels FILE" in " ".join(capsys.readouterr().err.split())
+    assert run("inspect", str(model), "--labels", str(labels)) == 0
+    shown = capsys.readouterr().out
+    assert "matgl-dgl" in shown
+    assert "matgl 4.0 or newer: it has compile_mode" in shown
+    shortest = with_domain(potential, labels).provenance.shortest
+    assert set(shortest) == {"H-H", "H-Na", "Na-Na"}
+    assert 1.9 < shortest["H-Na"] < 2.45
 
 
 def test_dgl_era_checkpoint_is_removed_without_being_told(shared: Path, tmp_path: Path) -> None:
