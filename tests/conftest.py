@@ -8,16 +8,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from m3compress.api import load_potential
-from m3compress.contract.forms import FACTORIZED, ThreeBodyForm
+from m3compress.contract.forms import FACTORIZED
 from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.potential import Potential
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: ``write(folder, form)``: the built-in model in a three-body form, as a file.
-ArtefactWriter = Callable[[Path, ThreeBodyForm], Path]
+#: ``write(path, potential)``: a potential as a file.
+ArtefactWriter = Callable[[Path, Potential], Path]
+#: ``made_once(name, make)``: the folder that ``make(folder)`` filled.
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Fill a folder once for all modules and workers, the first that asks; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder = common / name
+        with FileLock(common / f"{name}.lock"):
+            if not folder.is_dir():
+                begun = tmp_path_factory.mktemp(name)
+                make(begun)
+                begun.rename(folder)
+        return folder
+
+    return once
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +59,14 @@ def builtin_potential() -> Potential:
 
 
 @pytest.fixture(scope="session")
-def write_artefact(builtin_potential: Potential) -> ArtefactWriter:
-    """Export the built-in model, with the manifest beside the file (some 10 s each)."""
+def write_artefact() -> ArtefactWriter:
+    """Export without a parity check, with the manifest beside the file (some 6 s each)."""
 
-    def write(folder: Path, form: ThreeBodyForm) -> Path:
-        potential = builtin_potential.with_form(form)
+    def write(path: Path, potential: Potential) -> Path:
         manifest = describe(potential, reason="a test")
         content = serialize(build_onnx(potential), manifest)
         digest = hashlib.sha256(content).hexdigest()
         beside = manifest.model_copy(update={"artefact_sha256": digest})
-        path = folder / "silica.m3c.onnx"
         path.write_bytes(content)
         path.with_suffix(".json").write_text(beside.model_dump_json(indent=1), encoding="utf-8")
         return path
@@ -57,7 +76,8 @@ def write_artefact(builtin_potential: Potential) -> ArtefactWriter:
 
 @pytest.fixture(scope="session")
 def silica_artefact(
-    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter
+    made_once: MadeOnce, write_artefact: ArtefactWriter, builtin_potential: Potential
 ) -> Path:
     """The ``.m3c.onnx`` of the built-in model, factorised; not to be changed."""
-    return write_artefact(tmp_path_factory.mktemp("silica"), FACTORIZED)
+    name, potential = "silica.m3c.onnx", builtin_potential.with_form(FACTORIZED)
+    return made_once("silica", lambda folder: write_artefact(folder / name, potential)) / name

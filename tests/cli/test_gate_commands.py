@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from m3compress.__main__ import main
-from m3compress.api import export_model
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="session")
-def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("gate") / "silica.m3c.onnx"
-    return export_model("builtin", path, three_body="factorize").path
+@pytest.fixture
+def artefact(silica_artefact: Path) -> Path:
+    return silica_artefact
 
 
 def run(*words: str | Path) -> int:

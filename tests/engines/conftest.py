@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ from ase.build import bulk, fcc111, molecule
 
 from m3compress import Calculator
 from m3compress.contract.forms import FACTORIZED, TRIPLETS
-from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
@@ -66,28 +64,12 @@ def potential() -> Potential:
 
 
 @pytest.fixture(scope="session")
-def write_artefact() -> ArtefactWriter:
-    """Export into a folder, with the manifest beside the file: ``write(folder, potential)``."""
-
-    def write(folder: Path, exported: Potential) -> Path:
-        manifest = describe(exported, reason="a test")
-        content = serialize(build_onnx(exported), manifest)
-        digest = hashlib.sha256(content).hexdigest()
-        beside = manifest.model_copy(update={"artefact_sha256": digest})
-        path = folder / "model.m3c.onnx"
-        path.write_bytes(content)
-        path.with_suffix(".json").write_text(beside.model_dump_json(indent=1), encoding="utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture(scope="session")
 def artefact(
-    tmp_path_factory: pytest.TempPathFactory, write_artefact: ArtefactWriter, potential: Potential
+    made_once: Callable[..., Path], write_artefact: ArtefactWriter, potential: Potential
 ) -> Path:
     """The ``.m3c.onnx`` of :func:`potential`, factorised; not to be changed."""
-    return write_artefact(tmp_path_factory.mktemp("artefact"), potential.with_form(FACTORIZED))
+    name, factorised = "model.m3c.onnx", potential.with_form(FACTORIZED)
+    return made_once("untrained", lambda folder: write_artefact(folder / name, factorised)) / name
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_parity_of_the_graph_without_three_body_block(
     tmp_path: Path, write_artefact, potential: Potential, structures: dict[str, Atoms]
 ) -> None:
     removed = potential.with_form(REMOVED)
-    calculator = Calculator(write_artefact(tmp_path, removed), threads=1)
+    calculator = Calculator(write_artefact(tmp_path / "m.m3c.onnx", removed), threads=1)
     for name in ("triclinic", "tiny", "slab", "isolated", "dimer apart"):
         expected = evaluate(removed, structures[name])
         got = calculator.evaluate(structures[name])
@@ -92,7 +92,9 @@ def test_parity_where_the_three_body_cutoff_is_beyond_the_cutoff(
     network = M3GNet(config).to(torch.float64)
     network.load_state_dict(potential.network.state_dict())
     beyond = replace(potential, network=network.eval().requires_grad_(requires_grad=False))
-    calculator = Calculator(write_artefact(tmp_path, beyond.with_form(FACTORIZED)), threads=1)
+    calculator = Calculator(
+        write_artefact(tmp_path / "m.m3c.onnx", beyond.with_form(FACTORIZED)), threads=1
+    )
     for name in ("triclinic", "slab", "molecule"):
         expected = evaluate(beyond, structures[name])
         got = calculator.evaluate(structures[name])

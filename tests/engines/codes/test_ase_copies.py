@@ -74,7 +74,7 @@ def test_a_copy_of_a_file_that_was_replaced_is_refused(
     copied: Path, write_artefact: Any, potential: Potential
 ) -> None:
     calculator = Calculator(copied, threads=1)
-    write_artefact(copied.parent, potential.with_form(REMOVED))
+    write_artefact(copied, potential.with_form(REMOVED))
     with pytest.raises(ArtefactError, match="has changed since it was opened"):
         copy.deepcopy(calculator)
     copied.unlink()

@@ -12,7 +12,6 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from m3compress.api import export_model
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import find_edges
 from m3compress.engines.dynamics.job import Job
@@ -84,8 +83,6 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
 
 
 @pytest.fixture(scope="session")
-def artefact_spec(tmp_path_factory: pytest.TempPathFactory) -> ArtefactSpec:
+def artefact_spec(silica_artefact: Path) -> ArtefactSpec:
     """The built-in silica model, exported, on one thread; not to be changed."""
-    path = tmp_path_factory.mktemp("silica") / "silica.m3c.onnx"
-    export_model("builtin", path)
-    return ArtefactSpec(path=str(path), threads=1)
+    return ArtefactSpec(path=str(silica_artefact), threads=1)
