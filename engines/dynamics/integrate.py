@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms, units
 from ase.md.langevin import Langevin
+from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
-from ase.md.nose_hoover_chain import IsotropicMTKNPT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
@@ -23,9 +23,8 @@ from m3compress.engines.dynamics.job import Job
 
 Array = npt.NDArray[np.float64]
 
-_THERMOSTAT = ("_eta", "_p_eta")
-_BAROSTAT = ("_xi", "_p_xi")
-_DAMPING = 100.0  # time constant of the thermostat of NPT in steps; ten times that for the barostat
+_BAROSTAT_TIME = 100.0  # fs: volumes follow the pressure within a fraction of a picosecond
+_CELL_MOMENTUM = "cell_momentum"
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class State:
         positions: In Å, shape (n_atoms, 3).
         momenta: In units of ASE, shape (n_atoms, 3).
         cell: In Å, shape (3, 3).
-        extended: Variables of thermostat and barostat of NPT, by name.
+        extended: Momentum of the cell of NPT, by name.
     """
 
     step: int
@@ -112,37 +111,35 @@ def _integrator(job: Job, atoms: Atoms, state: State) -> MolecularDynamics:
     )
 
 
-def _barostatted(job: Job, atoms: Atoms, state: State) -> IsotropicMTKNPT:
-    timestep = job.timestep * units.fs
-    integrator = IsotropicMTKNPT(
+def _barostatted(job: Job, atoms: Atoms, state: State) -> LangevinBAOAB:
+    """Langevin dynamics of atoms and volume (Quigley and Probert, J. Chem. Phys. 120, 11432).
+
+    Unlike a Nosé-Hoover barostat it does not ring, and forgets where it started. Driven by the same
+    random numbers, two potentials that are almost the same stay together in a solid, so that their
+    volumes can be compared pair by pair.
+    """
+    barostat_time = _BAROSTAT_TIME * units.fs
+    integrator = LangevinBAOAB(
         atoms,
-        timestep,
+        job.timestep * units.fs,
         temperature_K=job.temperature,
-        pressure_au=job.pressure * units.GPa,
-        tdamp=_DAMPING * timestep,
-        pdamp=10 * _DAMPING * timestep,
+        externalstress=-job.pressure * units.GPa,
+        hydrostatic=True,
+        T_tau=units.fs / job.friction,
+        P_tau=barostat_time,
+        P_mass=_cell_mass(len(atoms), barostat_time),
+        rng=np.random.default_rng([job.seed, 1, state.step]),
     )
-    for name, value in state.extended.items():
-        owner, _, attribute = name.partition(":")
-        target = {
-            "thermostat": integrator._thermostat,  # noqa: SLF001 - ASE has no way to save them
-            "barostat": integrator._barostat,  # noqa: SLF001
-            "cell": integrator,
-        }[owner]
-        setattr(target, attribute, value.copy() if value.ndim else float(value))
+    integrator.p_eps = float(state.extended.get(_CELL_MOMENTUM, 0.0))
     return integrator
 
 
+def _cell_mass(n_atoms: int, period: float) -> float:
+    """Mass of the cell for fluctuations of about a quarter of ``period``, as ASE estimates it."""
+    return float(((period / 4.0) / (1.66 * units.fs) * n_atoms ** (1 / 6)) ** 2)
+
+
 def _extended(integrator: MolecularDynamics) -> dict[str, Array]:
-    if not isinstance(integrator, IsotropicMTKNPT):
+    if not isinstance(integrator, LangevinBAOAB):
         return {}
-    found = {
-        f"thermostat:{name}": np.array(getattr(integrator._thermostat, name))  # noqa: SLF001
-        for name in _THERMOSTAT
-    }
-    found |= {
-        f"barostat:{name}": np.array(getattr(integrator._barostat, name))  # noqa: SLF001
-        for name in _BAROSTAT
-    }
-    # The strain is not handed on: the next segment starts from the cell as it is, with none.
-    return found | {"cell:_p_eps": np.array(integrator._p_eps)}  # noqa: SLF001
+    return {_CELL_MOMENTUM: np.array(integrator.p_eps)}

@@ -23,7 +23,7 @@ class Job:
     """A run of one potential from one structure.
 
     Every run begins with Langevin dynamics of ``equilibration`` steps. Then follow ``steps`` steps
-    of velocity Verlet (``nve``), Langevin (``nvt``) or isotropic Martyna-Tobias-Klein dynamics
+    of velocity Verlet (``nve``), Langevin (``nvt``) or Langevin dynamics with a volume that is free
     (``npt``), of which every ``every``-th frame is kept.
 
     Attributes:
@@ -38,7 +38,7 @@ class Job:
         steps: Sampled steps.
         every: Steps from one frame to the next.
         seed: Of velocities and thermostat.
-        friction: Of Langevin dynamics in 1/fs.
+        friction: Of Langevin dynamics of the atoms in 1/fs.
     """
 
     name: str

@@ -116,10 +116,17 @@ def _job(
         equilibration=round(profile.equilibration * 1e3 / timestep),
         steps=steps,
         every=every,
-        seed=crc32(f"{name}/{context.seed}".encode()),
+        seed=crc32(f"{_noise_of(sample, arm, ensemble, replica)}/{context.seed}".encode()),
         friction=profile.friction,
     )
     return context.stand_in.alter(job) if context.stand_in and arm == "candidate" else job
+
+
+def _noise_of(sample: Named, arm: Arm, ensemble: Ensemble, replica: int) -> str:
+    """Name of the random numbers of a run: those of NPT drive both arms alike."""
+    if ensemble == "npt":
+        return f"{sample.name}-npt-{replica}"
+    return f"{sample.name}-{arm}-{ensemble}-{replica}"
 
 
 def _spec(context: Context, arm: Arm) -> SubjectSpec:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import Edges, FloatArray
@@ -85,6 +86,22 @@ class Changed:
         raise NotImplementedError
 
 
+class _Altered(TrainedModel):
+    """A model whose every answer is altered, given the structure."""
+
+    def __init__(
+        self,
+        spec: SubjectSpec,
+        potential: Potential,
+        alter: Callable[[Evaluation, Atoms], Evaluation],
+    ) -> None:
+        super().__init__(spec, potential)
+        self._alter = alter
+
+    def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
+        return self._alter(super().evaluate_edges(atoms, edges, vectors), atoms)
+
+
 @dataclass(frozen=True, slots=True)
 class ScaledForces(Changed):
     """Forces and virial times a factor, the energy as it is.
@@ -99,18 +116,42 @@ class ScaledForces(Changed):
         return {"kind": "scaled-forces", "factor": self.factor}
 
     def _changed(self, potential: Potential) -> TrainedModel:
-        return _Scaled(self, potential, self.factor)
+        return _Altered(self, potential, self._scale)
 
-
-class _Scaled(TrainedModel):
-    def __init__(self, spec: SubjectSpec, potential: Potential, factor: float) -> None:
-        super().__init__(spec, potential)
-        self.factor = factor
-
-    def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
-        result = super().evaluate_edges(atoms, edges, vectors)
+    def _scale(self, result: Evaluation, atoms: Atoms) -> Evaluation:
+        del atoms
         return replace(
             result, forces=result.forces * self.factor, virial=result.virial * self.factor
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed(Changed):
+    """The work against a pressure added to the energy: crystals too small, or too large.
+
+    Forces are right, and stress and energy agree with each other.
+
+    Attributes:
+        pressure: In GPa; a negative one makes crystals larger.
+    """
+
+    pressure: float
+
+    def _change(self) -> dict[str, Any]:
+        return {"kind": "pressed", "pressure": self.pressure}
+
+    def _changed(self, potential: Potential) -> TrainedModel:
+        return _Altered(self, potential, self._press)
+
+    def _press(self, result: Evaluation, atoms: Atoms) -> Evaluation:
+        if not atoms.pbc.all():
+            return result
+        work = self.pressure * units.GPa * atoms.get_volume()
+        return replace(
+            result,
+            energy=result.energy + work,
+            energies=result.energies + work / len(atoms),
+            virial=result.virial + work * np.eye(3),
         )
 
 
@@ -146,8 +187,12 @@ def read_spec(document: dict[str, Any]) -> SubjectSpec:
         TypeError: Likewise.
     """
     values = dict(document)
-    makers: dict[str, type[ScaledForces] | type[RedrawnTriplets]]
-    makers = {"scaled-forces": ScaledForces, "redrawn-triplets": RedrawnTriplets}
+    makers: dict[str, type[ScaledForces] | type[Pressed] | type[RedrawnTriplets]]
+    makers = {
+        "scaled-forces": ScaledForces,
+        "pressed": Pressed,
+        "redrawn-triplets": RedrawnTriplets,
+    }
     maker = makers.get(values.pop("kind"))
     if maker is None:
         return read_subject(document)

@@ -18,7 +18,7 @@ from typing import Final
 from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
 from m3compress.engines.dynamics.job import Job
-from m3compress.validate.controls.broken import RedrawnTriplets, ScaledForces
+from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, ScaledForces
 from m3compress.validate.gate import quiet, validate
 from m3compress.validate.report.write import require_writable
 from m3compress.validate.result import CheckResult, Verdict
@@ -74,6 +74,13 @@ POSITIVE: Final = (
         description="molecular dynamics 15 % too hot",
         heat=1.15,
         seen_by=("md.temperature",),
+    ),
+    Control(
+        name="swollen",
+        description="crystals some 1 % too large, by a pressure of -0.25 GPa",
+        spoil=lambda reference: Pressed(reference, -0.25),
+        # And by md.npt-volume, in profiles with dynamics at constant pressure.
+        seen_by=("parity.stress",),
     ),
     Control(
         name="removed",

@@ -174,9 +174,29 @@ def compare_means(
         scale: What to express the difference in.
     """
     sides = [_mean_and_error(arm) for arm in (candidate, reference)]
-    difference = abs(sides[0][0] - sides[1][0]) / scale
-    error = math.hypot(sides[0][1], sides[1][1]) / scale
-    reach = float(stats.t.ppf(0.975, _welch(*sides))) * error
+    error = math.hypot(sides[0][1], sides[1][1])
+    return _judged(sides[0][0] - sides[1][0], error, _welch(*sides), scale)
+
+
+def compare_pairs(
+    candidate: Sequence[Array], reference: Sequence[Array], scale: float = 1.0
+) -> Comparison:
+    """Compare the means of a scalar in two arms whose replicas were driven by the same noise.
+
+    What both have in common, noise and the way from the start, is not in their difference.
+
+    Args:
+        candidate: One array per replica, shape (n_frames,).
+        reference: The partner of each, of the same length.
+        scale: What to express the difference in.
+    """
+    differences = [ours - theirs for ours, theirs in zip(candidate, reference, strict=True)]
+    return _judged(*_mean_and_error(differences), scale)
+
+
+def _judged(difference: float, error: float, freedom: float, scale: float) -> Comparison:
+    difference, error = abs(difference) / scale, error / scale
+    reach = float(stats.t.ppf(0.975, freedom)) * error
     return Comparison(
         value=difference,
         interval=(max(0.0, difference - reach), difference + reach),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import units
@@ -9,6 +11,7 @@ from ase.build import bulk
 
 from m3compress.engines.dynamics.integrate import end_of_segment, start
 from m3compress.engines.dynamics.run import read_frames, run_job
+from m3compress.validate.statistics.arms import compare_means, compare_pairs
 
 
 def frames_of(job, root, subject):
@@ -90,9 +93,37 @@ def test_npt_has_its_pressure_and_a_sane_cell(make_job, copper, tmp_path, pressu
         virial = copper().evaluate(frame).virial
         kinetic = 2 * frame.info["kinetic_energy"]
         found.append((kinetic - np.trace(virial)) / 3 / frame.get_volume() / units.GPa)
-    # The barostat rings for much longer than this run.
-    assert np.mean(found) == pytest.approx(pressure, abs=1.5)
+    assert np.mean(found) == pytest.approx(pressure, abs=0.5)
     assert kelvin(frames)[20:].mean() == pytest.approx(300, rel=0.25)
+
+
+def test_a_volume_that_is_one_percent_off_shows_within_the_time_of_ci(make_job, copper, tmp_path):
+    pressure = 0.01 * 68.0 * units.GPa  # the bulk modulus is some 68 GPa
+
+    def swell(number, result):
+        return {"virial": result.virial - pressure * volumes[-1] * np.eye(3)}
+
+    class Swollen(copper):
+        def evaluate(self, atoms):
+            volumes.append(atoms.get_volume())
+            return super().evaluate(atoms)
+
+    volumes: list[float] = []
+    job = make_job("npt", equilibration=50, steps=600, timestep=4.0, every=5)
+    subjects = {"right": copper(), "swollen": Swollen(swell)}
+    found = {
+        name: [
+            np.array([f.get_volume() for f in frames_of(one, tmp_path / name, subject)[40:]])
+            for one in (replace(job, seed=seed) for seed in (1, 2, 3))
+        ]
+        for name, subject in subjects.items()
+    }
+    scale = np.mean(found["right"]) / 100
+    pairs = compare_pairs(found["swollen"], found["right"], scale)
+    apart = compare_means(found["swollen"], found["right"], scale)
+    assert pairs.value == pytest.approx(1.0, abs=0.3)
+    assert pairs.interval[0] > 0.5  # %, the limit of ci
+    assert np.diff(pairs.interval) < np.diff(apart.interval) / 3
 
 
 @pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms, units
 
-from m3compress.validate.controls.broken import RedrawnTriplets, ScaledForces, read_spec
+from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, ScaledForces, read_spec
 
 
 @pytest.fixture
@@ -17,11 +18,12 @@ def pruned(builtin_spec):
     return replace(builtin_spec, form="pruned=0.5", precision="float32")
 
 
-@pytest.fixture(params=["scaled", "redrawn"])
+@pytest.fixture(params=["scaled", "pressed", "redrawn"])
 def broken(request, builtin_spec, pruned):
     """Each of them, and the model it is made of."""
     made = {
         "scaled": ScaledForces(builtin_spec, 0.95),
+        "pressed": Pressed(builtin_spec, -0.25),
         "redrawn": RedrawnTriplets(pruned),
     }
     return made[request.param]
@@ -39,6 +41,29 @@ def test_only_forces_and_virial_are_scaled(builtin_spec, silica_zoo):
         assert np.array_equal(found.energies, expected.energies)
         assert np.array_equal(found.forces, 0.95 * expected.forces)
         assert np.array_equal(found.virial, 0.95 * expected.virial)
+
+
+def test_a_pressure_is_in_the_energy_and_in_the_stress_alone(builtin_spec, silica_zoo):
+    (crystal,) = (named.atoms for named in silica_zoo if named.name == "SiO2-quartz-rattled")
+    right, wrong = builtin_spec.open(), Pressed(builtin_spec, -0.25).open()
+    expected, found = right.evaluate(crystal), wrong.evaluate(crystal)
+    assert np.array_equal(found.forces, expected.forces)
+    assert found.energies.sum() - found.energy == pytest.approx(
+        expected.energies.sum() - expected.energy
+    )
+    pressure = (found.stress(crystal) - expected.stress(crystal)) / units.GPa
+    assert pressure == pytest.approx([-0.25, -0.25, -0.25, 0, 0, 0], abs=1e-9)
+
+    def energies(subject):
+        strained = [crystal.copy() for _ in range(2)]
+        for atoms, strain in zip(strained, (1e-3, -1e-3), strict=True):
+            atoms.set_cell(atoms.cell * (1 + strain), scale_atoms=True)
+        return [subject.evaluate(atoms).energy for atoms in strained]
+
+    up, down = energies(wrong)
+    assert (up - down) / 2e-3 == pytest.approx(np.trace(found.virial), rel=1e-4)
+    molecule = Atoms("SiO", positions=[[0, 0, 0], [0, 0, 1.6]])
+    assert wrong.evaluate(molecule).energy == right.evaluate(molecule).energy
 
 
 def test_all_triplets_are_drawn_anew_when_one_comes_or_goes(pruned, silica_zoo):
