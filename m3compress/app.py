@@ -98,7 +98,10 @@ def export(
     three_body: ThreeBody = "auto",
     target: TargetName = "onnx",
     precision: Annotated[
-        Precision, typer.Option(help="float32, or mixed for matrix products in half precision.")
+        Precision,
+        typer.Option(
+            help="float32, or mixed for matrix products in half precision, which no gate passes."
+        ),
     ] = Precision.FLOAT32,
     output: Annotated[
         Path | None,

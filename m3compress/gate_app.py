@@ -14,7 +14,6 @@ from m3compress.options import (
     DeviceName,
     Force,
     Labels,
-    Precision,
     ThreeBody,
     epilog,
     session,
@@ -182,7 +181,6 @@ def release(
         typer.Option("-o", "--output", metavar="OUT", help="Folder or .zip. Default: NAME.m3c."),
     ] = None,
     three_body: ThreeBody = "auto",
-    precision: Annotated[Precision, typer.Option(help="As for export.")] = Precision.FLOAT32,
     profile: Profile = RELEASE.name,
     report_dir: ReportDir = None,
     structures: Structures = None,
@@ -216,7 +214,6 @@ def release(
         code = run_release(
             settings=Settings(artefact=Path(), model=model, **options),
             three_body=three_body,
-            precision=precision.value,
             output=output,
             report_dir=report_dir,
             allow_overrides=allow_overrides,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from m3compress.contract.progress import Progress, silent
+from m3compress.validate.checks.graph import is_mixed
 from m3compress.validate.record import make_report
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.write import require_writable, write_reports
@@ -81,5 +82,12 @@ def describe_run(context: Context) -> str:
     return (
         f"profile {context.profile.name}: {len(CHECKS)} checks, molecular dynamics of {samples}, "
         f"{context.profile.n_replicas} replicas; about {max(1, round(seconds / 60))} min with "
-        f"{context.n_workers} processes"
+        f"{context.n_workers} processes{_foreseen(context)}"
     )
+
+
+def _foreseen(context: Context) -> str:
+    """What is known to fail before anything is measured."""
+    if context.candidate.kind != "artefact" or not is_mixed(Path(context.candidate.path)):
+        return ""
+    return ". It cannot pass: mixed precision is judged by the limits of float32"

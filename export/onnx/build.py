@@ -10,9 +10,11 @@ import torch
 import m3compress
 from m3compress.contract.manifest import (
     BESIDE_ONLY,
+    CONVENTIONS,
     INPUT_NAMES,
     METADATA_KEY,
     OUTPUT_NAMES,
+    UNITS,
     Manifest,
     Parity,
     Source,
@@ -26,7 +28,6 @@ from m3compress.export.onnx.lowering import lower
 from m3compress.export.trace import trace
 from m3compress.models.network import with_half_mlps
 from m3compress.models.potential import Potential
-from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
 
 _TABLE: Final[Shape] = ("n_atoms", "K")
 _INCOMING: Final[Shape] = ("n_atoms", "K_in")
@@ -54,13 +55,6 @@ _MEANINGS: Final = {
     "energies": "network energy of each atom in eV, without the element's reference energy",
     "forces": "−∂E/∂x in eV/Å",
     "virial": "∂E/∂strain in eV; stress = virial / volume",
-}
-
-_CONVENTIONS: Final = {
-    "stress": "(1/V) dE/dstrain; positive under tension; Voigt order xx, yy, zz, yz, xz, xy",
-    "cell": "rows are the cell vectors",
-    "energy": "sum(energies) + sum(element_energies[species]) + energy_offset, in float64",
-    "edges": "directed; every edge i→j within the cutoff appears once at i, self-images included",
 }
 
 _INTEGERS: Final = {"species", "neighbors", "incoming"}
@@ -143,13 +137,8 @@ def describe(
         receptive_field=config.receptive_field,
         three_body=ThreeBodyMethod.of(potential.form, reason),
         shortest_distances=origin.shortest or None,
-        units={
-            "energy": ENERGY_UNIT,
-            "length": LENGTH_UNIT,
-            "force": FORCE_UNIT,
-            "stress": STRESS_UNIT,
-        },
-        conventions=dict(_CONVENTIONS),
+        units=dict(UNITS),
+        conventions=dict(CONVENTIONS),
         inputs=tuple(_tensor(name) for name in INPUT_NAMES),
         outputs=tuple(_tensor(name) for name in OUTPUT_NAMES),
         parity=parity,

@@ -14,6 +14,9 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from m3compress.contract.operators import OPERATORS
+from m3compress.errors import ExportError
+
 #: Lowest common denominator of ONNX Runtime and both generations of TensorRT.
 OPSET: Final = 18
 IR_VERSION: Final = 9
@@ -42,7 +45,13 @@ class OnnxBuilder:
         return self._constant_names[key]
 
     def node(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Add a node with one output, or return the output of an equal one."""
+        """Add a node with one output, or return the output of an equal one.
+
+        Raises:
+            ExportError: If no exported file may hold such a node.
+        """
+        if op not in OPERATORS:
+            raise ExportError(f"{op} is none of the operators that an exported graph may hold")
         key = (op, tuple(inputs), tuple(sorted((k, repr(v)) for k, v in attributes.items())))
         if key not in self._memo:
             output = f"v{len(self._nodes)}"

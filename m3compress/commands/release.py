@@ -22,7 +22,6 @@ def run_release(
     *,
     settings: Settings,
     three_body: str,
-    precision: str,
     output: Path | None,
     report_dir: Path | None,
     allow_overrides: bool,
@@ -40,7 +39,7 @@ def run_release(
         # Before the hours that the run takes.
         refuse_loosened([name for name, limit in settings.read_limits().items() if limit.loosened])
     folder = report_dir or Path(f"{name}.report")
-    artefact = _export(settings, folder / f"{name}.m3c.onnx", three_body, precision, resume=resume)
+    artefact = _export(settings, folder / f"{name}.m3c.onnx", three_body, resume=resume)
     settings = with_paths(replace(settings, artefact=artefact))
     with stage_bar() as progress:
         report = validate(
@@ -64,10 +63,8 @@ def run_release(
     return exit_code(report.verdict, strict=strict)
 
 
-def _export(
-    settings: Settings, path: Path, three_body: str, precision: str, *, resume: bool
-) -> Path:
-    """The artefact of this release; a resumed one is that of the run before."""
+def _export(settings: Settings, path: Path, three_body: str, *, resume: bool) -> Path:
+    """The artefact of this release, in float32; a resumed one is that of the run before."""
     if resume and path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +73,6 @@ def _export(
         settings.model,
         path,
         three_body=three_body,
-        precision=precision,
         convention=settings.convention,
         labels=settings.labels,
         force=True,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from m3compress.contract.backends import backend_named
 from m3compress.contract.forms import FORMS, ThreeBodyForm
+from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
 
 #: Inputs of every exported graph in order; a graph without three-body block may use fewer.
 INPUT_NAMES: Final = (
@@ -27,6 +28,21 @@ INPUT_NAMES: Final = (
 )
 #: Outputs of every exported graph in order.
 OUTPUT_NAMES: Final = ("energies", "forces", "virial")
+
+#: Units of everything that goes in and comes out.
+UNITS: Final = {
+    "energy": ENERGY_UNIT,
+    "length": LENGTH_UNIT,
+    "force": FORCE_UNIT,
+    "stress": STRESS_UNIT,
+}
+#: Signs, orders and sums: what the units leave open.
+CONVENTIONS: Final = {
+    "stress": "(1/V) dE/dstrain; positive under tension; Voigt order xx, yy, zz, yz, xz, xy",
+    "cell": "rows are the cell vectors",
+    "energy": "sum(energies) + sum(element_energies[species]) + energy_offset, in float64",
+    "edges": "directed; every edge i→j within the cutoff appears once at i, self-images included",
+}
 
 #: Raised with every change that an older reader would misread.
 SCHEMA_VERSION: Final = 1

@@ -6,70 +6,51 @@ These checks read the file themselves, and take what an engine would refuse for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.backends import Backend, backend_named
+from m3compress.contract.backends import backend_named
 from m3compress.contract.files import sha256_of
-from m3compress.contract.manifest import BESIDE_ONLY, METADATA_KEY, Manifest, Tensor, manifest_path
+from m3compress.contract.manifest import (
+    BESIDE_ONLY,
+    CONVENTIONS,
+    METADATA_KEY,
+    UNITS,
+    Manifest,
+    Tensor,
+)
 from m3compress.engines.artefact import read_manifest
-from m3compress.errors import ArtefactError
-from m3compress.units import ENERGY_UNIT, FORCE_UNIT, LENGTH_UNIT, STRESS_UNIT
+from m3compress.errors import M3CompressError
 from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.checks.building import Check, count_problems, on_file
+from m3compress.validate.checks.graph import CHECKS as GRAPH_CHECKS
+from m3compress.validate.checks.graph import no_graph, read_beside, read_graph
 from m3compress.validate.checks.selection import bond_length
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject, TrainedModel
 
-_UNITS: Final = {
-    "energy": ENERGY_UNIT,
-    "length": LENGTH_UNIT,
-    "force": FORCE_UNIT,
-    "stress": STRESS_UNIT,
-}
-_CONVENTIONS: Final = ("stress", "cell", "energy", "edges")
+if TYPE_CHECKING:
+    from m3compress.models.potential import Potential
+
+#: What manifest and configuration of a model call by the same name.
+_FACTS: Final = ("cutoff", "three_body_cutoff", "n_blocks", "receptive_field")
 _FURTHEST_BOND: Final = 0.9  # of the cutoff
 
 Problems = list[str]
 
 
-def _no_graph(backend: Backend) -> str:
-    return f"a {backend.file} holds no graph that can be read"
-
-
-def _read_beside(path: Path) -> Manifest:
-    beside = manifest_path(path)
-    return read_manifest(beside.read_bytes(), beside.name)
-
-
-def _read_graph(path: Path) -> Any:
-    """The ONNX model.
-
-    Raises:
-        ArtefactError: If the file holds none.
-    """
-    import onnx
-
-    try:
-        return onnx.load(path)
-    except OSError:
-        raise
-    except Exception as error:  # protobuf has its own exceptions, which differ between versions
-        raise ArtefactError(f"{path.name} is not an ONNX graph: {error}") from error
-
-
 def check_schema(context: Context, path: Path) -> Measurement:
     """The manifest is one that this version reads, and declares the tensors that the graph has."""
     del context
-    manifest = _read_beside(path)
+    manifest = read_beside(path)
     if not backend_named(manifest.backend).is_graph:
         return count_problems([], backend=manifest.backend)
-    return count_problems(_differing_tensors(manifest, _read_graph(path).graph))
+    return count_problems(_differing_tensors(manifest, read_graph(path).graph))
 
 
 def _differing_tensors(manifest: Manifest, graph: Any) -> Problems:
@@ -109,7 +90,7 @@ def _signature(tensor: Any) -> str:
 def check_hash(context: Context, path: Path) -> Measurement:
     """The file is the one of its manifest, to the last bit."""
     del context
-    expected = _read_beside(path).artefact_sha256
+    expected = read_beside(path).artefact_sha256
     digest = sha256_of(path)
     problems = [] if digest == expected else [f"sha256 is {digest}, the manifest says {expected}"]
     return count_problems(problems, sha256=digest)
@@ -118,10 +99,10 @@ def check_hash(context: Context, path: Path) -> Measurement:
 def check_metadata(context: Context, path: Path) -> Measurement:
     """The manifest inside the file is the one beside it."""
     del context
-    beside = _read_beside(path)
+    beside = read_beside(path)
     if not (backend := backend_named(beside.backend)).is_graph:
-        return Measurement(skipped=_no_graph(backend))
-    entries = {entry.key: entry.value for entry in _read_graph(path).metadata_props}
+        return Measurement(skipped=no_graph(backend))
+    entries = {entry.key: entry.value for entry in read_graph(path).metadata_props}
     if METADATA_KEY not in entries:
         return count_problems([f"{path.name} holds no manifest"])
     inside = read_manifest(entries[METADATA_KEY], f"the manifest in {path.name}")
@@ -142,12 +123,12 @@ def _short(value: Any) -> str:
 
 def check_elements(context: Context, path: Path) -> Measurement:
     """Every declared element computes: alone, and bonded to itself and to the next one."""
-    elements = _read_beside(path).elements
-    subject = context.candidate_subject
+    elements = read_beside(path).elements
+    subject, cutoff = context.candidate_subject, context.reference_subject.cutoff
     problems = []
     for position, symbol in enumerate(elements):
         other = elements[(position + 1) % len(elements)]
-        distances = {s: _bond(symbol, s, subject.cutoff) for s in (symbol, other)}
+        distances = {s: _bond(symbol, s, cutoff) for s in (symbol, other)}
         structures = [
             Atoms(symbol),
             *(Atoms([symbol, s], positions=[[0, 0, 0], [0, 0, d]]) for s, d in distances.items()),
@@ -173,68 +154,64 @@ def _first_failure(subject: Subject, structures: Iterable[Atoms]) -> str | None:
 
 
 def check_conventions(context: Context, path: Path) -> Measurement:
-    """Units and signs are named and ours, and the source is the reference."""
-    manifest = _read_beside(path)
+    """Units and signs are ours, and the source is the reference."""
+    manifest = read_beside(path)
     problems = [
-        f"the unit of {quantity} is {manifest.units.get(quantity)!r}, expected {unit!r}"
-        for quantity, unit in _UNITS.items()
-        if manifest.units.get(quantity) != unit
+        f"the {what} of {name} is {said.get(name)!r}, expected {ours!r}"
+        for what, said, expected in (
+            ("unit", manifest.units, UNITS),
+            ("convention", manifest.conventions, CONVENTIONS),
+        )
+        for name, ours in expected.items()
+        if said.get(name) != ours
     ]
-    problems += [
-        f"the convention of {name} is not named"
-        for name in _CONVENTIONS
-        if not manifest.conventions.get(name)
-    ]
-    return count_problems(
-        [*problems, *_differs_from_reference(manifest, context)], source=manifest.source.name
-    )
-
-
-def _differs_from_reference(manifest: Manifest, context: Context) -> Problems:
-    reference = context.reference_subject
-    if not isinstance(reference, TrainedModel):
-        return ["the reference is not a trained model"]
-    potential = reference.potential
+    potential = _potential_of(context)
     said = {
         "source.sha256": (manifest.source.sha256, potential.provenance.sha256),
         "source.convention": (manifest.source.convention, potential.config.convention.name),
     }
+    return count_problems([*problems, *_differences(said)], source=manifest.source.name)
+
+
+def check_facts(context: Context, path: Path) -> Measurement:
+    """Every number of the manifest is the one that the reference has."""
+    manifest, potential = read_beside(path), _potential_of(context)
+    config = potential.config
+    own = dict(zip(config.elements, potential.element_energies.tolist(), strict=True))
+    said: dict[str, tuple[object, object]] = {
+        "elements": (manifest.elements, config.elements),
+        "energy_offset": (manifest.energy_offset, potential.energy_offset),
+        **{
+            f"element_energies[{symbol}]": (energy, own.get(symbol))
+            for symbol, energy in zip(manifest.elements, manifest.element_energies, strict=True)
+        },
+        **{name: (getattr(manifest, name), getattr(config, name)) for name in _FACTS},
+        "three_body.study_only": (
+            manifest.three_body.study_only,
+            manifest.three_body.form.row.study_only,
+        ),
+    }
+    return count_problems(_differences(said), n_compared=len(said))
+
+
+def _potential_of(context: Context) -> Potential:
+    """The reference with what it knows of itself.
+
+    Raises:
+        M3CompressError: If it is no trained model.
+    """
+    reference = context.reference_subject
+    if not isinstance(reference, TrainedModel):
+        raise M3CompressError("the reference is not a trained model")
+    return reference.potential
+
+
+def _differences(said: Mapping[str, tuple[object, object]]) -> Problems:
     return [
-        f"{field} is {claimed}, the reference's is {actual}"
+        f"{field} is {_short(claimed)}, the reference's is {_short(actual)}"
         for field, (claimed, actual) in said.items()
         if claimed != actual
     ]
-
-
-def check_scatters(context: Context, path: Path) -> Measurement:
-    """No node adds into shared memory from several threads."""
-    del context
-    if not (backend := backend_named(_read_beside(path).backend)).is_graph:
-        return Measurement(skipped=_no_graph(backend))
-    model = _read_graph(path)
-    nodes = [*_nodes(model.graph), *(n for f in model.functions for n in _nodes(f))]
-    problems = [
-        f"{node.op_type} {node.name} ({reduction})"
-        for node in nodes
-        if "Scatter" in node.op_type and (reduction := _reduction(node)) != "none"
-    ]
-    return count_problems(problems, n_nodes=len(nodes))
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    """All nodes of a graph or function, those of branches and loops included."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
-
-
-def _reduction(node: Any) -> str:
-    for attribute in node.attribute:
-        if attribute.name == "reduction":
-            return str(attribute.s.decode())
-    return "none"
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -251,5 +228,10 @@ CHECKS: Final[tuple[Check, ...]] = (
         "units, signs and source that are not those of the reference",
         check_conventions,
     ),
-    on_file("artefact.no-scatter", "nodes that add into shared memory", check_scatters),
+    on_file(
+        "artefact.facts",
+        "numbers of the manifest that are not those of the reference",
+        check_facts,
+    ),
+    *GRAPH_CHECKS,
 )

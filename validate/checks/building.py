@@ -14,7 +14,7 @@ A check that is none of these is a :class:`Check` with a function of its own. It
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -109,6 +109,7 @@ def on_structures(
     among: Callable[[Context, Subject], Iterable[Entry]],
     absent: str = "there is no small structure",
     unless: Callable[[Context, Subject], str | None] | None = None,
+    tolerance: Callable[[Context, Sequence[Entry]], float] | None = None,
     on_reference: bool = False,
 ) -> Check:
     """A check that reports the worst of its structures, with the values of all as evidence.
@@ -121,6 +122,8 @@ def on_structures(
             :func:`~m3compress.validate.checks.selection.select`.
         absent: Why nothing was measured, if it applied to no structure.
         unless: Why nothing can be measured at all, if so.
+        tolerance: What rounding may do to these structures, in whose units values are given; see
+            :mod:`m3compress.validate.checks.rounding`.
         on_reference: Whether to measure the reference, too.
     """
 
@@ -130,10 +133,14 @@ def on_structures(
             yield Measurement(skipped=reason)
             return
 
-        def measure_one(entry: Entry, number: int) -> Found | None:
-            return measure(Case(context, subject, entry, number))
+        entries = tuple(among(context, subject))
+        tolerated = tolerance(context, entries) if tolerance and entries else None
 
-        yield from worst_of(tuple(among(context, subject)), measure_one, absent=absent)
+        def measure_one(entry: Entry, number: int) -> Found | None:
+            found = measure(Case(context, subject, entry, number))
+            return found.over(tolerated) if found and tolerated else found
+
+        yield from worst_of(entries, measure_one, absent=absent)
 
     return Check(name, measures, run, on_reference)
 

@@ -11,8 +11,12 @@ from m3compress.engines.conformance.derivatives import force_errors, virial_erro
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks import scans, smoothness
 from m3compress.validate.checks.building import Case, Check, on_structures
+from m3compress.validate.checks.rounding import same_measure
 from m3compress.validate.checks.selection import Found, largest, select
 
+#: Relative errors of this size are rounding in any model: a few draws may all be small by luck.
+_FORCE_FLOOR: Final = 2e-4
+_STRESS_FLOOR: Final = 5e-4
 _FORCE_STRUCTURES: Final = 6
 _STRESS_STRUCTURES: Final = 12
 
@@ -42,7 +46,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         measure_forces,
         among=partial(select, most=_FORCE_STRUCTURES),
         absent="every displacement crosses a cutoff",
-        on_reference=True,
+        tolerance=same_measure(measure_forces, _FORCE_FLOOR),
     ),
     on_structures(
         "grad.stress",
@@ -50,7 +54,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         measure_stress,
         among=partial(select, most=_STRESS_STRUCTURES, at_least=1, periodic=3),
         absent="no small periodic structure is clear of cutoffs",
-        on_reference=True,
+        tolerance=same_measure(measure_stress, _STRESS_FLOOR),
     ),
     *smoothness.CHECKS,
     *scans.CHECKS,

@@ -18,7 +18,7 @@ from m3compress.validate.checks.predictions import Structures, predictions, stru
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall, twin_of
-from m3compress.validate.setup.subject import ExportedFile, Subject
+from m3compress.validate.setup.subject import Subject
 
 if TYPE_CHECKING:
     from m3compress.export.parity import Limits, Quantity
@@ -56,11 +56,11 @@ def rounded_twin(context: Context) -> Subject:
     return recall(context, None, ("rounded twin",), spec.open)
 
 
-def limits_of(subject: Subject) -> Limits:
-    """What rounding may cost a file of its precision."""
-    from m3compress.export.parity import LIMITS
+def limits() -> Limits:
+    """What rounding may cost a file: limits of float32, whatever it says of itself."""
+    from m3compress.export.parity import FLOAT32_LIMITS
 
-    return LIMITS[subject.manifest.precision if isinstance(subject, ExportedFile) else "float32"]
+    return FLOAT32_LIMITS
 
 
 def sides_of(case: Case[Named], among: Structures) -> Sides:
@@ -77,7 +77,7 @@ def sides_of(case: Case[Named], among: Structures) -> Sides:
         ours=ours,
         expected=expected,
         rounded=lambda: rounded_twin(context).evaluate(atoms),
-        limits=limits_of(case.subject),
+        limits=limits(),
     )
 
 

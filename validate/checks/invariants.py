@@ -6,6 +6,7 @@ three-body block (matgl before 4.1) depend on the order of their atoms.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -31,6 +32,7 @@ from m3compress.engines.conformance.operations import (
 )
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Case, Check, on_structures
+from m3compress.validate.checks.rounding import energy_tolerance, force_tolerance
 from m3compress.validate.checks.selection import Found, largest, roughened, select
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
@@ -54,6 +56,7 @@ class _Invariance:
         at_least: Smallest number of atoms.
         periodic: Smallest number of periodic directions.
         remark: Added to the evidence if the change is beyond any rounding.
+        tolerance: What rounding may do; None where there is nothing to round.
     """
 
     id: str
@@ -63,6 +66,7 @@ class _Invariance:
     at_least: int = 1
     periodic: int = 0
     remark: str = ""
+    tolerance: Callable[[Context, Sequence[Named]], float] | None = force_tolerance
 
 
 _INVARIANCES: Final = (
@@ -112,8 +116,11 @@ _INVARIANCES: Final = (
         move_far_atoms,
         n_structures=3,
         periodic=1,
+        tolerance=None,
     ),
-    _Invariance("inv.net-force", "force on a structure as a whole, per atom", sum_forces),
+    _Invariance(
+        "inv.net-force", "force on a structure as a whole, per atom", sum_forces, tolerance=None
+    ),
 )
 
 
@@ -205,6 +212,7 @@ CHECKS: Final[tuple[Check, ...]] = (
                 periodic=invariance.periodic,
             ),
             absent="no small structure is of that kind",
+            tolerance=invariance.tolerance,
             on_reference=True,
         )
         for invariance in _INVARIANCES
@@ -215,6 +223,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         _energy_change,
         # A third of the structures: the checks above have done the same on all of them for forces.
         among=partial(select, most=3),
+        tolerance=energy_tolerance,
         on_reference=True,
     ),
     on_structures(

@@ -41,17 +41,18 @@ def select(
         Slightly rattled copies; empty if nothing suits.
     """
     suited = [
-        entry
-        for entry in context.zoo
+        (row, entry)
+        for row, entry in enumerate(context.zoo)
         if at_least <= len(entry.atoms) <= _MOST_ATOMS
         and entry.atoms.pbc.sum() >= periodic
         and set(entry.atoms.symbols) <= set(subject.elements)
         and _n_edges(entry.atoms, subject.cutoff) <= _MOST_EDGES
     ]
     picked = np.unique(np.linspace(0, len(suited) - 1, min(most, len(suited))).round().astype(int))
+    # Seeded by its place in the zoo: all checks see the same copy of a structure.
     return tuple(
-        replace(suited[row], atoms=roughened(suited[row].atoms, context.seed + int(row)))
-        for row in picked
+        replace(entry, atoms=roughened(entry.atoms, context.seed + row))
+        for row, entry in (suited[place] for place in picked)
     )
 
 
@@ -93,6 +94,11 @@ class Found:
     value: float
     evidence: dict[str, Any] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
+
+    def over(self, tolerance: float) -> Found:
+        """The same in units of what is tolerated, with both as evidence."""
+        evidence = {"measured": _json_number(self.value), "tolerance": tolerance, **self.evidence}
+        return replace(self, value=self.value / tolerance, evidence=evidence)
 
 
 class HasName(Protocol):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 
+from m3compress.contract.operators import OPERATORS
+from m3compress.errors import ExportError
+from m3compress.export.onnx import builder as module
 from m3compress.export.onnx.builder import OnnxBuilder
 
 
@@ -70,3 +76,16 @@ def test_one_part_keeps_the_whole_split(builder):
     parts = builder.split("x", [1, 2], axis=0)
     graph = finish(builder, parts[1]).graph
     assert list(graph.node[0].output) == parts
+
+
+def test_what_no_exported_graph_may_hold_is_not_written(builder):
+    with pytest.raises(ExportError, match="RandomUniform is none of the operators"):
+        builder.node("RandomUniform", [])
+
+
+def test_the_list_of_operators_is_what_the_lowering_writes():
+    folder = Path(module.__file__).parent
+    files = [*folder.glob("operators/*.py"), folder / "builder.py", folder / "context.py"]
+    sources = "".join(file.read_text() for file in files)
+    written = {name for name in re.findall(r'"([A-Z]\w+)"', sources) if onnx.defs.has(name)}
+    assert written == OPERATORS

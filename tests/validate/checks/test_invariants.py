@@ -107,7 +107,7 @@ def test_every_limit_has_its_check():
 def test_a_right_model_passes(name, pair_subject, fake_gate, run_check):
     verdict, found = run_check(CHECKS, name, fake_gate(pair_subject), pair_subject)
     assert verdict is Verdict.PASS
-    assert found.value < 1e-10
+    assert found.value < 1e-7  # of its tolerance, mostly
     assert found.evidence["values"]
 
 

@@ -62,6 +62,48 @@ def test_jumps_have_the_right_size(
             assert found.structure.endswith(place)
 
 
+def kinked_more(r):
+    value, slope = kinked(r)
+    return 1.05 * value, 1.05 * slope
+
+
+def kinked_the_other_way(r):
+    value, slope = kinked(r)
+    return -value, -slope
+
+
+@pytest.mark.parametrize(
+    ("phi", "expected", "excess"),
+    [(kinked, Verdict.PASS, 0.0), (kinked_more, Verdict.FAIL, 0.05)],
+)
+def test_what_the_reference_shows_is_no_fault_of_the_file(
+    phi, expected, excess, with_phi, make_context, small_zoo, run_check
+):
+    reference, subject = with_phi(kinked), with_phi(phi)
+    context = make_context(subject.spec, reference.spec, zoo=small_zoo)
+    verdict, found = run_check(CHECKS, "smooth.cutoff-force", context, subject)
+    assert verdict is expected
+    assert found.value == pytest.approx(excess * found.evidence["jump_of_reference"], abs=1e-6)
+    assert found.evidence["jump"] > 0.05
+
+
+def test_a_jump_of_the_same_size_elsewhere_is_not_hidden(
+    with_phi, make_context, small_zoo, run_check
+):
+    reference, subject = with_phi(kinked), with_phi(kinked_the_other_way)
+    context = make_context(subject.spec, reference.spec, zoo=small_zoo)
+    verdict, found = run_check(CHECKS, "smooth.cutoff-force", context, subject)
+    assert verdict is Verdict.FAIL
+    assert found.value == pytest.approx(found.evidence["jump_of_reference"])
+
+
+def test_the_reference_is_shown_as_it_is(with_phi, make_context, small_zoo, run_check):
+    reference = with_phi(kinked)
+    context = make_context(reference.spec, reference.spec, zoo=small_zoo)
+    subject = context.reference_subject
+    assert run_check(CHECKS, "smooth.cutoff-force", context, subject)[0] is Verdict.FAIL
+
+
 @pytest.mark.parametrize("name", IDS)
 def test_the_exported_file_passes(name, artefact_spec, make_context, run_check):
     context = make_context(artefact_spec)
