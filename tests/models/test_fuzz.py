@@ -329,9 +329,9 @@ def test_bytes_of_tensorflow_files(
 def test_settings_of_tensorflow_files(
     data: st.DataObject, tensorflow: dict[str, bytes], tmp_path: Path, quiet: None
 ) -> None:
-    settings = json.loads(tensorflow["m3gnet.json"])
-    damaged = json.dumps(data.draw(damaged_values(settings))).encode()
-    _lay_out({**tensorflow, "m3gnet.json": damaged}, tmp_path)
+    settings = json.loads(json.loads(tensorflow["m3gnet.json"]))  # JSON in a JSON string
+    damaged = json.dumps(data.draw(damaged_values(settings)))
+    _lay_out({**tensorflow, "m3gnet.json": json.dumps(damaged).encode()}, tmp_path)
     with contextlib.suppress(M3CompressError):
         read_model(tmp_path)
 
