@@ -42,6 +42,12 @@ def test_what_is_done_is_not_counted(dynamics):
     assert estimate_seconds(context) == 0
 
 
+def test_comparisons_on_all_elements_and_sizes_are_counted(dynamics, builtin_spec):
+    context = replace(dynamics(), samples=())
+    assert estimate_seconds(context) == 0
+    assert estimate_seconds(replace(context, twin=builtin_spec)) > 0
+
+
 def test_the_threads_of_the_process_are_left_as_they_were(dynamics):
     before = torch.get_num_threads()
     try:
