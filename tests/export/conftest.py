@@ -58,6 +58,6 @@ def make_calculator(
         if key not in written:
             folder = tmp_path_factory.mktemp("artefact")
             written[key] = write_artefact(potential, folder, precision)
-        return Calculator(written[key], threads=threads)
+        return Calculator(written[key], threads=threads, on_overlap="ignore")
 
     return make
