@@ -6,7 +6,6 @@ and the maximum over structures is judged: a mean would hide what is wrong in on
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +14,10 @@ from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.agreement import Sides, agreement
 from m3compress.validate.checks.building import Case, Check, on_structures
 from m3compress.validate.checks.predictions import Structures, predictions, structures_of
+from m3compress.validate.checks.rounding import rounded_subject
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.setup.context import Context
-from m3compress.validate.setup.recall import recall, twin_of
+from m3compress.validate.setup.recall import twin_of
 from m3compress.validate.setup.subject import Subject
 
 if TYPE_CHECKING:
@@ -44,18 +44,6 @@ def twin_in(context: Context) -> Subject:
     return twin
 
 
-def rounded_twin(context: Context) -> Subject:
-    """The twin in float32.
-
-    Raises:
-        M3CompressError: If there is no twin.
-    """
-    if context.twin is None:
-        raise M3CompressError(_NO_TWIN)
-    spec = replace(context.twin, precision="float32")
-    return recall(context, None, ("rounded twin",), spec.open)
-
-
 def limits() -> Limits:
     """What rounding may cost a file: limits of float32, whatever it says of itself."""
     from m3compress.export.parity import FLOAT32_LIMITS
@@ -76,7 +64,7 @@ def sides_of(case: Case[Named], among: Structures) -> Sides:
         atoms=atoms,
         ours=ours,
         expected=expected,
-        rounded=lambda: rounded_twin(context).evaluate(atoms),
+        rounded=lambda: rounded_subject(context).evaluate(atoms),
         limits=limits(),
     )
 

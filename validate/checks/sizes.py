@@ -21,7 +21,8 @@ from m3compress.models.structures.survey import crowded_cell
 from m3compress.models.structures.zoo import rattled
 from m3compress.validate.checks.agreement import Sides, worst
 from m3compress.validate.checks.building import Case, Check, counting, on_structures
-from m3compress.validate.checks.exports import limits, rounded_twin, twin_in, without_twin
+from m3compress.validate.checks.exports import limits, twin_in, without_twin
+from m3compress.validate.checks.rounding import rounded_subject
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
@@ -100,7 +101,7 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
             atoms=entry.atoms,
             ours=ours,
             expected=small(twin_in(context)),
-            rounded=lambda: small(rounded_twin(context)),
+            rounded=lambda: small(rounded_subject(context)),
             limits=limits(),
         )
     )
