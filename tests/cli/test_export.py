@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError, OutputExistsError, ParityError
 from m3compress.export.parity import Limits
 from m3compress.models.domain import with_domain
+from m3compress.models.structures.zoo import build_zoo
 
 BUILTIN = Path(str(resolve_source("builtin")))
 
@@ -142,6 +144,13 @@ def test_a_flipped_byte_is_refused(exported: Path, tmp_path: Path) -> None:
     assert run("inspect", str(damaged)) == 2
 
 
+@pytest.fixture
+def small_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parity on the small structures alone, where what is tested comes after it."""
+    monkeypatch.setattr("m3compress.export.write.build_zoo", partial(build_zoo, large=False))
+
+
+@pytest.mark.usefixtures("small_zoo")
 def test_disagreement_exits_1_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +163,7 @@ def test_disagreement_exits_1_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("small_zoo")
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -158,9 +158,12 @@ def _respond(
     for size in reach * np.linspace(0.0, 1.0, _N_SIZES) ** 1.5:
         changed = target + size * shapes
         # Distances need not grow in proportion to the size: of a few shapes, they are measured.
-        true.append(float(np.median(distance(changed[:25], target))))
-        seen.append(np.quantile(distance(changed + noise, target), _QUANTILES))
-    return _Response(np.maximum.accumulate(true), np.maximum.accumulate(np.transpose(seen), axis=1))
+        true.append(distance(changed[:25], target))
+        seen.append(distance(changed + noise, target))
+    return _Response(
+        np.maximum.accumulate(np.median(true, axis=1)),
+        np.maximum.accumulate(np.quantile(seen, _QUANTILES, axis=1), axis=1),
+    )
 
 
 def compare_means(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter1d
@@ -53,7 +55,10 @@ def arm(seed, mean, n_replicas):
     return frames
 
 
-def trials(distance, difference=0.0, n_replicas=4):
+@cache
+def trials(distance, shape="none", size=0.0, n_replicas=4):
+    """Comparisons of arms that differ by a shape of this distance; made once for all tests."""
+    difference = of_size(SHAPES[shape], size, distance) if size else 0.0
     return [
         compare_curves(
             arm([k, 0], TRUE + difference, n_replicas), arm([k, 1], TRUE, n_replicas), distance, k
@@ -62,15 +67,23 @@ def trials(distance, difference=0.0, n_replicas=4):
     ]
 
 
+def of_size(shape, size, distance):
+    return shape * size / (float(distance(TRUE + 1e-3 * shape, TRUE)) / 1e-3)
+
+
+def floor_of(distance, n_replicas):
+    """Root mean square of what equal arms show."""
+    means = [
+        [np.mean(arm([k, side], TRUE, n_replicas), axis=(0, 1)) for side in (0, 1)]
+        for k in range(N_TRIALS)
+    ]
+    return float(np.sqrt(np.mean([distance(a, b) ** 2 for a, b in means])))
+
+
 @pytest.fixture(scope="module")
 def floor():
-    """Of rdf_error with 4 replicas, from what equal arms show."""
-    return float(np.sqrt(np.mean([one.observed**2 for one in trials(rdf)])))
-
-
-def of_size(shape, size, distance):
-    shape = SHAPES[shape]
-    return shape * size / (float(distance(TRUE + 1e-3 * shape, TRUE)) / 1e-3)
+    """Of rdf_error with 4 replicas."""
+    return floor_of(rdf, 4)
 
 
 def test_no_difference_passes_a_limit_of_twice_the_floor(floor):
@@ -80,7 +93,7 @@ def test_no_difference_passes_a_limit_of_twice_the_floor(floor):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_six_times_the_floor_fails_a_limit_of_twice_the_floor(floor, shape):
-    failed = [one.interval[0] > 2 * floor for one in trials(rdf, of_size(shape, 6 * floor, rdf))]
+    failed = [one.interval[0] > 2 * floor for one in trials(rdf, shape, 6 * floor)]
     assert np.mean(failed) >= 0.95
 
 
@@ -89,7 +102,7 @@ def test_six_times_the_floor_fails_a_limit_of_twice_the_floor(floor, shape):
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_the_interval_covers_a_difference_wherever_it_sits(floor, shape, factor):
     size = factor * floor
-    found = trials(rdf, of_size(shape, size, rdf))
+    found = trials(rdf, shape, size)
     low, high = np.array([one.interval for one in found]).T
     assert np.mean((low <= size) & (size <= high)) >= 0.88
     # A difference at the limit is neither passed nor failed by chance more often than this.
@@ -100,15 +113,14 @@ def test_the_interval_covers_a_difference_wherever_it_sits(floor, shape, factor)
 def test_a_difference_in_one_peak_is_not_overstated(floor):
     # √(D² − F²) overstates it by a third, and calls it larger than it is every time.
     size = 2 * floor
-    found = trials(rdf, of_size("in one peak", size, rdf))
+    found = trials(rdf, "in one peak", size)
     assert np.mean([one.value for one in found]) == pytest.approx(size, rel=0.2)
     assert np.mean([one.interval[0] > size for one in found]) <= 0.1
 
 
 def test_the_transport_of_a_shift_is_covered_with_two_replicas():
-    floor = np.sqrt(np.mean([one.observed**2 for one in trials(moved, n_replicas=2)]))
-    size = 3 * floor
-    found = trials(moved, of_size("shifted", size, moved), n_replicas=2)
+    size = 3 * floor_of(moved, 2)
+    found = trials(moved, "shifted", size, n_replicas=2)
     assert np.mean([one.interval[0] <= size <= one.interval[1] for one in found]) >= 0.88
 
 
