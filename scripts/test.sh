@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up and check everything: lint, types, tests, and the main command on the built-in model.
 # Arguments go to pytest: `bash scripts/test.sh -m "not slow"`. With M3COMPRESS_SCRATCH, a folder, the
-# exported file is left there.
+# exported file is left there, and what the gate measured.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 install dev -e ".[dev]" torch_runstats opt_einsum_fx e3nn
@@ -14,7 +14,8 @@ section "types"
 PYTHON="$PWD/$VENV/bin/python" bash scripts/typecheck.sh
 
 section "tests"
-PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" --dist loadscope "$@"
+PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" \
+  --dist loadscope --no-loadscope-reorder "$@"
 
 section "the main command on the built-in model"
 SCRATCH=${M3COMPRESS_SCRATCH:-$(mktemp -d)}

@@ -17,6 +17,31 @@ from m3compress.models.potential import Potential
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: Modules that take the longest, which come first: begun last, one would run beside idle workers.
+LONG = (
+    "export/test_parity_on_zoo.py",
+    "cli/test_export.py",
+    "validate/statistics/test_inversion.py",
+    "models/test_matgl_parity.py",
+    "validate/checks/test_scans.py",
+    "models/test_detection.py",
+    "test_packaging.py",
+    "validate/checks/test_sizes.py",
+    "validate/checks/test_survey.py",
+    "models/test_golden.py",
+    "validate/checks/test_properties.py",
+    "validate/test_rerun.py",
+    "distill/training/test_compiled.py",
+    "models/readers/test_lightning.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long modules first; the order within a module stays."""
+    rank = {ROOT / "tests" / name: row for row, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 #: ``write(path, potential)``: a potential as a file.
 ArtefactWriter = Callable[[Path, Potential], Path]
 #: ``made_once(name, make)``: the folder that ``make(folder)`` filled.
