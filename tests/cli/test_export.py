@@ -24,7 +24,7 @@ from m3compress.api import export_model, load_potential, resolve_source
 from m3compress.contract import files
 from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError, OutputExistsError, ParityError
-from m3compress.export.parity import Limits
+from m3compress.export.parity import Limits, Tolerance
 from m3compress.models.domain import with_domain
 from m3compress.models.structures.zoo import build_zoo
 
@@ -154,8 +154,10 @@ def small_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_disagreement_exits_1_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impossible = {"float32": Limits(energy=1e-12, force=1e-12, relative=0.0)}
-    monkeypatch.setattr("m3compress.export.write.LIMITS", impossible)
+    nothing = Tolerance(absolute=1e-12, relative=0.0)
+    impossible = Limits(energy=1e-12, atom_energy=nothing, force=nothing, stress=nothing)
+    monkeypatch.setattr("m3compress.export.write.LIMITS", {"float32": impossible})
+    monkeypatch.setattr("m3compress.export.parity.ROUNDINGS", 0.0)
     output = tmp_path / "out.m3c.onnx"
     with pytest.raises(ParityError):
         export_model("builtin", output, three_body="remove")
