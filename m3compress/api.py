@@ -6,8 +6,8 @@ This is the only place where the rooms meet: models → distill → export → e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,9 @@ from m3compress.errors import OutputExistsError
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest
     from m3compress.distill.share import ThreeBodyShare
+    from m3compress.distill.teachers.teacher import Candidate, Teacher
     from m3compress.models.potential import Potential
+    from m3compress.models.structures.frames import Named
 
 #: Word that names the model that comes with the package.
 BUILTIN: Final = "builtin"
@@ -149,6 +151,95 @@ def export_model(
         share=share,
         seconds=time.perf_counter() - start,
     )
+
+
+def open_teacher(
+    source: str | Path,
+    structures: Sequence[Named],
+    work: Path | None = None,
+    *,
+    convention: str | None = None,
+    labels: Path | None = None,
+    cutoff: float = 5.0,
+    report: Report = _silent,
+) -> Teacher:
+    """Open what a student shall copy, and examine its answers on the structures that matter.
+
+    Args:
+        source: A model (path, Hugging Face name or ``builtin``), an exported file, or the import
+            path of an ASE calculator, ``ase:MODULE:NAME?ARGUMENTS``.
+        structures: The user's structures, periodic in all directions.
+        work: Folder for the exported file of a model, which is faster than PyTorch; None to run
+            models in PyTorch. A file that is there already is used again.
+        convention: Of a model, where its file does not say it.
+        labels: Frames that decide the convention otherwise.
+        cutoff: What is taken for the cutoff of a calculator in Å.
+        report: Told (stage, detail) as a model is exported.
+
+    Raises:
+        TeacherError: If it cannot be opened, gives no stress, or changes its answers.
+        StructureError: If it does not know an element, or an answer is not finite.
+        M3CompressError: If a file cannot be read or exported.
+    """
+    from m3compress.distill.teachers.find import Engines, find_teacher
+
+    def run(potential: Potential, name: str) -> Candidate:
+        del name
+        return _exported_teacher(_export_for_teaching(potential, work or Path(), report))
+
+    engines = Engines(exported=_exported_teacher, model=None if work is None else run)
+    found = find_teacher(
+        resolve_source(source),
+        structures,
+        engines,
+        convention=convention,
+        labels=labels,
+        cutoff=cutoff,
+    )
+    return replace(found, name=BUILTIN) if str(source) == BUILTIN else found
+
+
+def _exported_teacher(path: Path) -> Candidate:
+    """An exported file as a candidate."""
+    from m3compress.distill.teachers.teacher import Candidate
+    from m3compress.engines.artefact import load_artefact
+    from m3compress.engines.spec import ArtefactSpec
+
+    artefact = load_artefact(path)
+    manifest = artefact.manifest
+    return Candidate(
+        name=artefact.path.name,
+        spec=ArtefactSpec(path=str(artefact.path.resolve())),
+        precision=manifest.precision,
+        facts={
+            "kind": "artefact",
+            "convention": manifest.source.convention,
+            "three_body": manifest.three_body.method,
+            "source_sha256": manifest.source.sha256,
+        },
+    )
+
+
+def _export_for_teaching(potential: Potential, work: Path, report: Report) -> Path:
+    """The exported file of a model in a work folder, made if it is not there."""
+    from m3compress.contract.manifest import manifest_path
+    from m3compress.engines.evaluator import open_where_it_runs
+    from m3compress.export.write import write_export
+
+    what = f"{potential.provenance.sha256[:12]}-{potential.config.convention.name}"
+    path = work / f"teacher-{what}-{potential.form}.m3c.onnx"
+    if not (path.exists() and manifest_path(path).exists()):
+        write_export(
+            potential,
+            path,
+            reason="the right form of a teacher",
+            target="onnx",
+            precision="float32",
+            max_atoms=0,
+            open_file=open_where_it_runs,
+            report=report,
+        )
+    return path
 
 
 def describe_potential(potential: Potential) -> str:

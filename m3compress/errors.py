@@ -84,6 +84,10 @@ class ParityError(M3CompressError):
     exit_code = 1
 
 
+class TeacherError(M3CompressError):
+    """A teacher of a distillation cannot be opened, or its answers cannot be believed."""
+
+
 class MissingDependencyError(M3CompressError):
     """An optional package is needed for what was asked."""
 

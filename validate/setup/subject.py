@@ -7,28 +7,24 @@ A :class:`SubjectSpec` is a small value that worker processes open for themselve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 from ase import Atoms
 
 from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation, EvaluatorSpec
-from m3compress.contract.files import content_sha256
-from m3compress.contract.forms import parse_form
 from m3compress.contract.neighbors import Edges, FloatArray, find_edges
 from m3compress.engines.conformance.probed import Probed, ProbedArtefact
 from m3compress.engines.spec import ArtefactSpec
+from m3compress.models.spec import ModelSpec, torch_threads
 
 if TYPE_CHECKING:
     from m3compress.models.potential import Potential, Provenance
 
 Kind = Literal["artefact", "model"]
-Precision = Literal["float32", "float64"]
 
 
 class Subject(Probed, Protocol):
@@ -96,26 +92,15 @@ class ExportedSpec(ArtefactSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedSpec:
+class TrainedSpec(ModelSpec):
     """A trained model in PyTorch as a subject.
 
     Attributes:
-        path: Its file or folder.
         name: What reports call it.
-        convention: Convention of the file, where it does not say it.
-        form: Three-body form: ``native`` (as trained), or what
-            :func:`~m3compress.contract.forms.parse_form` reads.
-        precision: Of weights and arithmetic.
-        threads: Of PyTorch; None for what the process has.
         evidence: How ``convention`` was found, where it was; for the provenance of what is opened.
     """
 
-    path: str
     name: str = "reference"
-    convention: str | None = None
-    form: str = "native"
-    precision: Precision = "float64"
-    threads: int | None = None
     evidence: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -129,26 +114,15 @@ class TrainedSpec:
         Raises:
             M3CompressError: If the file cannot be opened or the form does not exist.
         """
-        import torch
-
-        from m3compress.models.readers.open import read_model
-
-        potential = read_model(self.path, convention=self.convention)
+        potential = self.read()
         if self.evidence is not None:
             origin = replace(potential.provenance, evidence=self.evidence)
             potential = replace(potential, provenance=origin)
-        dtype = {"float32": torch.float32, "float64": torch.float64}[self.precision]
-        return TrainedModel(self, _in_form(potential, self.form).to(dtype))
-
-    def with_threads(self, threads: int) -> Self:
-        """The same on so many threads."""
-        return replace(self, threads=threads)
+        return TrainedModel(self, potential)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :func:`read_subject` reads them."""
-        document = asdict(self)
-        del document["threads"], document["evidence"]
-        return {"kind": self.kind, **document}
+        return {**ModelSpec.to_json(self), "name": self.name}
 
     def identity(self) -> dict[str, Any]:
         """What decides its numbers.
@@ -156,9 +130,9 @@ class TrainedSpec:
         Raises:
             M3CompressError: If the file cannot be read.
         """
-        document = self.to_json()
-        del document["name"], document["path"]
-        return {**document, "content": content_sha256(Path(self.path))}
+        document = ModelSpec.identity(self)
+        del document["name"]
+        return document
 
 
 _SPECS: Final[dict[str, type[ExportedSpec] | type[TrainedSpec]]] = {
@@ -235,29 +209,8 @@ class TrainedModel:
         """
         from m3compress.models.potential import evaluate
 
-        with _torch_threads(self.spec.threads):
+        with torch_threads(self.spec.threads):
             return evaluate(self.potential, atoms, edges=(edges, vectors))
-
-
-@contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
-    """Threads of PyTorch, which has one number for the whole process; None for what it has."""
-    import torch
-
-    before = torch.get_num_threads()
-    if threads is not None and threads != before:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
-
-
-def _in_form(potential: Potential, form: str) -> Potential:
-    if form == "native":
-        return potential
-    return potential.with_form(parse_form(form))
 
 
 def exported(path: Path, *, device: Device = "cpu", threads: int | None = None) -> ExportedSpec:

@@ -1,0 +1,1 @@
+"""Whom a student copies: trained models, exported files, and calculators of other codes."""

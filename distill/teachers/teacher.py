@@ -1,0 +1,187 @@
+"""A teacher: where it is from, and that it can be believed on the structures at hand.
+
+A :class:`Candidate` is anything that evaluates and that other processes can open for themselves. It
+becomes a :class:`Teacher` once it was asked about the user's structures and its answers were whole,
+finite and the same twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+
+from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
+from m3compress.errors import M3CompressError, StructureError, TeacherError
+from m3compress.models.structures.frames import Named, require_known
+
+#: Answers about the same structure may differ by so much: float32 sums in another order.
+SAME_FORCE: Final = 1e-3  # eV/Å
+SAME_ENERGY: Final = 1e-4  # eV/atom
+#: Displacement (Å) of the structure that is asked about in between, so that no cache answers.
+_ELSEWHERE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Something that may be a teacher.
+
+    Attributes:
+        name: What reports call it.
+        spec: Opens it, in any process.
+        precision: Of its arithmetic: ``float32``, ``float64``, ``mixed``, or ``unknown``.
+        facts: What else a record of it should say: convention, three-body form, package.
+    """
+
+    name: str
+    spec: EvaluatorSpec
+    precision: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what decides its numbers; where its files are does not count.
+
+        Raises:
+            M3CompressError: If a file of it cannot be read.
+        """
+        document = json.dumps(self.spec.identity(), sort_keys=True)
+        return hashlib.sha256(document.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """A potential whose answers a student learns.
+
+    Attributes:
+        name: What reports call it.
+        spec: Opens it, in any process.
+        sha256: Hash of what decides its numbers.
+        precision: Of its arithmetic, where that is known.
+        cutoff: Of its edges in Å.
+        has_atom_energies: Whether it tells the energies of single atoms.
+        facts: What else a record of it should say.
+    """
+
+    name: str
+    spec: EvaluatorSpec
+    sha256: str
+    precision: str
+    cutoff: float
+    has_atom_energies: bool
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, threads: int | None = None) -> Evaluator:
+        """Load it in this process.
+
+        Args:
+            threads: CPU threads of one evaluation; None for what it takes by itself.
+
+        Raises:
+            M3CompressError: If it cannot be opened.
+        """
+        return (self.spec if threads is None else self.spec.with_threads(threads)).open()
+
+    def to_json(self) -> dict[str, Any]:
+        """What the record of a student says of it, plain values."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "precision": self.precision,
+            "cutoff": self.cutoff,
+            "has_atom_energies": self.has_atom_energies,
+            **self.facts,
+        }
+
+
+def examine(candidate: Candidate, structures: Sequence[Named]) -> Teacher:
+    """Ask a candidate about structures, twice, and believe it if its answers are sound.
+
+    Args:
+        candidate: Who is asked.
+        structures: The user's, periodic in all directions.
+
+    Raises:
+        TeacherError: If it cannot be opened, gives no stress, or changes its answers.
+        StructureError: If it does not know an element, or an answer is not finite.
+        M3CompressError: If a file of it cannot be read.
+    """
+    if not structures:
+        raise TeacherError("a teacher cannot be examined without structures", hint="give some")
+    evaluator = candidate.spec.open()
+    tells = [_examine_on(candidate.name, evaluator, entry) for entry in structures]
+    return Teacher(
+        name=candidate.name,
+        spec=candidate.spec,
+        sha256=candidate.sha256,
+        precision=candidate.precision,
+        cutoff=evaluator.cutoff,
+        has_atom_energies=all(tells),
+        facts=candidate.facts,
+    )
+
+
+def ask(evaluator: Evaluator, atoms: Atoms, what: str) -> Evaluation:
+    """What a teacher says of a structure, if energy, forces and virial are finite.
+
+    Args:
+        evaluator: The teacher.
+        atoms: The structure.
+        what: What to call the two in messages.
+
+    Raises:
+        StructureError: If they are not, or it cannot evaluate the structure.
+    """
+    found = evaluator.evaluate(atoms)
+    sizes = {
+        "energy": found.energy,
+        "forces": float(np.abs(found.forces).sum()),
+        "stress": float(np.abs(found.virial).sum()),
+    }
+    for name, size in sizes.items():
+        if not np.isfinite(size):
+            raise StructureError(
+                f"{what}: {name} that is not finite",
+                hint="look for overlapping atoms, or for elements that the teacher never saw",
+            )
+    return found
+
+
+def _examine_on(name: str, evaluator: Evaluator, entry: Named) -> bool:
+    """Whether it tells energies of atoms; raises if what it says of a structure is not sound."""
+    atoms = entry.atoms
+    if not atoms.pbc.all() or atoms.cell.rank < 3:
+        raise StructureError(
+            f"{entry.name} is not periodic in all directions, got pbc={atoms.pbc.tolist()}",
+            hint="put molecules and slabs into a cell with vacuum, with pbc T T T",
+        )
+    require_known(atoms, evaluator.elements, entry.name)
+    what = f"{name} on {entry.name}"
+    first = ask(evaluator, atoms, what)
+    elsewhere = atoms.copy()
+    elsewhere.rattle(_ELSEWHERE, seed=1)
+    ask(evaluator, elsewhere, f"{what}, displaced")
+    _require_same(first, ask(evaluator, atoms, what), len(atoms), what)
+    return bool(np.isfinite(first.energies).all())
+
+
+def _require_same(one: Evaluation, other: Evaluation, n_atoms: int, what: str) -> None:
+    energy = abs(one.energy - other.energy) / n_atoms
+    force = float(np.abs(one.forces - other.forces).max())
+    if energy > SAME_ENERGY or force > SAME_FORCE:
+        raise TeacherError(
+            f"{what} changes its answer: asked twice about the same structure, forces differ by "
+            f"{force:.2g} eV/Å and energies by {energy:.2g} eV/atom, expected less than "
+            f"{SAME_FORCE:g} and {SAME_ENERGY:g}",
+            hint="switch dropout and random numbers off (a network in evaluation mode)",
+        )
+
+
+def cannot_open(name: str, why: str, hint: str) -> M3CompressError:
+    """The error of a teacher that does not open."""
+    return TeacherError(f"the teacher {name} cannot be opened: {why}", hint=hint)
