@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from m3compress.contract.progress import Progress, silent
+from m3compress.validate.checks.building import Check
 from m3compress.validate.checks.graph import is_mixed
 from m3compress.validate.record import make_report
 from m3compress.validate.report.document import Report
@@ -37,6 +38,7 @@ def validate(
     progress: Progress = silent,
     announce: Callable[[str], None] = quiet,
     trajectories: Path | None = None,
+    checks: Sequence[Check] = CHECKS,
     enough: Callable[[Sequence[CheckResult]], str | None] = never,
 ) -> Report:
     """Measure an exported file, and write the reports.
@@ -52,6 +54,7 @@ def validate(
         announce: Told what is about to happen.
         trajectories: Folder of the molecular dynamics, where several runs share it, and beside it
             what they find on the reference.
+        checks: All checks, in the order in which they run.
         enough: See :func:`~m3compress.validate.run.run_checks`.
 
     Raises:
@@ -69,7 +72,7 @@ def validate(
         claim_workplace(workplace, settings.fingerprint(), resume=resume)
         announce(describe_run(context))
         context = replace(context, progress=progress)
-        results = run_checks(context, limits, enough=enough)
+        results = run_checks(context, limits, checks=checks, enough=enough)
         report = make_report(settings, context, results, time.perf_counter() - start)
         write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
     return report

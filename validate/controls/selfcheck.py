@@ -22,7 +22,7 @@ from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, Scaled
 from m3compress.validate.gate import quiet, validate
 from m3compress.validate.report.write import require_writable
 from m3compress.validate.result import CheckResult, Verdict
-from m3compress.validate.run import claim_workplace, never
+from m3compress.validate.run import CHECKS, claim_workplace, never
 from m3compress.validate.setup.settings import Settings
 from m3compress.validate.setup.subject import SubjectSpec, TrainedSpec
 
@@ -218,6 +218,8 @@ def run_controls(
             force=force,
             progress=progress,
             trajectories=folder / "trajectories",
+            # Those that must see it first: they settle the verdict.
+            checks=CHECKS if whole else sorted(CHECKS, key=lambda c: c.id not in control.seen_by),
             enough=never if whole else partial(seen, control),
         )
         outcomes.append(judge_control(control, settings.seed, report.verdict, report.results))

@@ -25,6 +25,7 @@ from m3compress.validate.controls.selfcheck import (
 )
 from m3compress.validate.report.document import ReferenceInfo, Report
 from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, Verdict, judge
+from m3compress.validate.run import CHECKS
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.settings import Settings
 from m3compress.validate.setup.subject import trained
@@ -169,9 +170,14 @@ def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypat
     hot = results(md__temperature=2.0)
     reasons = {settings.control: options["enough"](hot) for settings, _, options in asked}
     assert [control for control, reason in reasons.items() if reason] == [HOT]
+    for settings_of, _, options in asked:
+        order, must = [check.id for check in options["checks"]], settings_of.control.seen_by
+        assert set(order[: len(must)]) == set(must)
+        assert sorted(order) == sorted(check.id for check in CHECKS)
     asked.clear()
     run_controls(settings, tmp_path, whole=True, resume=True)
     assert not any(options["enough"](hot) for _, _, options in asked)
+    assert all(options["checks"] == CHECKS for _, _, options in asked)
 
 
 def test_what_is_known_of_the_reference_is_that_of_one_run(tmp_path: Path):
