@@ -58,7 +58,7 @@ def output_path(source: str | Path, output: Path | None, target: str) -> Path:
     path = Path(str(source).rstrip("/"))
     generic = path.name in {"model.pt", "model.json", "state.pt"} and path.parent.name
     stem = path.parent.name if generic else path.stem if path.is_file() else path.name
-    return Path(f"{stem}{suffix}")
+    return Path(f"{stem.removesuffix('.m3c')}{suffix}")
 
 
 def write_export(

@@ -51,6 +51,7 @@ class Provenance:
         writer: Who wrote the file, where it tells.
         shortest: Shortest distance (Å) of each pair of elements in the training domain, where it is
             known; see :mod:`m3compress.contract.distances`.
+        record: How it was made, plain values, where the file tells.
     """
 
     format: str
@@ -59,6 +60,7 @@ class Provenance:
     evidence: dict[str, Any] = field(default_factory=dict)
     writer: Writer | None = None
     shortest: dict[str, float] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
 
     @property
     def how(self) -> str:

@@ -44,6 +44,7 @@ def _inspect_model(file: str, convention: str | None, labels: Path | None) -> di
         "convention": config.convention.name,
         "how": origin.how,
         "evidence": origin.evidence,
+        "record": origin.record,
         "configuration": config.to_json(),
         "receptive_field": config.receptive_field,
         "cost": cost_of(potential),
@@ -67,7 +68,7 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     )
     network = (
         f"{config['n_blocks']} blocks, {config['node_width']} features, gMLP hidden "
-        f"{'-'.join(map(str, config['hidden']))}, {cost['parameters']:,} parameters"
+        f"{'-'.join(map(str, config['hidden'])) or 'none'}, {cost['parameters']:,} parameters"
     )
     per_step = (
         f"{cost['flops_per_atom'] / 1e6:.1f} MFLOP and {cost['bytes_per_atom'] / 1e3:.0f} kB "
@@ -79,6 +80,7 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("convention", document["convention"]),
         ("evidence", document["how"]),
         *written,
+        *_student_rows(document["record"]),
         ("elements", f"{len(elements)}: {_shortened(elements)}"),
         ("cutoffs", cutoffs),
         ("network", network),
@@ -87,6 +89,18 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("three-body", share["text"]),
         ("advice", advice[share["advice"]]),
     ]
+
+
+def _student_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Whom a student copies, how well, and on what."""
+    from m3compress.distill.record import STUDENT, StudentRecord
+
+    if STUDENT not in record:
+        return []
+    student = StudentRecord.from_json(record[STUDENT])
+    errors = [(f"error, {name}", str(found)) for name, found in student.errors.items()]
+    teacher = str(student.teacher.get("name", "unknown"))
+    return [("student of", teacher), *errors, ("domain", str(student.domain))]
 
 
 def _artefact_rows(artefact: Artefact) -> list[tuple[str, str]]:

@@ -4,12 +4,15 @@
 ``m3compress`` a JSON document with the schema version, the configuration, the three-body form and
 the provenance. The same document lies beside it as ``NAME.m3c.model.json`` for people to read; only
 the safetensors file is read back.
+
+The name is that of a model and never of an exported file: ``NAME.m3c.onnx`` and its manifest
+``NAME.m3c.json`` may stand beside it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from m3compress.contract.distances import problem_with
 from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.forms import FormError, ThreeBodyForm
 from m3compress.errors import CheckpointError, OutputExistsError
@@ -113,7 +117,7 @@ def read_native(path: Path) -> Potential:
         form=_checked_form(document["form"], path),
         element_energies=energies.to(torch.float64).numpy(),
         energy_offset=float(offset),
-        provenance=_provenance(document["provenance"], path),
+        provenance=_provenance(document["provenance"], config.elements, path),
     )
 
 
@@ -241,15 +245,29 @@ def _checked_form(values: Any, path: Path) -> ThreeBodyForm:
         ) from error
 
 
-def _provenance(values: Any, path: Path) -> Provenance:
-    """This file as the origin, with the evidence and the first origin kept."""
+def _provenance(values: Any, elements: Sequence[str], path: Path) -> Provenance:
+    """This file as the origin, with evidence, first origin, domain and record kept.
+
+    Raises:
+        CheckpointError: If they are not what they should be.
+    """
     try:
         original = Provenance(**values)
-        evidence = dict(original.evidence)
+        evidence, record = dict(original.evidence), dict(original.record)
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: the provenance is not one: {error}", hint=_REWRITE
         ) from error
+    problem = problem_with(original.shortest, elements)
+    if problem is not None:
+        raise CheckpointError(f"{path}: {problem}", hint=_REWRITE)
     source = {"format": original.format, "path": original.path, "sha256": original.sha256}
     evidence.setdefault("source", source)
-    return Provenance(format="native", path=str(path), sha256=sha256_of(path), evidence=evidence)
+    return Provenance(
+        format="native",
+        path=str(path),
+        sha256=sha256_of(path),
+        evidence=evidence,
+        shortest=dict(original.shortest),
+        record=record,
+    )

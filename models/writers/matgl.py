@@ -167,7 +167,7 @@ def _refuse_foreign(potential: Potential) -> None:
         UnsupportedModelError: Naming the first difference.
     """
     config = potential.config
-    units = config.hidden[0]
+    units = config.hidden[0] if config.hidden else config.node_width
     expected = {
         "convention": (config.convention.name, "matgl-4.1"),
         "hidden": (config.hidden, (units, units)),

@@ -59,6 +59,19 @@ def test_native_files_say_where_the_weights_came_from(
     assert provenance.evidence["source"]["format"] == "random", "the first origin is kept"
 
 
+def test_native_files_keep_domain_and_record(unusual_potential: Potential, tmp_path: Path) -> None:
+    elements = unusual_potential.elements
+    pair = f"{elements[0]}-{elements[0]}"
+    told = replace(unusual_potential.provenance, shortest={pair: 1.5}, record={"by": "a test"})
+    write_native(replace(unusual_potential, provenance=told), tmp_path / "a.m3c.safetensors")
+    found = read_native(tmp_path / "a.m3c.safetensors").provenance
+    assert (found.shortest, found.record) == ({pair: 1.5}, {"by": "a test"})
+    wrong = replace(told, shortest={"Xx-Xx": 1.5})
+    with pytest.raises(CheckpointError, match="no pair of elements of the model"):
+        write_native(replace(unusual_potential, provenance=wrong), tmp_path / "b.m3c.safetensors")
+    assert not (tmp_path / "b.m3c.safetensors").exists()
+
+
 def test_native_tensors_are_as_narrow_as_they_can_be(
     unusual_potential: Potential, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from m3compress.contract.forms import FACTORIZED
-from m3compress.errors import M3CompressError
+from m3compress.errors import M3CompressError, UnsupportedModelError
+from m3compress.models.network import M3GNet
 from m3compress.models.potential import evaluate
 from m3compress.models.readers.matgl import FILES, read_matgl
 from m3compress.models.structures.crystals import build_crystal
@@ -45,6 +47,12 @@ def test_real_matgl_reads_what_was_written(builtin, tmp_path: Path):
     assert set(mine) == set(theirs)
     for name, value in theirs.items():
         np.testing.assert_array_equal(mine[name].numpy(), value.numpy())
+
+
+def test_a_network_of_one_layer_has_no_words_in_matgl(builtin, tmp_path: Path):
+    config = replace(builtin.config, hidden=())
+    with pytest.raises(UnsupportedModelError, match=r"hidden=\(\)"):
+        save_matgl(replace(builtin, network=M3GNet(config)), tmp_path)
 
 
 def test_only_the_three_files_are_left(builtin, tmp_path: Path):
