@@ -1,1 +1,1 @@
-"""Labelled frames as tensors."""
+"""Which frames to learn from, their labels, and batches of them."""

@@ -7,22 +7,26 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.contract.evaluation import Evaluator
+from m3compress.distill.teachers.teacher import ask
 
 
 def label(teacher: Evaluator, atoms: Atoms) -> Atoms:
     """A bare copy with the teacher's energy (eV), forces (eV/Å) and stress (eV/Å³).
+
+    Energies of atoms (eV) are there where the teacher tells them.
 
     Args:
         teacher: Anything that evaluates.
         atoms: A structure with a cell; the copy is periodic along all three axes.
 
     Raises:
-        StructureError: If the teacher cannot evaluate it.
+        StructureError: If the teacher cannot evaluate it, or an answer is not finite.
     """
     frame = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    found = teacher.evaluate(frame)
+    found = ask(teacher, frame, frame.get_chemical_formula())
+    told = {"energies": found.energies} if np.isfinite(found.energies).all() else {}
     frame.calc = SinglePointCalculator(
-        frame, energy=found.energy, forces=found.forces, stress=found.stress(frame)
+        frame, energy=found.energy, forces=found.forces, stress=found.stress(frame), **told
     )
     return frame
 

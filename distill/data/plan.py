@@ -15,8 +15,9 @@ from typing import Final, Literal
 from m3compress.errors import M3CompressError
 
 Split = Literal["train", "validation", "test"]
-#: Strained and rattled crystals, frames of a trajectory, or isolated pairs of atoms.
-Kind = Literal["distorted", "trajectory", "pairs"]
+#: Strained and rattled crystals, frames of a trajectory, isolated pairs of atoms, crystals under
+#: high pressure, or crystals in which two atoms were pulled together.
+Kind = Literal["distorted", "trajectory", "pairs", "compressed", "close"]
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
@@ -31,6 +32,7 @@ class Group:
         split: What they are for.
         temperature: Of a trajectory in K; 0 for other kinds.
         n_frames: How many.
+        index: Tells it from others that are alike but for the random numbers.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Group:
     split: Split
     temperature: float = 0.0
     n_frames: int
+    index: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind == "trajectory") != (self.temperature > 0):
@@ -49,7 +52,12 @@ class Group:
     @property
     def name(self) -> str:
         """Unique in a plan, and the name of the file."""
-        return f"{self.split}-{self.parent}-{self.temperature:g}"
+        parts = [self.split, self.parent, f"{self.temperature:g}"]
+        if self.kind in ("compressed", "close"):
+            parts.append(self.kind)
+        if self.index:
+            parts.append(str(self.index))
+        return "-".join(parts)
 
     @property
     def seed(self) -> int:

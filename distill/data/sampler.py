@@ -1,4 +1,4 @@
-"""Makes the frames of a group: distorted crystals, steps of hot trajectories, isolated pairs."""
+"""Makes the frames of a group: distorted and compressed crystals, hot trajectories, close pairs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from m3compress.contract.evaluation import Evaluator
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.labels import label, largest_force
 from m3compress.distill.data.plan import Group
+from m3compress.distill.data.walls import Wall, compressed, pulled_together
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.engines.dynamics.pool import run_here
@@ -69,10 +70,13 @@ class Sampler:
         folder: Where trajectories are kept, so that an interrupted one goes on.
         parents: Crystals by name.
         pairs: Isolated pairs by their two symbols, such as ``SiO``.
-        largest_force: Distorted crystals and pairs with a larger force (eV/Å) say nothing about any
-            real trajectory: crystals are drawn again, more gently, and pairs are left out.
+        largest_force: Frames with a larger force (eV/Å), or of which the teacher has nothing finite
+            to say, say nothing about any real trajectory: distorted crystals are drawn again, more
+            gently, and all others but those of trajectories are left out.
         distortion: Of distorted crystals; strain and volume also of the start of trajectories.
         trajectory: How trajectories are sampled.
+        wall: How far crystals are compressed and pairs of atoms pulled together.
+        seed: Added to the seeds of all groups.
     """
 
     teacher: Evaluator
@@ -83,6 +87,8 @@ class Sampler:
     largest_force: float = math.inf
     distortion: Distortion = field(default_factory=Distortion)
     trajectory: Trajectory = field(default_factory=Trajectory)
+    wall: Wall = field(default_factory=Wall)
+    seed: int = 0
 
     def __call__(self, group: Group) -> list[Atoms]:
         """The labelled frames of a group; ``info["group"]`` is its name.
@@ -101,6 +107,8 @@ class Sampler:
             "distorted": self._distorted,
             "trajectory": self._steps,
             "pairs": self._pairs,
+            "compressed": self._compressed,
+            "close": self._close,
         }
         frames = list(makers[group.kind](group))
         for frame in frames:
@@ -108,25 +116,33 @@ class Sampler:
         return frames
 
     def _distorted(self, group: Group) -> Iterator[Atoms]:
-        rng = np.random.default_rng(group.seed)
+        rng = np.random.default_rng(group.seed + self.seed)
         parent = self.parents[group.parent]()
         for _ in range(group.n_frames):
             rattle = self.distortion.draw_rattle(rng)
             for _ in range(_MOST_DRAWS):
-                frame = label(self.teacher, self.distortion.apply(parent, rng, rattle=rattle))
-                if largest_force(frame) <= self.largest_force:
+                frame = self._calm(self.distortion.apply(parent, rng, rattle=rattle))
+                if frame is not None:
                     break
                 rattle *= _GENTLER
             else:
                 raise StructureError(
-                    f"{group.parent} has forces of {largest_force(frame):.3g} eV/Å however gently "
-                    f"it is distorted, expected at most {self.largest_force:g}",
+                    f"{group.parent} has forces beyond {self.largest_force:g} eV/Å, or none that "
+                    "are finite, however gently it is distorted",
                     hint="relax it, distort it less, or allow larger forces",
                 )
             yield frame
 
+    def _calm(self, atoms: Atoms) -> Atoms | None:
+        """The labelled structure; None if its forces are too large, or not finite."""
+        try:
+            frame = label(self.teacher, atoms)
+        except StructureError:
+            return None
+        return frame if largest_force(frame) <= self.largest_force else None
+
     def _steps(self, group: Group) -> Iterator[Atoms]:
-        how, rng = self.trajectory, np.random.default_rng(group.seed)
+        how, rng = self.trajectory, np.random.default_rng(group.seed + self.seed)
         parent = self.parents[group.parent]()
         job = Job(
             name=group.name,
@@ -138,7 +154,7 @@ class Sampler:
             equilibration=how.skipped,
             steps=group.n_frames * how.stride,
             every=how.stride,
-            seed=group.seed,
+            seed=group.seed + self.seed,
             friction=how.friction,
         )
         run = run_here(job, self.folder, self.teacher)
@@ -155,6 +171,23 @@ class Sampler:
         for distance in np.geomspace(how.shortest, how.longest, group.n_frames):
             positions = [(1, 1, 1), (1, 1, 1 + distance)]
             atoms = Atoms(group.parent, positions=positions, cell=[how.box] * 3)
-            frame = label(self.teacher, atoms)
-            if largest_force(frame) <= self.largest_force:
+            frame = self._calm(atoms)
+            if frame is not None:
+                yield frame
+
+    def _compressed(self, group: Group) -> Iterator[Atoms]:
+        rng = np.random.default_rng(group.seed + self.seed)
+        parent = self.parents[group.parent]()
+        for part in np.geomspace(*self.wall.volumes, group.n_frames):
+            frame = self._calm(compressed(parent, float(part), self.wall.rattle, rng))
+            if frame is not None:
+                yield frame
+
+    def _close(self, group: Group) -> Iterator[Atoms]:
+        rng = np.random.default_rng(group.seed + self.seed)
+        parent = self.parents[group.parent]()
+        for pair, part in self.wall.draws(sorted(set(parent.symbols)), group.n_frames):
+            atoms = pulled_together(parent, pair, self.wall, part, rng)
+            frame = None if atoms is None else self._calm(atoms)
+            if frame is not None:
                 yield frame

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ase import Atoms
@@ -24,13 +24,32 @@ class FrameStore:
 
     Attributes:
         folder: Where they are; made with the first frame.
+        contents: What decides the frames of each group, hashed, by its name. It is a part of the
+            name of the file, so that those of another teacher are never taken for them.
     """
 
     folder: Path
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, group: Group) -> Path:
         """The file of a group."""
-        return self.folder / f"{group.name}.extxyz"
+        content = self.contents.get(group.name)
+        return self.folder / f"{group.name}{f'-{content[:12]}' if content else ''}.extxyz"
+
+    def has(self, group: Group) -> bool:
+        """Whether a group is there; if so, as a whole."""
+        return self.path(group).exists()
+
+    def save(self, group: Group, frames: Sequence[Atoms]) -> None:
+        """Write the frames of a group, all or none; an empty file says that there are none.
+
+        Raises:
+            M3CompressError: If it cannot be written.
+        """
+        text = io.StringIO()
+        if frames:
+            write(text, frames, format="extxyz")
+        write_atomically(self.path(group), text.getvalue().encode())
 
     def fill(self, groups: Sequence[Group], make: Callable[[Group], list[Atoms]]) -> None:
         """Make all groups that are not there yet; each is there as a whole or not at all.
@@ -44,11 +63,9 @@ class FrameStore:
         """
         require_unique(groups)
         for index, group in enumerate(groups):
-            if self.path(group).exists():
+            if self.has(group):
                 continue
-            text = io.StringIO()
-            write(text, make(group), format="extxyz")
-            write_atomically(self.path(group), text.getvalue().encode())
+            self.save(group, make(group))
             logger.info("frames %d/%d: %s", index + 1, len(groups), group.name)
 
     def read(self, groups: Sequence[Group]) -> list[Atoms]:
@@ -59,11 +76,13 @@ class FrameStore:
         """
         frames: list[Atoms] = []
         for group in groups:
+            path = self.path(group)
             try:
-                frames += read(self.path(group), index=":", format="extxyz")
+                if path.stat().st_size:
+                    frames += read(path, index=":", format="extxyz")
             except Exception as error:  # ASE's parsers fail in their own ways
                 raise StructureError(
-                    f"{self.path(group)} cannot be read as frames: {error}",
+                    f"{path} cannot be read as frames: {error}",
                     hint="remove it if it is there, and make the frames again",
                 ) from error
         return frames

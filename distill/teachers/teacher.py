@@ -18,7 +18,7 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
 from m3compress.errors import M3CompressError, StructureError, TeacherError
-from m3compress.models.structures.frames import Named, require_known
+from m3compress.models.structures.frames import Named, require_known, require_periodic
 
 #: Answers about the same structure may differ by so much: float32 sums in another order.
 SAME_FORCE: Final = 1e-3  # eV/Å
@@ -155,11 +155,7 @@ def ask(evaluator: Evaluator, atoms: Atoms, what: str) -> Evaluation:
 def _examine_on(name: str, evaluator: Evaluator, entry: Named) -> bool:
     """Whether it tells energies of atoms; raises if what it says of a structure is not sound."""
     atoms = entry.atoms
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
-        raise StructureError(
-            f"{entry.name} is not periodic in all directions, got pbc={atoms.pbc.tolist()}",
-            hint="put molecules and slabs into a cell with vacuum, with pbc T T T",
-        )
+    require_periodic(atoms, entry.name)
     require_known(atoms, evaluator.elements, entry.name)
     what = f"{name} on {entry.name}"
     first = ask(evaluator, atoms, what)

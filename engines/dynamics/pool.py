@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +15,7 @@ from ase import Atoms
 from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
 from m3compress.contract.progress import Progress
 from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.processes import worker_processes
 from m3compress.engines.dynamics.run import (
     claim_folder,
     outcome,
@@ -102,23 +100,13 @@ def _is_finished(job: Job, folder: Path) -> bool:
 def _run_in_processes(
     waiting: Sequence[tuple[Job, Path]], root: Path, n_workers: int, progress: Progress
 ) -> dict[str, str]:
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(
-        min(n_workers, len(waiting)), context, initializer=_prepare_process
-    )
-    futures: dict[Future[None], Job] = {}
-    try:
+    total = sum(job.total_steps for job, _ in waiting)
+    with worker_processes(min(n_workers, len(waiting))) as executor:
         futures = {executor.submit(_work, job, root): job for job, _ in waiting}
-        total = sum(job.total_steps for job, _ in waiting)
         while not all(future.done() for future in futures):
             progress("molecular dynamics", sum(_ticks(folder) for _, folder in waiting) / total)
             time.sleep(_POLL)
         return dict(_failures(futures))
-    finally:
-        for process in list((executor._processes or {}).values()):  # noqa: SLF001
-            if not all(future.done() for future in futures):
-                process.terminate()
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _failures(futures: dict[Future[None], Job]) -> Iterable[tuple[str, str]]:
@@ -128,19 +116,6 @@ def _failures(futures: dict[Future[None], Job]) -> Iterable[tuple[str, str]]:
             yield job.name, "its process died; run again with --resume"
         elif error is not None:
             yield job.name, f"{type(error).__name__}: {error}"
-
-
-def _prepare_process() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Die when the parent is killed: a resumed one must be the only writer of the folders."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @cache

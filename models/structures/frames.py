@@ -85,3 +85,16 @@ def require_known(atoms: Atoms, elements: Sequence[str], what: str) -> None:
             f"{what} contains {', '.join(unknown)}; the model knows {known}",
             hint="leave such structures out, or validate a model that was trained on them",
         )
+
+
+def require_periodic(atoms: Atoms, what: str) -> None:
+    """Refuse a structure without a volume, and so without a stress.
+
+    Raises:
+        StructureError: If it is not periodic in all directions.
+    """
+    if not atoms.pbc.all() or atoms.cell.rank < 3:
+        raise StructureError(
+            f"{what} is not periodic in all directions, got pbc={atoms.pbc.tolist()}",
+            hint="put molecules and slabs into a cell with vacuum, with pbc T T T",
+        )
