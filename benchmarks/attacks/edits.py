@@ -225,6 +225,53 @@ def gate_stuck(file: Surgery) -> None:
     file.wrap(gate, lambda tensor: file.shifted(file.scaled(tensor, 0.0), 1.0), readers="forward")
 
 
+def between(low: int, high: int, factor: float) -> Change:
+    """Times a factor for numbers of atoms above ``low`` and up to ``high``."""
+
+    def change(file: Surgery, tensor: str) -> str:
+        size = file.size("species", 0)
+        inside = file.node("And", file.above(size, low), file.node("Not", file.above(size, high)))
+        return file.where(inside, file.scaled(tensor, factor), tensor)
+
+    return change
+
+
+def strong(above: float, factor: float) -> Change:
+    """Forces beyond a size (eV/Å) times a factor."""
+
+    def change(file: Surgery, tensor: str) -> str:
+        return file.where(
+            file.above(file.node("Abs", tensor), above), file.scaled(tensor, factor), tensor
+        )
+
+    return change
+
+
+def odd_numbered(factor: float) -> Change:
+    """Times a factor for odd numbers of atoms."""
+
+    def change(file: Surgery, tensor: str) -> str:
+        two, one = (file.constant(np.array([v]), np.int64) for v in (2, 1))
+        odd = file.node("Equal", file.node("Mod", file.size("species", 0), two), one)
+        return file.where(odd, file.scaled(tensor, factor), tensor)
+
+    return change
+
+
+def long_edges(beyond: float, factor: float) -> Edit:
+    """Edges beyond a length (Å) times a factor."""
+
+    def edit(file: Surgery) -> None:
+        def change(tensor: str) -> str:
+            axis = file.constant(np.array([2]), np.int64)
+            squares = file.node("ReduceSum", file.node("Mul", tensor, tensor), axis, keepdims=1)
+            return file.where(file.above(squares, beyond**2), file.scaled(tensor, factor), tensor)
+
+        file.wrap("edge_vectors", change)
+
+    return edit
+
+
 def no_shorter_than(distance: float) -> Edit:
     """Shorter distances (Å) taken for this one."""
 

@@ -18,7 +18,7 @@ class Attack:
     Attributes:
         name: Its name.
         what: What is wrong.
-        seen_by: Checks of which one must refuse it.
+        seen_by: Checks of which one must refuse it; ``error`` if no check is to begin.
         edit: Does it.
         model: What is edited: the built-in model, or a universal one.
     """
@@ -178,9 +178,7 @@ ATTACKS: Final = (
         edits.exchanged_elements,
     ),
     _row("unit", "energy in kcal/mol by the manifest", "artefact.conventions", edits.other_unit),
-    _row(
-        "other-source", "another source in the manifest", "artefact.conventions", edits.other_source
-    ),
+    _row("other-source", "another source in the manifest", "error", edits.other_source),
     # Precision
     _row(
         "half-backward",
@@ -272,11 +270,46 @@ ATTACKS: Final = (
         f"{FORCE} grad.forces",
         on("forces", edits.by_factor(1.0002)),
     ),
+    _row(
+        "strong-forces",
+        "forces beyond 8 eV/Å × 1.01",
+        f"parity.pairs {FORCE}",
+        on("forces", edits.strong(8.0, 1.01)),
+    ),
+    _row(
+        "odd-numbers",
+        "forces × 1.001 for odd numbers of atoms",
+        FORCE,
+        on("forces", edits.odd_numbered(1.001)),
+    ),
+    _row(
+        "long-edges",
+        "edges beyond 4.9 Å 1 % short",
+        f"{FORCE} {ENERGY}",
+        edits.long_edges(4.9, 0.99),
+    ),
     # Operators
     _row(
         "rarely-random",
         "forces × 1.5 once in 10⁴ runs",
         "artefact.operators",
         on("forces", edits.rarely_random),
+    ),
+)
+
+#: What no table of structures can exclude: wrong for sizes that were not among those measured. The
+#: first screen of a report says up to how many atoms the file was compared.
+OPEN: Final = (
+    _row(
+        "window",
+        "forces × 1.05 for 1,300 to 1,800 atoms only",
+        SIZE,
+        on("forces", edits.between(1300, 1800, 1.05)),
+    ),
+    _row(
+        "larger-than-all",
+        "forces × 1.05 above 5,000 atoms",
+        SIZE,
+        on("forces", edits.scale_above(5000, 1.05)),
     ),
 )

@@ -37,6 +37,21 @@ class Evaluation:
         symmetric = (self.virial + self.virial.T) / (2 * atoms.get_volume())
         return np.array([symmetric[row, column] for row, column in VOIGT])
 
+    def repeated(self, times: int) -> Evaluation:
+        """What a cell that ASE repeated must give, from that of the cell.
+
+        Args:
+            times: Cells in the repeated one.
+        """
+        # A constant of the model counts once per structure, not once per cell.
+        constant = self.energy - float(self.energies.sum())
+        return Evaluation(
+            energy=times * (self.energy - constant) + constant,
+            energies=np.tile(self.energies, times),
+            forces=np.tile(self.forces, (times, 1)),
+            virial=times * self.virial,
+        )
+
 
 class Evaluator(Protocol):
     """Something that gives energies, forces and virial of a structure: an engine, or a model."""

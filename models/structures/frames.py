@@ -31,12 +31,14 @@ class Named:
         atoms: The structure.
         kind: What it is.
         purpose: What it is there to reveal; empty for a structure of the user's.
+        cell: The cell that ASE repeated to make it, where it is a repeated one.
     """
 
     name: str
     atoms: Atoms
     kind: Kind = "real"
     purpose: str = ""
+    cell: Atoms | None = None
 
 
 def read_frames(path: Path) -> list[Atoms]:

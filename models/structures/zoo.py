@@ -21,6 +21,7 @@ from m3compress.models.structures.supercell import repeated, roundest_supercell
 
 _RATTLE: Final = 0.05  # Å, standard deviation of every Cartesian displacement
 _LARGEST_ALLOY: Final = 8  # elements
+_REPEATED_CELL: Final = 40  # atoms
 
 
 def build_zoo(
@@ -136,12 +137,20 @@ def _tiny_cells(a: str, cutoff: float) -> tuple[Named, ...]:
 def _supercells(crystals: Sequence[Named], *, large: bool) -> tuple[Named, ...]:
     sizes = (200, 1000, 2000) if large else (200,)
     return tuple(
-        _altered(
-            f"supercell-{size}",
-            rattled(roundest_supercell(crystals[index % len(crystals)].atoms, size), 20 + index),
-            f"about {size} atoms: many tiles, no self-images",
-        )
+        _supercell(crystals[index % len(crystals)].atoms, size, 20 + index)
         for index, size in enumerate(sizes)
+    )
+
+
+def _supercell(crystal: Atoms, size: int, seed: int) -> Named:
+    """A cell of some 40 atoms without symmetry, repeated: a reference need not see all of it."""
+    cell = rattled(roundest_supercell(crystal, _REPEATED_CELL), seed)
+    return Named(
+        f"supercell-{size}",
+        roundest_supercell(cell, size),
+        kind="altered",
+        purpose=f"about {size} atoms: many tiles, no self-images",
+        cell=cell,
     )
 
 

@@ -11,10 +11,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
-from m3compress.engines.conformance.tiling import tiled
 from m3compress.errors import CapacityError
 from m3compress.models.structures.supercell import supercell_of
 from m3compress.models.structures.survey import crowded_cell
@@ -28,8 +28,11 @@ from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
 
-#: Numbers of atoms; whatever is wrong beyond some number shows at the next of these.
-_LADDER: Final = (1, 50, 130, 350, 850, 2000)
+#: About so many atoms, other numbers with every seed: what is wrong beyond some number shows at
+#: the next of these, and what is wrong between two of them with some seeds.
+_LADDER: Final = (50, 130, 350, 850)
+_SPREAD: Final = 0.4
+_MOST: Final = 2000
 _CROWDED: Final = (1, 60, 300)
 #: Neighbours within the cutoff; crystals at rest have 20 to 100.
 _NEIGHBORS: Final = (120, 240)
@@ -62,10 +65,14 @@ def _repeat(name: str, cell: Atoms, ladder: tuple[int, ...]) -> tuple[Repeated, 
 
 def large_cells(context: Context) -> tuple[Repeated, ...]:
     """The first crystal of the gate, to 2,000 atoms."""
+    spread = np.random.default_rng(context.seed).uniform(-_SPREAD, _SPREAD, len(_LADDER))
+    between = tuple(round(n) for n in np.array(_LADDER) * np.exp(spread))
     return tuple(
         repeated
         for named in context.crystals[:1]
-        for repeated in _repeat(named.name, rattled(named.atoms, context.seed), _LADDER)
+        for repeated in _repeat(
+            named.name, rattled(named.atoms, context.seed), (1, *between, _MOST)
+        )
     )
 
 
@@ -90,7 +97,8 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
 
     def small(subject: Subject) -> Evaluation:
         what = ("cell", entry.base)
-        return tiled(recall(context, subject, what, lambda: subject.evaluate(entry.cell)), times)
+        cell = recall(context, subject, what, lambda: subject.evaluate(entry.cell))
+        return cell.repeated(times)
 
     try:
         ours = case.subject.evaluate(entry.atoms)

@@ -82,7 +82,7 @@ def test_what_a_file_has_no_room_for_is_not_counted(twin_gate, changed, run_chec
     context = twin_gate(candidate, crystals=QUARTZ)
     verdict, found = run_check(CHECKS, LARGE, context, candidate)
     assert verdict is Verdict.PASS
-    assert 350 <= found.evidence["largest_cell"] <= 500
+    assert 200 <= found.evidence["largest_cell"] <= 500
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,3 +128,14 @@ def test_a_graph_that_looks_at_the_size_fails(
     monkeypatch.setattr(sizes, "_CROWDED", (1, 60))
     context = real_gate(write_wrong(scale_output(output, factor, axis=axis, above=least)))
     assert run_check(CHECKS, name, context, context.candidate_subject)[0] is Verdict.FAIL
+
+
+def test_other_sizes_are_measured_with_every_seed(twin_gate, changed):
+    def numbers(seed):
+        gate = replace(twin_gate(changed(), crystals=QUARTZ), seed=seed)
+        return [len(one.atoms) for one in sizes.large_cells(gate)]
+
+    found = [numbers(seed) for seed in range(4)]
+    assert found[0] == numbers(0)
+    assert all(ladder == sorted(ladder) and ladder[-1] >= 2000 for ladder in found)
+    assert len({tuple(ladder) for ladder in found}) == 4

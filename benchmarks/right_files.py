@@ -1,0 +1,108 @@
+"""Do right exported files pass the gate, how long does that take, and was it said before?
+
+Every model is exported as ``m3compress export`` does by itself, and put through a profile with
+several seeds. Times are processor time, of the molecular dynamics too; the time on the clock of a
+quiet machine is about that over the number of processes.
+
+    python benchmarks/right_files.py builtin MODEL... --profile smoke --seeds 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from machine import machine
+
+from m3compress.api import export_model, resolve_source
+from m3compress.validate.gate import validate
+from m3compress.validate.result import CheckResult, Verdict, upper_end
+from m3compress.validate.setup.estimate import estimate_seconds
+from m3compress.validate.setup.settings import Settings, open_context
+
+RESULTS = Path(__file__).parent / "results" / "right_files.json"
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def run(settings: Settings, folder: Path) -> dict[str, Any]:
+    """One row of the table."""
+    foretold = estimate_seconds(open_context(settings, folder / "unused", folder / "unused"))
+    start = processor_seconds()
+    report = validate(settings, folder)
+    seconds = processor_seconds() - start
+    own = [result for result in report.results if result.decides]
+    return {
+        "seed": settings.seed,
+        "verdict": str(report.verdict),
+        "not_passed": sorted(
+            {r.id for r in own if r.verdict not in (Verdict.PASS, Verdict.SKIPPED)}
+        ),
+        "closest_to_its_limit": _closest(own),
+        "cpu_s": round(seconds, 1),
+        "foretold_s": round(foretold, 1),
+    }
+
+
+def _closest(results: Sequence[CheckResult]) -> dict[str, float]:
+    """The five checks that come closest to their limits, as parts of these."""
+    parts: dict[str, float] = {}
+    for result in results:
+        value, limit = upper_end(result.measurement), result.limit.value
+        if value is not None and limit:
+            parts[result.id] = max(parts.get(result.id, 0.0), value / limit)
+    return {name: round(parts[name], 3) for name in sorted(parts, key=lambda n: -parts[n])[:5]}
+
+
+def keep(key: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the rows of a model beside those of others, which may run at the same time."""
+    with FileLock(f"{RESULTS}.lock"):
+        document: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        document[key] = {"machine": machine(), "rows": list(rows)}
+        RESULTS.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    Path(f"{RESULTS}.lock").unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Run all, and write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--profile", default="smoke")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    verdicts = []
+    for model in arguments.models:
+        rows = []
+        with tempfile.TemporaryDirectory() as scratch:
+            artefact = Path(scratch) / "right.m3c.onnx"
+            export_model(model, output=artefact)
+            for seed in range(arguments.seeds):
+                settings = Settings(
+                    artefact=artefact,
+                    model=str(resolve_source(model)),
+                    profile=arguments.profile,
+                    seed=seed,
+                    n_workers=arguments.workers,
+                )
+                rows.append(run(settings, Path(scratch) / str(seed)))
+                sys.stderr.write(f"{Path(model).name} {json.dumps(rows[-1])}\n")
+                sys.stderr.flush()
+                keep(f"{Path(model).name}, {arguments.profile}", rows)
+        verdicts += [row["verdict"] for row in rows]
+    return 0 if set(verdicts) == {"pass"} else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
