@@ -52,7 +52,8 @@ class Sampling:
         distortion: Of strained and rattled crystals.
         wall: Of compressed and close ones.
         largest_force: Frames with a larger one (eV/Å) are left out; see
-            :class:`~m3compress.distill.data.sampler.Sampler`.
+            :class:`~m3compress.distill.data.sampler.Sampler`. Published M3GNets have 480 to 2060
+            between atoms of rutile that are 0.5 Å apart.
         trajectory: How trajectories are sampled; a timestep for the lightest atom if not given.
         seed: Of everything random.
     """
@@ -62,7 +63,7 @@ class Sampling:
     amounts: Amounts = field(default_factory=Amounts)
     distortion: Distortion = _DISTORTION
     wall: Wall = field(default_factory=Wall)
-    largest_force: float = 200.0
+    largest_force: float = 3000.0
     trajectory: Trajectory | None = None
     seed: int = 0
 

@@ -75,7 +75,8 @@ def find_teacher(
         candidate = engines.exported(expanded(name))
     else:
         potential = right_form(read_model(source, convention=convention, labels=labels))
-        candidate = of_model(potential, name, engines.model)
+        known_as = expanded(name).name if expanded(name).exists() else name
+        candidate = of_model(potential, known_as, engines.model)
     return examine(candidate, structures)
 
 

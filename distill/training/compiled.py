@@ -74,7 +74,7 @@ def _plain_step(
             return energies
 
         value = loss(function, Batch(**dict(zip(_FIELDS, values, strict=True))))
-        return (value, *torch.autograd.grad(value, weights))
+        return (value, *torch.autograd.grad(value, weights, materialize_grads=True))
 
     return step
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ase.units import GPa
 
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.distill.data.batches import Batch, NetworkFunction, join
@@ -108,16 +109,21 @@ def train_epoch(run: Run, step: Step, batches: Sequence[Batch], settings: Settin
 def mean_errors(
     network: NetworkFunction, batches: Sequence[Batch], form: ThreeBodyForm
 ) -> dict[str, float]:
-    """Mean absolute errors: energy in meV/atom, force in meV/Å and in % of the mean |F|."""
-    energy, force, label = [], [], []
+    """Mean absolute errors of energies (meV/atom), and of components of forces and stresses.
+
+    Forces are in meV/Å, and in % of the mean of their absolute values; stresses in GPa.
+    """
+    energy, force, label, stress = [], [], [], []
     for batch in batches:
         found = batch.predict(network, form)
         energy.append(((found.energies - batch.energies) / batch.sizes).detach())
         force.append((found.forces - batch.forces).reshape(-1))
         label.append(batch.forces.reshape(-1))
+        stress.append((found.stresses - batch.stresses).reshape(-1))
     force_error = float(torch.cat(force).abs().mean())
     return {
         "energy_mae": MEV_PER_EV * float(torch.cat(energy).abs().mean()),
         "force_mae": MEV_PER_EV * force_error,
         "force_percent": 100 * force_error / float(torch.cat(label).abs().mean()),
+        "stress_mae": float(torch.cat(stress).abs().mean()) / GPa,
     }

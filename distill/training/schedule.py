@@ -30,7 +30,7 @@ class Schedule:
 
     def progress(self, epochs: float, seconds: float) -> float:
         """Fraction of the schedule after so many epochs and seconds of training; 1 is the end."""
-        return max(epochs / self.epochs, seconds / (60 * self.minutes))
+        return min(1.0, max(epochs / self.epochs, seconds / (60 * self.minutes)))
 
     def rate(self, progress: float) -> float:
         """Learning rate at a fraction of the schedule."""

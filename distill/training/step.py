@@ -26,6 +26,9 @@ def eager_step(network: M3GNet, loss: Loss) -> Step:
 
     def step(batch: Batch) -> tuple[Tensor, ...]:
         value = loss(network, batch)
-        return (value.detach(), *torch.autograd.grad(value, list(network.parameters())))
+        weights = list(network.parameters())
+        # Those of a three-body block that is left out have no part in it.
+        gradients = torch.autograd.grad(value, weights, materialize_grads=True)
+        return (value.detach(), *gradients)
 
     return step

@@ -65,6 +65,29 @@ def write_native(potential: Potential, path: Path, *, force: bool = False) -> No
         OutputExistsError: If a file is in the way and ``force`` is not given.
         CheckpointError: If the suffix is another one, or the file does not read back the same.
     """
+    require_writable(path, force=force)
+    document = _document(potential)
+    tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
+    tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
+    with workplace(path) as folder:
+        written = folder / path.name
+        save_file(tensors, written, metadata={METADATA_KEY: document})
+        _compare(read_native(written), potential)
+        description_path(written).write_text(document + "\n", encoding="utf-8")
+        move_into_place(folder, path, description_path(path))
+
+
+def require_writable(path: Path, *, force: bool) -> None:
+    """Refuse a place where :func:`write_native` could not write, before there is anything to write.
+
+    Args:
+        path: Where to; the suffix must be ``.safetensors``.
+        force: Whether existing files may be replaced.
+
+    Raises:
+        OutputExistsError: If a file is in the way and ``force`` is not given.
+        CheckpointError: If the suffix is another one, or there is no such folder.
+    """
     if path.suffix != SUFFIX:
         raise CheckpointError(
             f"{path.name} does not end in {SUFFIX}", hint="name it NAME.m3c.safetensors"
@@ -76,15 +99,6 @@ def write_native(potential: Potential, path: Path, *, force: bool = False) -> No
             raise OutputExistsError(
                 f"{target} exists", hint="give another name, or --force to replace it"
             )
-    document = _document(potential)
-    tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
-    tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
-    with workplace(path) as folder:
-        written = folder / path.name
-        save_file(tensors, written, metadata={METADATA_KEY: document})
-        _compare(read_native(written), potential)
-        description_path(written).write_text(document + "\n", encoding="utf-8")
-        move_into_place(folder, path, description_path(path))
 
 
 def read_native(path: Path) -> Potential:

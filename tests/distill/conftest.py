@@ -1,4 +1,4 @@
-"""A small network, a cheap teacher, and frames that it labelled."""
+"""A small network, cheap teachers, frames and a whole plan that they labelled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,20 @@ from ase.calculators.lj import LennardJones
 from m3compress.contract.evaluation import Evaluation
 from m3compress.distill.data.batches import fit_references, to_batch
 from m3compress.distill.data.distortions import Distortion
+from m3compress.distill.data.labelling import LabelStore
 from m3compress.distill.data.labels import label
+from m3compress.distill.data.phases import plan_data
+from m3compress.distill.data.sampler import Trajectory
+from m3compress.distill.data.sampling import Amounts, Sampling
+from m3compress.distill.data.walls import Wall
+from m3compress.distill.teachers.calculators import CalculatorSpec
+from m3compress.distill.teachers.teacher import Candidate, examine
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
+from m3compress.models.structures.frames import Named
 
 WIDTH = 8
+#: The same soft spheres, as any process can open them.
+SPHERES = "ase:ase.calculators.lj:LennardJones?sigma=2.0&epsilon=0.3&rc=4.0&smooth=true"
 
 
 class SoftSpheres:
@@ -80,3 +90,43 @@ def references(frames, config):
 @pytest.fixture(scope="session")
 def batches(frames, config, references):
     return [to_batch(frame, config, references) for frame in frames]
+
+
+@pytest.fixture(scope="session")
+def rocksalt() -> Named:
+    return Named("salt", bulk("SiO", "rocksalt", a=4.5))
+
+
+@pytest.fixture(scope="session")
+def spheres(rocksalt):
+    spec = CalculatorSpec.parse(SPHERES, cutoff=4.0)
+    return examine(Candidate(name="spheres", spec=spec, precision="float64"), [rocksalt])
+
+
+@pytest.fixture(scope="session")
+def sampling() -> Sampling:
+    """Few frames, small cells, short trajectories."""
+    return Sampling(
+        temperatures=(300.0, 600.0),
+        n_atoms=8,
+        amounts=Amounts(
+            distorted=22, trajectory=4, validation=2, test=2, compressed=3, close=4, pairs=3
+        ),
+        wall=Wall(shortest=1.2),
+        largest_force=1e6,
+        trajectory=Trajectory(skipped=3, stride=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def plan(rocksalt, sampling):
+    return plan_data([rocksalt], 4.0, sampling)
+
+
+@pytest.fixture(scope="session")
+def labelled(plan, spheres, tmp_path_factory) -> LabelStore:
+    """All labels of the plan, made in this process; not to be changed."""
+    store = LabelStore(tmp_path_factory.mktemp("labels"), plan, spheres)
+    for group in plan.groups:
+        store.make(group, spheres.open())
+    return store

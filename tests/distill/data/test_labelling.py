@@ -19,8 +19,6 @@ from m3compress.distill.data.labels import largest_force
 from m3compress.distill.data.phases import plan_data
 from m3compress.errors import M3CompressError, StructureError, TeacherError
 
-from .conftest import SALT
-
 #: A program that labels the plan of this folder's fixtures, to be killed.
 PROGRAM = """
 import pickle, sys
@@ -38,17 +36,8 @@ def content(store):
     return {path.name: path.read_bytes() for path in (store.folder / "frames").glob("[!.]*")}
 
 
-@pytest.fixture(scope="module")
-def here(plan, spheres, tmp_path_factory):
-    """All labels, made in this process."""
-    store = LabelStore(tmp_path_factory.mktemp("here"), plan, spheres)
-    for group in plan.groups:
-        store.make(group, spheres.open())
-    return store
-
-
-def test_labels_are_those_of_the_teacher(here, spheres):
-    frames = here.read("train")
+def test_labels_are_those_of_the_teacher(labelled, spheres):
+    frames = labelled.read("train")
     assert len(frames) == 42
     teacher = spheres.open()
     for frame in frames[::7]:
@@ -59,16 +48,16 @@ def test_labels_are_those_of_the_teacher(here, spheres):
         np.testing.assert_allclose(frame.get_forces(), said.forces, atol=limit)
         np.testing.assert_allclose(frame.get_stress(), said.stress(frame), atol=limit)
         np.testing.assert_allclose(frame.get_potential_energies(), said.energies, atol=limit)
-    groups = {split: {f.info["group"] for f in here.read(split)} for split in ("train", "test")}
+    groups = {split: {f.info["group"] for f in labelled.read(split)} for split in ("train", "test")}
     assert not groups["train"] & groups["test"]
-    assert here.missing == []
-    assert here.left_out() == []
+    assert labelled.missing == []
+    assert labelled.left_out() == []
 
 
-def test_workers_change_nothing_and_make_nothing_twice(here, plan, spheres, tmp_path):
+def test_workers_change_nothing_and_make_nothing_twice(labelled, plan, spheres, tmp_path):
     store, told = LabelStore(tmp_path, plan, spheres), []
     store.fill(2, lambda what, part: told.append(part))
-    assert content(store) == content(here)
+    assert content(store) == content(labelled)
     assert told == sorted(told)
     assert told[-1] == 1
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "frames").iterdir()}
@@ -78,7 +67,7 @@ def test_workers_change_nothing_and_make_nothing_twice(here, plan, spheres, tmp_
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "frames").iterdir()}
 
 
-def test_a_killed_run_goes_on_where_it_was(here, plan, spheres, tmp_path):
+def test_a_killed_run_goes_on_where_it_was(labelled, plan, spheres, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "run.pickle").write_bytes(pickle.dumps((tmp_path / "work", plan, spheres)))
     command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "run.pickle")]
@@ -91,10 +80,10 @@ def test_a_killed_run_goes_on_where_it_was(here, plan, spheres, tmp_path):
     kept = content(store)
     assert kept
     for name, data in kept.items():
-        assert data == content(here)[name]
+        assert data == content(labelled)[name]
     for group in store.missing:
         store.make(group, spheres.open())
-    assert content(store) == content(here)
+    assert content(store) == content(labelled)
 
 
 def test_a_worker_that_dies_is_an_error_and_what_is_done_stays(plan, spheres, tmp_path):
@@ -119,9 +108,9 @@ def test_what_a_worker_meets_is_raised_here(plan, spheres, tmp_path):
         seconds_per_atom(gone, plan)
 
 
-def test_what_falls_apart_is_kept_out_and_said(spheres, sampling, tmp_path):
+def test_what_falls_apart_is_kept_out_and_said(rocksalt, spheres, sampling, tmp_path):
     hot = replace(sampling, temperatures=(300.0, 200_000.0))
-    store = LabelStore(tmp_path, plan_data([SALT], 4.0, hot), spheres)
+    store = LabelStore(tmp_path, plan_data([rocksalt], 4.0, hot), spheres)
     for group in store.plan.groups:
         store.make(group, spheres.open())
     left_out = dict(store.left_out())
@@ -135,8 +124,8 @@ def test_what_falls_apart_is_kept_out_and_said(spheres, sampling, tmp_path):
         store.read("test")
 
 
-def test_violent_frames_are_left_out_and_counted(spheres, sampling, tmp_path):
-    plan = plan_data([SALT], 4.0, replace(sampling, largest_force=50.0))
+def test_violent_frames_are_left_out_and_counted(rocksalt, spheres, sampling, tmp_path):
+    plan = plan_data([rocksalt], 4.0, replace(sampling, largest_force=50.0))
     store = LabelStore(tmp_path, plan, spheres)
     (close,) = (group for group in plan.groups if group.kind == "close")
     store.make(close, spheres.open())
