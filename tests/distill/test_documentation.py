@@ -1,0 +1,77 @@
+"""The example of the document runs, and its tables say what the code does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from m3compress.api import load_potential
+from m3compress.distill.data.sampling import Sampling
+from m3compress.distill.record import record_of
+from m3compress.distill.students import PRESETS, Student, parse_student
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "distillation.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
+
+
+@pytest.fixture
+def folder(silica_artefact, tmp_path, monkeypatch):
+    for path in (silica_artefact, silica_artefact.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def test_the_example_makes_a_student(folder, capsys):
+    (block,) = blocks("python")
+    names = {"__name__": "__main__"}
+    exec(compile(block, DOCUMENT.name, "exec"), names)
+    said = capsys.readouterr().out
+    assert "train: 27 frames, 4 of 2 trajectories (300–900 K), 12 strained and rattled" in said
+    assert "error on trajectories that it never saw: " in said
+    record = record_of(load_potential(folder / "quartz.m3c.safetensors"))
+    assert record.teacher["name"] == "silica.m3c.onnx"
+    assert record.domain.elements == ("O", "Si")
+
+    # Workers wrote what this process would have written, and write nothing twice.
+    labels = names["labels"]
+    here, evaluator = replace(labels, folder=folder / "here"), names["teacher"].open(threads=1)
+    for group in labels.plan.groups:
+        if group.kind in ("close", "pairs"):
+            here.make(group, evaluator)
+            made = here.frames.path(group).read_bytes()
+            assert made == labels.frames.path(group).read_bytes()
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*")}
+    labels.fill(n_workers=2)
+    assert stamps == {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*")}
+
+
+def test_the_file_of_a_student_is_read():
+    (block,) = blocks("toml")
+    student = parse_student(tomllib.loads(block), DOCUMENT.name)
+    assert (student.width, student.hidden, student.form) == (24, (24,), "removed")
+    named = set(re.findall(r"`(\w+)`|^(\w+) = |(cutoff_ratio)", TEXT, re.M))
+    assert set(Student.model_fields) <= {word for words in named for word in words}
+
+
+def test_tables_hold_the_defaults():
+    for name, student in PRESETS.items():
+        assert f"| `{name}` | {student.blocks} | {student.width} |" in TEXT
+    amounts = asdict(Sampling().amounts)
+    assert f"| {amounts['validation']} and {amounts['test']} |" in TEXT
+    for kind in ("distorted", "trajectory", "compressed", "close"):
+        assert f"| {amounts[kind]} |" in TEXT
+    assert f"{Sampling().largest_force:,g} eV/Å" in TEXT
