@@ -176,7 +176,10 @@ _PURPOSES: Final[dict[Split, str]] = {
     "validation": "validate on",
     "test": "test on",
 }
-_WHY_NOT: Final = "forces beyond {:g} eV/Å, not finite, or no such neighbours"
+_WHY_NOT: Final = (
+    "forces beyond {:g} eV/Å or not finite, no such neighbours, "
+    "or energies that fall as two close atoms come closer"
+)
 
 
 def seconds_per_atom(teacher: Teacher, plan: DataPlan) -> float:

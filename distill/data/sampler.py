@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from m3compress.contract.evaluation import Evaluator
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.labels import label, largest_force
 from m3compress.distill.data.plan import Group
-from m3compress.distill.data.walls import Wall, compressed, pulled_together
+from m3compress.distill.data.walls import Wall, compressed, pulled_together, rising
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.engines.dynamics.pool import run_here
@@ -168,12 +168,14 @@ class Sampler:
 
     def _pairs(self, group: Group) -> Iterator[Atoms]:
         how = self.pairs[group.parent]
+        found = []
         for distance in np.geomspace(how.shortest, how.longest, group.n_frames):
             positions = [(1, 1, 1), (1, 1, 1 + distance)]
-            atoms = Atoms(group.parent, positions=positions, cell=[how.box] * 3)
-            frame = self._calm(atoms)
+            frame = self._calm(Atoms(group.parent, positions=positions, cell=[how.box] * 3))
             if frame is not None:
-                yield frame
+                found.append((float(distance), frame))
+        one, other = Atoms(group.parent).symbols
+        yield from _on_rising_wall((one, other), found)
 
     def _compressed(self, group: Group) -> Iterator[Atoms]:
         rng = np.random.default_rng(group.seed + self.seed)
@@ -186,8 +188,18 @@ class Sampler:
     def _close(self, group: Group) -> Iterator[Atoms]:
         rng = np.random.default_rng(group.seed + self.seed)
         parent = self.parents[group.parent]()
+        found: dict[tuple[str, str], list[tuple[float, Atoms]]] = {}
         for pair, part in self.wall.draws(sorted(set(parent.symbols)), group.n_frames):
-            atoms = pulled_together(parent, pair, self.wall, part, rng)
-            frame = None if atoms is None else self._calm(atoms)
-            if frame is not None:
-                yield frame
+            pulled = pulled_together(parent, pair, self.wall, part, rng)
+            frame = None if pulled is None else self._calm(pulled.atoms)
+            if pulled is not None and frame is not None:
+                found.setdefault(pair, []).append((pulled.distance, frame))
+        for pair, frames in found.items():
+            yield from _on_rising_wall(pair, frames)
+
+
+def _on_rising_wall(pair: tuple[str, str], found: Sequence[tuple[float, Atoms]]) -> Iterator[Atoms]:
+    """Frames of two atoms at such distances, but for those in a hole of the teacher."""
+    energies = [float(frame.get_potential_energy()) for _, frame in found]
+    sound = rising(pair, [distance for distance, _ in found], energies)
+    yield from (frame for (_, frame), kept in zip(found, sound, strict=True) if kept)

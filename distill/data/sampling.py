@@ -52,8 +52,9 @@ class Sampling:
         distortion: Of strained and rattled crystals.
         wall: Of compressed and close ones.
         largest_force: Frames with a larger one (eV/Å) are left out; see
-            :class:`~m3compress.distill.data.sampler.Sampler`. Published M3GNets have 480 to 2060
-            between atoms of rutile that are 0.5 Å apart.
+            :class:`~m3compress.distill.data.sampler.Sampler`. Between atoms of rutile that are
+            0.5 Å apart, published M3GNets have 480 to 2,060, and DIEP 3,090 between an
+            isolated O and Ti.
         trajectory: How trajectories are sampled; a timestep for the lightest atom if not given.
         seed: Of everything random.
     """
@@ -63,7 +64,7 @@ class Sampling:
     amounts: Amounts = field(default_factory=Amounts)
     distortion: Distortion = _DISTORTION
     wall: Wall = field(default_factory=Wall)
-    largest_force: float = 3000.0
+    largest_force: float = 5000.0
     trajectory: Trajectory | None = None
     seed: int = 0
 

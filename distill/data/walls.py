@@ -1,17 +1,21 @@
 """Atoms too close to each other: what teaches a student to keep them apart.
 
 Trajectories never show them, so that a student without such frames may find atoms on top of each
-other agreeable, and a hot simulation will find that out.
+other agreeable, and a hot simulation will find that out. Some teachers find it agreeable themselves
+(CHGNet has Ti and O at 0.5 Å below 1 Å): that is not to be copied, see :func:`rising`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
 
 from m3compress.contract.neighbors import find_edges
 
@@ -19,6 +23,8 @@ from m3compress.contract.neighbors import find_edges
 _SEARCH = 6.0
 #: Neighbours that are at most so much farther than the nearest ones are as good.
 _AS_NEAR = 1.1
+#: Within this part of the sum of the covalent radii, energies rise as atoms come closer.
+_ZONE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +69,16 @@ def compressed(parent: Atoms, part: float, rattle: float, rng: np.random.Generat
     return atoms
 
 
+class Pulled(NamedTuple):
+    """A crystal in which two atoms were moved, and their distance in Å."""
+
+    atoms: Atoms
+    distance: float
+
+
 def pulled_together(
     parent: Atoms, pair: tuple[str, str], wall: Wall, part: float, rng: np.random.Generator
-) -> Atoms | None:
+) -> Pulled | None:
     """A copy in which two neighbours of these elements are moved towards each other.
 
     Args:
@@ -96,4 +109,28 @@ def pulled_together(
     move = vectors[chosen] * (1 - wanted / lengths[chosen]) / 2
     atoms.positions[edges.centers[chosen]] += move
     atoms.positions[edges.neighbors[chosen]] -= move
-    return atoms
+    return Pulled(atoms, wanted)
+
+
+def rising(
+    pair: tuple[str, str], distances: Sequence[float], energies: Sequence[float]
+) -> list[bool]:
+    """Which frames of two atoms that come closer are on a wall that rises, or outside of it.
+
+    From where two atoms are clearly too close, energies must rise with every step towards each
+    other; what is behind the first step down is a hole of the teacher.
+
+    Args:
+        pair: Elements of the two.
+        distances: In Å, in any order.
+        energies: In eV, of structures that differ by that distance.
+    """
+    zone = _ZONE * float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair))
+    keep, highest, fell = [True] * len(distances), -math.inf, False
+    for index in sorted(range(len(distances)), key=lambda index: -distances[index]):
+        if distances[index] > zone:
+            continue
+        fell = fell or energies[index] <= highest
+        highest = energies[index]
+        keep[index] = not fell
+    return keep

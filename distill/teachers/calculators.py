@@ -11,6 +11,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache, reduce
 from importlib.metadata import packages_distributions, version
@@ -81,12 +82,13 @@ class CalculatorSpec:
         return f"{PREFIX}{self.module}:{self.name}"
 
     def open(self) -> CalculatorEvaluator:
-        """Import and make it.
+        """Import and make it; what it prints goes to stderr, since stdout is for results.
 
         Raises:
             TeacherError: If that fails, or what it makes is no calculator.
         """
-        made = self._make()
+        with redirect_stdout(sys.stderr):
+            made = self._make()
         if not hasattr(made, "get_property") and not hasattr(made, "get_potential_energy"):
             raise cannot_open(
                 self.title,
@@ -205,9 +207,13 @@ class CalculatorEvaluator:
         return Evaluation(energy, energies, forces, np.array(virial, dtype=np.float64))
 
     def _energies(self, atoms: Atoms) -> FloatArray:
+        unknown = np.full(len(atoms), np.nan)
         if "energies" not in getattr(self._calculator, "implemented_properties", ()):
-            return np.full(len(atoms), np.nan)
-        return np.array(atoms.get_potential_energies(), dtype=np.float64)
+            return unknown
+        try:
+            return np.array(atoms.get_potential_energies(), dtype=np.float64)
+        except PropertyNotImplementedError:  # promised, and given on request alone (CHGNet)
+            return unknown
 
 
 @cache

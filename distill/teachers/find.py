@@ -82,7 +82,9 @@ def find_teacher(
 
 def of_calculator(spec: CalculatorSpec) -> Candidate:
     """A calculator as a candidate; nobody knows its precision."""
-    return Candidate(name=spec.title, spec=spec, precision="unknown", facts=spec.to_json())
+    identity = spec.identity()
+    facts = {"kind": "ase", "code": identity["code"], "arguments": identity["arguments"]}
+    return Candidate(name=spec.title, spec=spec, precision="unknown", facts=facts)
 
 
 def right_form(potential: Potential) -> Potential:

@@ -90,12 +90,12 @@ class Teacher:
     def to_json(self) -> dict[str, Any]:
         """What the record of a student says of it, plain values."""
         return {
+            **self.facts,
             "name": self.name,
             "sha256": self.sha256,
             "precision": self.precision,
             "cutoff": self.cutoff,
             "has_atom_energies": self.has_atom_energies,
-            **self.facts,
         }
 
 

@@ -15,6 +15,7 @@ from m3compress.errors import StructureError, TeacherError
 LJ = "ase:ase.calculators.lj:LennardJones"
 #: A module of the user's, in no package.
 MODULE = """
+import numpy as np
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
 
@@ -28,6 +29,15 @@ class NoStress(Calculator):
     def calculate(self, atoms=None, properties=(), changes=()):
         super().calculate(atoms, properties, changes)
         self.results = {"energy": 1.0, "forces": 0 * atoms.positions}
+
+class Promises(NoStress):
+    implemented_properties = ["energy", "forces", "stress", "energies"]
+    def __init__(self):
+        print("loading weights")
+        super().__init__()
+    def calculate(self, atoms=None, properties=(), changes=()):
+        super().calculate(atoms, properties, changes)
+        self.results["stress"] = np.zeros(6)
 
 def broken():
     raise RuntimeError("no weights")
@@ -102,6 +112,13 @@ def test_a_path_that_leads_nowhere_is_one_clear_error(text, why, own_module):
 def test_a_calculator_without_stress_is_refused(own_module, salt):
     with pytest.raises(TeacherError, match="does not give energy, forces and stress"):
         CalculatorSpec.parse("ase:own_teacher:NoStress").open().evaluate(salt)
+
+
+def test_energies_of_atoms_that_are_only_promised_are_unknown(own_module, salt, capsys):
+    found = CalculatorSpec.parse("ase:own_teacher:Promises").open().evaluate(salt)
+    assert np.isnan(found.energies).all()
+    assert (found.energy, found.virial.tolist()) == (1.0, np.zeros((3, 3)).tolist())
+    assert capsys.readouterr() == ("", "loading weights\n")
 
 
 def test_what_a_calculator_raises_names_the_structure():

@@ -53,7 +53,8 @@ def test_a_model_in_a_work_folder_is_exported_once(silica_artefact, builtin_pote
 def test_a_calculator_teaches():
     teacher = open_teacher("ase:ase.calculators.emt:EMT", [Named("copper", bulk("Cu"))])
     assert (teacher.precision, teacher.cutoff) == ("unknown", 5.0)
-    assert teacher.facts["module"] == "ase.calculators.emt"
+    assert teacher.to_json()["name"] == "ase:ase.calculators.emt:EMT"
+    assert teacher.facts["code"].startswith("ase ")
 
 
 def test_what_is_nothing_is_refused():
