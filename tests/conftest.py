@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Modules that take the longest, which come first: begun last, one would run beside idle workers.
 LONG = (
     "export/test_parity_on_zoo.py",
+    "validate/test_pytest_plugin.py",
     "cli/test_export.py",
     "validate/statistics/test_inversion.py",
     "models/test_matgl_parity.py",

@@ -21,7 +21,6 @@ from m3compress.models.structures.supercell import repeated, roundest_supercell
 
 _RATTLE: Final = 0.05  # Å, standard deviation of every Cartesian displacement
 _LARGEST_ALLOY: Final = 8  # elements
-_REPEATED_CELL: Final = 40  # atoms
 
 
 def build_zoo(
@@ -80,7 +79,11 @@ def equilibrium_and_rattled(elements: Sequence[str], *, cutoff: float = 5.0) -> 
 
 def rattled(atoms: Atoms, seed: int, *, width: float = _RATTLE) -> Atoms:
     """The :func:`repeated` cell with normal displacements of ``width`` Å that sum to zero."""
-    copy = repeated(atoms)
+    return _displaced(repeated(atoms), seed, width)
+
+
+def _displaced(atoms: Atoms, seed: int, width: float = _RATTLE) -> Atoms:
+    copy = atoms.copy()
     displacements = np.random.default_rng(seed).normal(0.0, width, (len(copy), 3))
     copy.positions += displacements - displacements.mean(axis=0)
     return copy
@@ -143,11 +146,14 @@ def _supercells(crystals: Sequence[Named], *, large: bool) -> tuple[Named, ...]:
 
 
 def _supercell(crystal: Atoms, size: int, seed: int) -> Named:
-    """A cell of some 40 atoms without symmetry, repeated: a reference need not see all of it."""
-    cell = rattled(roundest_supercell(crystal, _REPEATED_CELL), seed)
+    """A small cell without symmetry, repeated: a reference need not see all of it."""
+    whole = roundest_supercell(crystal, size)
+    repeats = np.rint(whole.cell.lengths() / crystal.cell.lengths()).astype(int)
+    inner = np.array([next((d for d in (2, 3) if n % d == 0), 1) for n in repeats])
+    cell = _displaced(crystal.repeat(inner), seed)
     return Named(
         f"supercell-{size}",
-        roundest_supercell(cell, size),
+        cell.repeat(repeats // inner),
         kind="altered",
         purpose=f"about {size} atoms: many tiles, no self-images",
         cell=cell,

@@ -162,7 +162,7 @@ def test_tightened_limits_are_released(silica_artefact: Path, tmp_path: Path) ->
 
 def test_a_release_with_loosened_limits_stops_before_it_begins(tmp_path: Path) -> None:
     settings = Settings(artefact=Path(), model="no-such-model", limit=("inv.energy=5",))
-    options = {"three_body": "auto", "precision": "float32", "report_dir": None, "resume": False}
+    options = {"three_body": "auto", "report_dir": None, "resume": False}
     options |= {"output": tmp_path / "b", "force": False, "strict": False, "as_json": False}
     with pytest.raises(M3CompressError, match=r"limits were loosened: inv\.energy"):
         run_release(settings=settings, allow_overrides=False, **options)
