@@ -38,7 +38,7 @@ def test_shipped_limits_have_units_and_sources(profile):
 
 
 def test_a_profile_has_its_own_values():
-    assert [read_limits(p)["md.rdf"].value for p in ("smoke", "ci", "release")] == [12.0, 5.0, 2.0]
+    assert [read_limits(p)["md.rdf"].value for p in ("smoke", "ci", "release")] == [6.0, 5.0, 2.0]
     assert read_limits("smoke")["md.vdos"].value is None
     assert read_limits("smoke")["md.adf"].value == 6.0
 
