@@ -40,7 +40,7 @@ def test_shipped_limits_have_units_and_sources(profile):
 def test_a_profile_has_its_own_values():
     assert [read_limits(p)["md.rdf"].value for p in ("smoke", "ci", "release")] == [6.0, 5.0, 2.0]
     assert read_limits("smoke")["md.vdos"].value is None
-    assert read_limits("smoke")["md.adf"].value == 6.0
+    assert read_limits("smoke")["md.adf"].value == 3.0
 
 
 def test_shorter_profiles_are_never_stricter():
@@ -54,14 +54,14 @@ def test_shorter_profiles_are_never_stricter():
 
 def test_a_file_overrides_and_leaves_the_rest(write):
     path = write(
-        "[md.rdf]\nlimit = 7\n[md.adf]\nci = 3\n[md.msd]\nlimit = 50\nmandatory = true\n"
+        "[md.rdf]\nlimit = 7\n[md.adf]\nci = 2.5\n[md.msd]\nlimit = 50\nmandatory = true\n"
         "[md.vdos]\nlimit = false\n"
     )
     ci, smoke = read_limits("ci", path), read_limits("smoke", path)
     # A plain limit holds for every profile; one of a profile for that profile.
     assert ci["md.rdf"].value == smoke["md.rdf"].value == 7
-    assert ci["md.adf"].value == 3
-    assert smoke["md.adf"].value == 6
+    assert ci["md.adf"].value == 2.5
+    assert smoke["md.adf"].value == 3
     assert ci["md.msd"].value == 50
     assert ci["md.msd"].mandatory
     assert ci["md.vdos"].value is None
