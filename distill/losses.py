@@ -13,20 +13,24 @@ from m3compress.contract.forms import ThreeBodyForm
 from m3compress.distill.data.batches import Batch, NetworkFunction, Prediction
 from m3compress.errors import M3CompressError
 
-#: Predicted and labelled values of one quantity, of equal shapes.
-Compared = Callable[[Prediction, Batch], tuple[Tensor, Tensor]]
+#: Predicted and labelled values of one quantity, of equal shapes, and weights of a shape like it.
+Compared = Callable[[Prediction, Batch], tuple[Tensor, Tensor, Tensor]]
 
 #: What a term can be about: energies in eV/atom, forces in eV/Å, stresses in eV/Å³.
 QUANTITIES: Final[Mapping[str, Compared]] = {
-    "energy": lambda found, batch: (found.energies / batch.sizes, batch.energies / batch.sizes),
-    "forces": lambda found, batch: (found.forces, batch.forces),
-    "stress": lambda found, batch: (found.stresses, batch.stresses),
+    "energy": lambda found, batch: (
+        found.energies / batch.sizes,
+        batch.energies / batch.sizes,
+        batch.weights,
+    ),
+    "forces": lambda found, batch: (found.forces, batch.forces, batch.weights[batch.owners, None]),
+    "stress": lambda found, batch: (found.stresses, batch.stresses, batch.weights[:, None]),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One row: weight · mean Huber(predicted − labelled; δ) / δ.
+    """One row: weight · mean(w · Huber(predicted − labelled; δ)) / δ, w of the structure.
 
     Dividing by δ makes far errors count as weight · |error|, whatever δ is: δ alone decides below
     which error the loss is square, so that noise of that size does not steer the training.
@@ -70,7 +74,7 @@ class HuberLoss:
         found = batch.predict(network, self.form, training=True)
         total = batch.energies.new_zeros(())
         for term in self.terms:
-            predicted, labelled = QUANTITIES[term.quantity](found, batch)
-            loss = huber_loss(predicted, labelled, delta=term.delta)
-            total = total + term.weight * loss / term.delta
+            predicted, labelled, weights = QUANTITIES[term.quantity](found, batch)
+            losses = huber_loss(predicted, labelled, reduction="none", delta=term.delta)
+            total = total + term.weight * (weights * losses).mean() / term.delta
         return total

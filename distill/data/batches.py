@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.distill.data.labels import largest_force
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import EdgeGraph, Graph
 from m3compress.units import VOIGT
@@ -47,6 +49,7 @@ class Batch:
         energies: Of every structure in eV, less the element references, shape (n_structures,).
         forces: In eV/Å, shape (n_atoms, 3).
         stresses: In eV/Å³, Voigt order, shape (n_structures, 6).
+        weights: What the errors of each structure count in a loss, shape (n_structures,).
     """
 
     centers: Tensor
@@ -59,6 +62,7 @@ class Batch:
     energies: Tensor
     forces: Tensor
     stresses: Tensor
+    weights: Tensor
 
     def predict(
         self,
@@ -89,14 +93,19 @@ class Batch:
         return Prediction(energies, forces, virials / self.volumes[:, None])
 
 
-def to_batch(frame: Atoms, config: M3GNetConfig, references: FloatArray) -> Batch:
+def to_batch(
+    frame: Atoms, config: M3GNetConfig, references: FloatArray, *, calm: float = math.inf
+) -> Batch:
     """One labelled frame as a batch of one, in float32.
 
     Args:
         frame: A frame with energy, forces and stress.
         config: Of the network to train; only its elements and cutoff matter.
         references: Energy of each of its elements in eV, to be subtracted.
+        calm: Frames whose largest force is k times this one (eV/Å) count 1/k: a few atoms too close
+            to each other would otherwise be what a training is about.
     """
+    weight = min(1.0, calm / max(largest_force(frame), 1e-12))
     edges, vectors = find_edges(frame, config.cutoff)
     species = np.array([config.elements.index(symbol) for symbol in frame.symbols])
     energy = frame.get_potential_energy() - references[species].sum()
@@ -111,6 +120,7 @@ def to_batch(frame: Atoms, config: M3GNetConfig, references: FloatArray) -> Batc
         energies=torch.tensor([energy], dtype=torch.float32),
         forces=torch.tensor(frame.get_forces(), dtype=torch.float32),
         stresses=torch.tensor(frame.get_stress(), dtype=torch.float32)[None],
+        weights=torch.tensor([weight], dtype=torch.float32),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -35,6 +37,16 @@ def test_the_loss_is_the_sum_of_its_rows(network, batches):
     torch.testing.assert_close(found, expected)
     parts = [HuberLoss(terms=(row,), form=FACTORIZED)(network, batch) for row in rows]
     torch.testing.assert_close(found, sum(parts))
+
+
+def test_a_structure_counts_as_much_as_it_weighs(network, batches):
+    one, other = batches[:2]
+    loss = HuberLoss(terms=(Term("forces", 1.0, 0.2),), form=FACTORIZED)
+    alone = [loss(network, batch) for batch in (one, other)]
+    sizes = [len(batch.species) for batch in (one, other)]
+    weighed = replace(other, weights=torch.tensor([0.25]))
+    expected = (alone[0] * sizes[0] + 0.25 * alone[1] * sizes[1]) / sum(sizes)
+    torch.testing.assert_close(loss(network, join([one, weighed])), expected)
 
 
 def test_a_table_may_leave_a_quantity_out(network, batches):

