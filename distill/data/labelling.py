@@ -77,7 +77,7 @@ class LabelStore:
         if not waiting:
             return
         total = sum(costs.values())
-        with worker_processes(min(n_workers, len(waiting))) as executor:
+        with worker_processes(max(1, min(n_workers, len(waiting)))) as executor:
             futures = {executor.submit(_work, self, group): group for group in waiting}
             while True:
                 running = {future for future in futures if not future.done()}

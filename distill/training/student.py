@@ -107,7 +107,8 @@ def train_student(
     Raises:
         StructureError: If a split has no frames, or labels are missing.
         OutputExistsError: If a file is in the way and ``force`` is not given.
-        M3CompressError: If a file cannot be read or written, or the training diverged.
+        M3CompressError: If a file cannot be read or written, the training diverged, or its time is
+            too short for an epoch.
     """
     require_writable(output, force=force)
     frames, held = store.read("train"), store.read("validation")
@@ -120,7 +121,7 @@ def train_student(
     step = eager_step(run.network, settings.loss)
     watched = _batches(held, config, run.references)
     train(run, step, batches, watched, settings, checkpoint=checkpoint, after_epoch=after_epoch)
-    _require_finite(run, checkpoint)
+    _require_sound(run, settings.schedule, checkpoint)
     potential = run.potential(student.three_body)
     record = StudentRecord(
         teacher=store.teacher.to_json(),
@@ -133,12 +134,17 @@ def train_student(
     return record
 
 
-def _require_finite(run: Run, checkpoint: Path) -> None:
-    """Refuse a student whose training diverged, before its file is made.
+def _require_sound(run: Run, schedule: Schedule, checkpoint: Path) -> None:
+    """Refuse a student that is not worth a file.
 
     Raises:
-        M3CompressError: If its last errors are not finite.
+        M3CompressError: If its last errors are not finite, or time was over in the first epoch.
     """
+    if run.epoch == 1 < schedule.epochs and run.seconds >= 60 * schedule.minutes:
+        raise M3CompressError(
+            f"{60 * schedule.minutes:.3g} s are too short: one epoch takes {run.seconds:.3g} s",
+            hint="give more minutes, plan fewer frames, or choose a smaller student",
+        )
     if not all(math.isfinite(value) for value in run.history[-1].values()):
         raise M3CompressError(
             f"the training diverged: its last epoch ended with {run.history[-1]}",

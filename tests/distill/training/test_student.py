@@ -129,6 +129,13 @@ def test_a_training_that_diverged_gives_no_student(store, tmp_path):
     assert not path.exists()
 
 
+def test_a_time_too_short_for_an_epoch_gives_no_student(store, tmp_path):
+    path = tmp_path / "x.m3c.safetensors"
+    with pytest.raises(M3CompressError, match="too short: one epoch takes"):
+        train_student(store, STUDENT, replace(COURSE, minutes=1e-6), path)
+    assert not path.exists()
+
+
 def test_what_is_missing_or_in_the_way_is_said_before_anything_is_trained(store, tmp_path):
     path = tmp_path / "x.m3c.safetensors"
     path.write_text("in the way")
