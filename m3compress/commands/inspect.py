@@ -98,7 +98,7 @@ def _student_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
     if STUDENT not in record:
         return []
     student = StudentRecord.from_json(record[STUDENT])
-    errors = [(f"error, {name}", str(found)) for name, found in student.errors.items()]
+    errors = [("error", f"{found} ({name})") for name, found in student.errors.items()]
     teacher = str(student.teacher.get("name", "unknown"))
     return [("student of", teacher), *errors, ("domain", str(student.domain))]
 
