@@ -74,7 +74,8 @@ class Bench:
         try:
             context = self._open(artefact)
         except M3CompressError as error:
-            return (f"error: {error.message}",)
+            model = self.settings.model
+            return (f"error: {error.message.replace(model, Path(model).name)}",)
         wanted = None if names is None else set(names)
         checks = [
             check
