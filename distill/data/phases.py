@@ -8,8 +8,6 @@ are learned.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence, Set
@@ -22,6 +20,7 @@ from typing import Any, Final
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluator
+from m3compress.contract.files import document_sha256
 from m3compress.distill.data.plan import SPLITS, Group, Kind, Split, of_split, require_unique
 from m3compress.distill.data.sampler import Pairs, Sampler, Trajectory
 from m3compress.distill.data.sampling import Sampling, between
@@ -95,7 +94,9 @@ class DataPlan:
             "seed": self.sampling.seed,
             "largest_force": self.sampling.largest_force,
         }
-        return {group.name: _hash({**how, **self._decides(group)}) for group in self.groups}
+        return {
+            group.name: document_sha256({**how, **self._decides(group)}) for group in self.groups
+        }
 
     def _decides(self, group: Group) -> dict[str, Any]:
         how: Any = {
@@ -278,7 +279,3 @@ def _counted(kind: Kind, groups: Sequence[Group]) -> str:
         kelvin = [group.temperature for group in mine]
         words += f" ({'–'.join(f'{one:g}' for one in sorted({min(kelvin), max(kelvin)}))} K)"
     return f"{sum(group.n_frames for group in mine)} {words}"
-
-
-def _hash(document: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -7,8 +7,6 @@ finite and the same twice.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
+from m3compress.contract.files import document_sha256
 from m3compress.errors import M3CompressError, StructureError, TeacherError
 from m3compress.models.structures.frames import Named, require_known, require_periodic
 
@@ -50,8 +49,7 @@ class Candidate:
         Raises:
             M3CompressError: If a file of it cannot be read.
         """
-        document = json.dumps(self.spec.identity(), sort_keys=True)
-        return hashlib.sha256(document.encode()).hexdigest()
+        return document_sha256(self.spec.identity())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

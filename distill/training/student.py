@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.files import document_sha256
 from m3compress.contract.neighbors import FloatArray
 from m3compress.distill.data.batches import Batch, fit_references, to_batch
 from m3compress.distill.data.labelling import LabelStore
@@ -192,7 +191,7 @@ def _identity(store: LabelStore, student: Student, settings: Settings) -> str:
         "student": student.model_dump(mode="json"),
         "settings": asdict(settings),
     }
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return document_sha256(document)
 
 
 def _recipe(student: Student, settings: Settings, run: Run) -> dict[str, Any]:

@@ -8,7 +8,7 @@ again after a segment therefore continues bit by bit as if it had never stopped.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,6 @@ from m3compress.engines.dynamics.job import Job
 Array = npt.NDArray[np.float64]
 
 _BAROSTAT_TIME = 100.0  # fs: volumes follow the pressure within a fraction of a picosecond
-_CELL_MOMENTUM = "cell_momentum"
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class State:
         positions: In Å, shape (n_atoms, 3).
         momenta: In units of ASE, shape (n_atoms, 3).
         cell: In Å, shape (3, 3).
-        extended: Momentum of the cell of NPT, by name.
+        cell_momentum: That of the logarithm of the volume in NPT, in units of ASE; 0 before.
     """
 
     step: int
     positions: Array
     momenta: Array
     cell: Array
-    extended: dict[str, Array] = field(default_factory=dict)
+    cell_momentum: float = 0.0
 
     def place_in(self, atoms: Atoms) -> None:
         """Give this state to atoms."""
@@ -85,7 +84,7 @@ def run_segment(job: Job, atoms: Atoms, state: State, stop: int) -> Iterator[int
     for step in range(state.step + 1, stop + 1):
         integrator.step()
         yield step
-    atoms.info["extended"] = _extended(integrator)
+    atoms.info["cell_momentum"] = _cell_momentum(integrator)
 
 
 def end_of_segment(job: Job, step: int) -> int:
@@ -130,7 +129,7 @@ def _barostatted(job: Job, atoms: Atoms, state: State) -> LangevinBAOAB:
         P_mass=_cell_mass(len(atoms), barostat_time),
         rng=np.random.default_rng([job.seed, 1, state.step]),
     )
-    integrator.p_eps = float(state.extended.get(_CELL_MOMENTUM, 0.0))
+    integrator.p_eps = state.cell_momentum
     return integrator
 
 
@@ -139,7 +138,5 @@ def _cell_mass(n_atoms: int, period: float) -> float:
     return float(((period / 4.0) / (1.66 * units.fs) * n_atoms ** (1 / 6)) ** 2)
 
 
-def _extended(integrator: MolecularDynamics) -> dict[str, Array]:
-    if not isinstance(integrator, LangevinBAOAB):
-        return {}
-    return {_CELL_MOMENTUM: np.array(integrator.p_eps)}
+def _cell_momentum(integrator: MolecularDynamics) -> float:
+    return float(integrator.p_eps) if isinstance(integrator, LangevinBAOAB) else 0.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import EvaluatorSpec
+from m3compress.contract.files import document_sha256
 from m3compress.errors import M3CompressError
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -110,7 +109,7 @@ class Job:
             M3CompressError: If a file of the evaluator cannot be read.
         """
         document = {**self.to_json(), "evaluator": self.evaluator.identity()}
-        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return document_sha256(document)
 
     def folder(self, root: Path) -> Path:
         """Where it keeps its trajectory; another run of the same name has another folder."""

@@ -87,7 +87,7 @@ def run_job(job: Job, root: Path, evaluator: Evaluator, tick: Tick = ignore) -> 
             atoms.get_positions(),
             atoms.get_momenta(),
             np.array(atoms.cell, dtype=np.float64),
-            atoms.info.pop("extended"),
+            atoms.info.pop("cell_momentum"),
         )
         _save(folder, state, size)
 
@@ -239,7 +239,7 @@ def _save(folder: Path, state: State, size: int) -> None:
         "positions": state.positions,
         "momenta": state.momenta,
         "cell": state.cell,
-        **{f"extended:{name}": value for name, value in state.extended.items()},
+        "cell_momentum": state.cell_momentum,
     }
     np.savez(content, **arrays)
     write_atomically(folder / STATE, content.getvalue())
@@ -251,13 +251,12 @@ def _load(job: Job, folder: Path) -> tuple[State, int]:
         return start(job), 0
     try:
         with _opened(path) as saved:
-            extended = {
-                name.removeprefix("extended:"): saved[name]
-                for name in saved
-                if name.startswith("extended:")
-            }
             state = State(
-                int(saved["step"]), saved["positions"], saved["momenta"], saved["cell"], extended
+                int(saved["step"]),
+                saved["positions"],
+                saved["momenta"],
+                saved["cell"],
+                float(saved["cell_momentum"]),
             )
             return state, int(saved["size"])
     except _DAMAGE as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from m3compress.errors import M3CompressError
 
@@ -131,6 +133,11 @@ def content_sha256(path: Path) -> str:
     for file in files:
         digest.update(bytes.fromhex(sha256_of(file)))
     return digest.hexdigest()
+
+
+def document_sha256(document: Any) -> str:
+    """Hash of plain values; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -103,6 +103,8 @@ def _job(
 ) -> Job:
     profile = context.profile
     name = f"{sample.name}-{arm}-{ensemble}-{replica}"
+    # The same random numbers drive both arms of NPT, which are compared pair by pair.
+    noise = f"{sample.name}-npt-{replica}" if ensemble == "npt" else name
     every = max(1, round(_FRAME_SPACING / timestep))
     steps = max(every, round(duration * 1e3 / timestep / every) * every)
     job = Job(
@@ -116,17 +118,10 @@ def _job(
         equilibration=round(profile.equilibration * 1e3 / timestep),
         steps=steps,
         every=every,
-        seed=crc32(f"{_noise_of(sample, arm, ensemble, replica)}/{context.seed}".encode()),
+        seed=crc32(f"{noise}/{context.seed}".encode()),
         friction=profile.friction,
     )
     return context.stand_in.alter(job) if context.stand_in and arm == "candidate" else job
-
-
-def _noise_of(sample: Named, arm: Arm, ensemble: Ensemble, replica: int) -> str:
-    """Name of the random numbers of a run: those of NPT drive both arms alike."""
-    if ensemble == "npt":
-        return f"{sample.name}-npt-{replica}"
-    return f"{sample.name}-{arm}-{ensemble}-{replica}"
 
 
 def _spec(context: Context, arm: Arm) -> SubjectSpec:
