@@ -74,17 +74,12 @@ def _export_error(quantity: Quantity, case: Case[Named]) -> Found | None:
     return agreement(sides_of(case, structures_of)).get(quantity)
 
 
-def _all_structures(context: Context, subject: Subject) -> tuple[Named, ...]:
-    del subject
-    return structures_of(context)
-
-
 def _check(name: str, what: str, quantity: Quantity) -> Check:
     return on_structures(
         name,
         f"{what} of the file against the same model in PyTorch, over float32 rounding",
         partial(_export_error, quantity),
-        among=_all_structures,
+        among=lambda context, _: structures_of(context),
         absent="there is no structure to compare on",
         unless=without_twin,
     )

@@ -49,11 +49,11 @@ def _of_exports(context: Context) -> float:
     """Time of the comparisons with the twin on all elements and sizes, edge by edge."""
     if context.twin is None:
         return 0.0
-    survey = (*crystals_and_alloys(context), *dimers(context))
+    cells = crystals_and_alloys(context)
+    alloy = cells[-1].atoms  # the crystals come first
     large = (*large_cells(context), *crowded_cells(context))
-    n_small = sum(_n_edges(context, named.atoms) for named in survey)
+    n_small = sum(_n_edges(context, named.atoms) for named in (*cells, *dimers(context)))
     n_large = sum(_n_edges(context, one.cell) * (len(one.atoms) // len(one.cell)) for one in large)
-    alloy = next(named.atoms for named in survey if named.name.startswith("alloy"))
     candidate, twin = (_open(spec.with_threads(1)) for spec in (context.candidate, context.twin))
     ours, theirs = (
         min(_processor_time(subject, alloy) for _ in range(2)) / _n_edges(context, alloy)
