@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
@@ -130,3 +131,12 @@ def labelled(plan, spheres, tmp_path_factory) -> LabelStore:
     for group in plan.groups:
         store.make(group, spheres.open())
     return store
+
+
+@pytest.fixture
+def one_thread():
+    """PyTorch on one thread: results that repeat to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

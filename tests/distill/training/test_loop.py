@@ -22,16 +22,11 @@ SETTINGS = Settings(
 )
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 class KilledError(Exception):
     pass
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -23,16 +23,11 @@ STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
 COURSE = Course(epochs=4, learning_rate=1e-2, seed=3)
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 class KilledError(Exception):
     pass
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from m3compress.validate.checks.building import Check
 from m3compress.validate.result import Measurement, Verdict, judge
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
-from m3compress.validate.setup.subject import TrainedSpec
+from m3compress.validate.setup.subject import TrainedSpec, exported
 
 LIMITS = read_limits("smoke")
 
@@ -189,5 +190,18 @@ def twin_gate(make_context: Callable[..., Context]) -> Callable[..., Context]:
             twin=OpenedSpec(path="twin", name="twin", subject=right),
             **{"zoo": (), **fields},
         )
+
+    return make
+
+
+@pytest.fixture
+def real_gate(
+    make_context: Callable[..., Context], builtin_spec: TrainedSpec
+) -> Callable[..., Context]:
+    """``real_gate(path, **fields)``: an exported file against the built-in model."""
+
+    def make(path: Path, **fields: Any) -> Context:
+        twin = replace(builtin_spec, name="twin")
+        return make_context(exported(path, threads=1), twin=twin, **fields)
 
     return make

@@ -14,7 +14,6 @@ from m3compress.models.structures.frames import Named
 from m3compress.validate.checks import sizes
 from m3compress.validate.checks.sizes import CHECKS
 from m3compress.validate.result import Verdict
-from m3compress.validate.setup.subject import exported
 
 LARGE, CROWDED = NAMES = tuple(check.id for check in CHECKS)
 QUARTZ = (Named("SiO2-quartz", build_crystal("SiO2-quartz")),)
@@ -91,23 +90,12 @@ def test_a_control_is_skipped(name, fake_gate, pair_subject, run_check):
     assert verdict is Verdict.SKIPPED
 
 
-@pytest.fixture
-def real_gate(make_context, builtin_spec):
-    """``real_gate(path)``: a file against the built-in model."""
-
-    def make(path):
-        twin = replace(builtin_spec, name="twin")
-        return make_context(exported(path, threads=1), twin=twin, crystals=QUARTZ)
-
-    return make
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_exported_file_of_the_built_in_model_passes(
     name, real_gate, silica_artefact, run_check
 ):
-    context = real_gate(silica_artefact)
+    context = real_gate(silica_artefact, crystals=QUARTZ)
     verdict, found = run_check(CHECKS, name, context, context.candidate_subject)
     assert verdict is Verdict.PASS, found
 
@@ -126,7 +114,8 @@ def test_a_graph_that_looks_at_the_size_fails(
     # No more than it takes to see these: hundreds of atoms of a real network take seconds.
     monkeypatch.setattr(sizes, "_LADDER", (1, 50, 350))
     monkeypatch.setattr(sizes, "_CROWDED", (1, 60))
-    context = real_gate(write_wrong(scale_output(output, factor, axis=axis, above=least)))
+    wrong = write_wrong(scale_output(output, factor, axis=axis, above=least))
+    context = real_gate(wrong, crystals=QUARTZ)
     assert run_check(CHECKS, name, context, context.candidate_subject)[0] is Verdict.FAIL
 
 

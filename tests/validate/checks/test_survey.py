@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from m3compress.errors import StructureError
 from m3compress.validate.checks.survey import CHECKS, crystals_and_alloys
 from m3compress.validate.result import Verdict
-from m3compress.validate.setup.subject import TrainedModel, exported, trained
+from m3compress.validate.setup.subject import TrainedModel, trained
 
 NAMES = tuple(check.id for check in CHECKS)
 
@@ -95,16 +95,6 @@ def test_forces_that_are_no_numbers_fail(twin_gate, changed, run_check):
     candidate = changed(lambda atoms, result: {"forces": np.full_like(result.forces, np.nan)})
     for name in NAMES:
         assert run_check(CHECKS, name, twin_gate(candidate), candidate)[0] is Verdict.FAIL
-
-
-@pytest.fixture
-def real_gate(make_context, builtin_spec):
-    """``real_gate(path)``: a file against the built-in model."""
-
-    def make(path):
-        return make_context(exported(path, threads=1), twin=replace(builtin_spec, name="twin"))
-
-    return make
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,14 +22,6 @@ GROUPS = [
 ]
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def epochs(number):
     return replace(SETTINGS, schedule=replace(SETTINGS.schedule, epochs=number))
 
