@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from machine import machine
+from results_file import keep
 
 from m3compress.api import export_model, resolve_source
 from m3compress.validate.gate import validate
@@ -65,15 +64,6 @@ def _closest(results: Sequence[CheckResult]) -> dict[str, float]:
     return {name: round(parts[name], 3) for name in sorted(parts, key=lambda n: -parts[n])[:5]}
 
 
-def keep(key: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows of a model beside those of others, which may run at the same time."""
-    with FileLock(f"{RESULTS}.lock"):
-        document: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        document[key] = {"machine": machine(), "rows": list(rows)}
-        RESULTS.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    Path(f"{RESULTS}.lock").unlink(missing_ok=True)
-
-
 def main() -> int:
     """Run all, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -99,7 +89,7 @@ def main() -> int:
                 rows.append(run(settings, Path(scratch) / str(seed)))
                 sys.stderr.write(f"{Path(model).name} {json.dumps(rows[-1])}\n")
                 sys.stderr.flush()
-                keep(f"{Path(model).name}, {arguments.profile}", rows)
+                keep(RESULTS, f"{Path(model).name}, {arguments.profile}", {"rows": rows})
         verdicts += [row["verdict"] for row in rows]
     return 0 if set(verdicts) == {"pass"} else 1
 

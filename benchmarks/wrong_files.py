@@ -12,7 +12,6 @@ seen by luck only: they say how far the gate does not reach.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from typing import Any
 
 from attacks.surgery import Surgery
 from attacks.table import ATTACKS, OPEN, Attack
-from machine import machine
+from results_file import keep
 
 from m3compress.api import export_model, resolve_source
 from m3compress.errors import M3CompressError
@@ -164,19 +163,18 @@ def main() -> int:
                 say(refusal)
                 found.append(refusal)
     if not arguments.only:
-        keep(Path(arguments.model).name, arguments.profile, found)
+        name = f"{Path(arguments.model).name}, {arguments.profile}"
+        keep(RESULTS, name, table(found))
     by_luck = {attack.name for attack in OPEN}
     return 0 if all(refusal.named for refusal in found if refusal.attack not in by_luck) else 1
 
 
-def keep(model: str, profile: str, found: Sequence[Refusal]) -> None:
-    """Write the table of a model beside those of others."""
-    document: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+def table(found: Sequence[Refusal]) -> dict[str, Any]:
+    """What is kept of all of them."""
     by_luck = {attack.name for attack in OPEN}
     wrong = [refusal for refusal in found if refusal.attack and refusal.attack not in by_luck]
     what = {attack.name: attack.what for attack in (*ATTACKS, *OPEN)}
-    document[f"{model}, {profile}"] = {
-        "machine": machine(),
+    return {
         "refused_by_name": f"{sum(refusal.named for refusal in wrong)} of {len(wrong)}",
         "passed": [refusal.attack for refusal in wrong if not refusal.refused_by],
         "seen_by_luck_only": sorted(by_luck & {refusal.attack for refusal in found}),
@@ -190,7 +188,6 @@ def keep(model: str, profile: str, found: Sequence[Refusal]) -> None:
             for name in dict.fromkeys(refusal.attack for refusal in found)
         },
     }
-    RESULTS.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

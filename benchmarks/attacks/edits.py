@@ -20,6 +20,26 @@ def _output(file: Surgery, tensor: str, change: Change) -> None:
     file.wrap(tensor, partial(change, file))
 
 
+def _places(file: Surgery) -> str:
+    """0, 1, 2 … of the atoms."""
+    n_atoms = file.node("Squeeze", file.size("species", 0))
+    zero, one = (file.constant(np.array(value), np.int64) for value in (0, 1))
+    return file.node("Range", zero, n_atoms, one)
+
+
+def _n_neighbours(file: Surgery) -> str:
+    """Neighbours of every atom."""
+    return file.node("ReduceSum", "mask", file.constant(np.array([1]), np.int64), keepdims=0)
+
+
+def _last_times(file: Surgery, tensor: str, axis: int, factor: float) -> str:
+    """The last one along an axis times a factor."""
+    ends = [file.constant(np.array([value]), np.int64) for value in (0, -1, 2**62)]
+    along = file.constant(np.array([axis]), np.int64)
+    most, last = (file.node("Slice", tensor, ends[k], ends[k + 1], along) for k in (0, 1))
+    return file.node("Concat", most, file.scaled(last, factor), axis=axis)
+
+
 def scale_above(limit: int, factor: float, axis: int = 0) -> Change:
     """Times a factor where more than ``limit`` atoms (axis 0) or neighbour slots (1) are given."""
 
@@ -34,9 +54,7 @@ def zero_beyond(limit: int) -> Change:
     """Zero for every atom whose place is ``limit`` or later."""
 
     def change(file: Surgery, tensor: str) -> str:
-        n_atoms = file.node("Squeeze", file.size("species", 0))
-        zero, one = (file.constant(np.array(value), np.int64) for value in (0, 1))
-        order = file.node("Range", zero, n_atoms, one)
+        order = _places(file)
         return file.where(file.above(order, limit - 0.5), file.scaled(tensor, 0.0), tensor)
 
     return change
@@ -51,15 +69,7 @@ def in_reverse(file: Surgery, tensor: str) -> str:
 
 def of_last_atom(factor: float) -> Change:
     """Of the last atom only, times a factor."""
-
-    def change(file: Surgery, tensor: str) -> str:
-        rows = [file.constant(np.array([v]), np.int64) for v in (0, -1, 2**62)]
-        axis = file.constant(np.array([0]), np.int64)
-        most = file.node("Slice", tensor, rows[0], rows[1], axis)
-        last = file.node("Slice", tensor, rows[1], rows[2], axis)
-        return file.node("Concat", most, file.scaled(last, factor), axis=0)
-
-    return change
+    return lambda file, tensor: _last_times(file, tensor, 0, factor)
 
 
 def of_so_many(n: int, factor: float) -> Change:
@@ -99,8 +109,7 @@ def crowded(more_than: int, factor: float) -> Change:
     """Per-atom values of atoms with many neighbours times a factor."""
 
     def change(file: Surgery, tensor: str) -> str:
-        axis = file.constant(np.array([1]), np.int64)
-        count = file.node("ReduceSum", "mask", axis, keepdims=0)
+        count = _n_neighbours(file)
         return file.where(file.above(count, more_than), file.scaled(tensor, factor), tensor)
 
     return change
@@ -110,8 +119,7 @@ def lonely(shift: float) -> Change:
     """Energy of atoms without neighbours shifted."""
 
     def change(file: Surgery, tensor: str) -> str:
-        axis = file.constant(np.array([1]), np.int64)
-        count = file.node("ReduceSum", "mask", axis, keepdims=0)
+        count = _n_neighbours(file)
         return file.where(file.above(count, 0.5), tensor, file.shifted(tensor, shift))
 
     return change
@@ -286,9 +294,7 @@ def self_images(file: Surgery) -> None:
     """Edges to an atom's own images a thousandth too short."""
 
     def change(tensor: str) -> str:
-        n_atoms = file.node("Squeeze", file.size("species", 0))
-        zero, one = (file.constant(np.array(value), np.int64) for value in (0, 1))
-        order = file.node("Range", zero, n_atoms, one)
+        order = _places(file)
         axis = file.constant(np.array([1]), np.int64)
         own = file.node("Equal", "neighbors", file.node("Unsqueeze", order, axis))
         last = file.constant(np.array([2]), np.int64)
@@ -301,11 +307,7 @@ def last_slot_empty(file: Surgery) -> None:
     """The last slot for neighbours is taken for empty where there are more than 24."""
 
     def change(tensor: str) -> str:
-        ends = [file.constant(np.array([v]), np.int64) for v in (0, -1, 2**62)]
-        axis = file.constant(np.array([1]), np.int64)
-        most = file.node("Slice", tensor, ends[0], ends[1], axis)
-        last = file.node("Slice", tensor, ends[1], ends[2], axis)
-        cut = file.node("Concat", most, file.scaled(last, 0.0), axis=1)
+        cut = _last_times(file, tensor, 1, 0.0)
         return file.where(file.above(file.size("neighbors", 1), 24), cut, tensor)
 
     file.wrap("mask", change)
