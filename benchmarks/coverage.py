@@ -22,11 +22,11 @@ from machine import machine
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import lfilter
 
-from m3compress.validate.observables.distances import rdf_error
+from m3compress.analysis.observables.distances import rdf_error
+from m3compress.analysis.statistics.arms import compare_curves, compare_means, mean_with_interval
+from m3compress.analysis.statistics.noise import expected_band
+from m3compress.analysis.statistics.slopes import fit_slope
 from m3compress.validate.setup.profiles import PROFILES, Profile
-from m3compress.validate.statistics.arms import compare_curves, compare_means, mean_with_interval
-from m3compress.validate.statistics.noise import expected_band
-from m3compress.validate.statistics.slopes import fit_slope
 
 Array = npt.NDArray[np.float64]
 #: What an interval says, and whether it covers the truth: half of its width, covered.

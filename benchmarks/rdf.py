@@ -17,8 +17,8 @@ from ase.build import bulk
 from ase.geometry.rdf import get_rdf
 from machine import machine
 
+from m3compress.analysis.observables.pairs import TOTAL, pair_distribution
 from m3compress.models.structures.crystals import CRYSTALS
-from m3compress.validate.observables.pairs import TOTAL, pair_distribution
 
 RESULTS = Path(__file__).parent / "results" / "rdf.json"
 R_MAX, N_BINS, RATTLE = 6.0, 200, 0.1

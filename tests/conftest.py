@@ -22,7 +22,7 @@ LONG = (
     "export/test_parity_on_zoo.py",
     "validate/test_pytest_plugin.py",
     "cli/test_export.py",
-    "validate/statistics/test_inversion.py",
+    "analysis/statistics/test_inversion.py",
     "models/test_matgl_parity.py",
     "validate/checks/test_scans.py",
     "models/test_detection.py",

@@ -20,13 +20,19 @@ MAX_LINES = 400
 #: What everybody may import: modules that import nothing heavy themselves.
 COMMON = ("m3compress", "m3compress.errors", "m3compress.extras", "m3compress.units")
 CONTRACT = "m3compress.contract"
+ANALYSIS = "m3compress.analysis"
 #: What else each room may import, besides itself and the contract.
 MAY_IMPORT = {
     "models": (),
-    "distill": ("m3compress.models", "m3compress.engines.dynamics"),
+    "distill": (ANALYSIS, "m3compress.models", "m3compress.engines.dynamics"),
     "export": ("m3compress.models",),
     "engines": (),
-    "validate": ("m3compress.engines", "m3compress.models", "m3compress.export.parity"),
+    "validate": (
+        ANALYSIS,
+        "m3compress.engines",
+        "m3compress.models",
+        "m3compress.export.parity",
+    ),
 }
 #: Modules outside the rooms that may import ``validate``.
 GATEKEEPERS = (
@@ -123,13 +129,16 @@ def test_only_the_command_line_imports_the_gate():
     assert not wrong
 
 
-def test_the_contract_imports_nothing_of_ours():
+@pytest.mark.parametrize(("own", "allowed"), [(CONTRACT, ()), (ANALYSIS, (CONTRACT,))])
+def test_contract_and_analysis_know_no_room(own, allowed):
     wrong = [
         f"{module} imports {name}"
         for module in modules()
-        if is_inside(module, CONTRACT)
+        if is_inside(module, own)
         for name in imports(module)
-        if is_inside(name, "m3compress") and name not in COMMON and not is_inside(name, CONTRACT)
+        if is_inside(name, "m3compress")
+        and name not in COMMON
+        and not any(is_inside(name, package) for package in (own, *allowed))
     ]
     assert not wrong
 
@@ -142,6 +151,17 @@ def test_engines_and_the_contract_do_without_compile_time_packages():
         for name in imports(module)
         if any(is_inside(name, package) for package in COMPILE_TIME)
         and name != IN_FUNCTIONS.get(module)
+    ]
+    assert not wrong
+
+
+def test_analysis_does_without_networks():
+    wrong = [
+        f"{module} imports {name}"
+        for module in modules()
+        if is_inside(module, ANALYSIS)
+        for name in imports(module)
+        if any(is_inside(name, package) for package in COMPILE_TIME if package != "scipy")
     ]
     assert not wrong
 

@@ -10,14 +10,14 @@ import numpy.typing as npt
 from ase import Atoms
 from plan import FULL, ITSELF, Arm
 
+from m3compress.analysis.observables.distances import area_between, rdf_error
+from m3compress.analysis.observables.pairs import TOTAL, pair_distribution
+from m3compress.analysis.statistics.arms import compare_curves
+from m3compress.analysis.statistics.noise import measure_noise
 from m3compress.engines.dynamics.pool import Run
-from m3compress.validate.observables.distances import area_between, rdf_error
-from m3compress.validate.observables.pairs import TOTAL, pair_distribution
 from m3compress.validate.result import Measurement, judge
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.subject import TrainedSpec
-from m3compress.validate.statistics.arms import compare_curves
-from m3compress.validate.statistics.noise import measure_noise
 
 Array = npt.NDArray[np.float64]
 

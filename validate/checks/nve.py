@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from ase import units
 
+from m3compress.analysis.statistics.slopes import fit_slope
 from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
 from m3compress.validate.checks.building import Check, on_samples
@@ -16,7 +17,6 @@ from m3compress.validate.checks.runs import Runs, times, total_energies, unbroke
 from m3compress.validate.rerun import command_of
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
-from m3compress.validate.statistics.slopes import fit_slope
 
 #: Up to this the fluctuation of the energy may be that of float32 sums, in meV/atom.
 _ROUNDING = 2e-3

@@ -11,11 +11,7 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray
-from m3compress.models.structures.frames import Named
-from m3compress.validate.checks.building import Check, Pair, on_crystals
-from m3compress.validate.checks.curves import Plot
-from m3compress.validate.observables.solids import (
+from m3compress.analysis.solids import (
     EquationOfState,
     elastic_constants,
     equation_of_state,
@@ -23,6 +19,11 @@ from m3compress.validate.observables.solids import (
     relax,
     repeats_for_phonons,
 )
+from m3compress.contract.neighbors import FloatArray
+from m3compress.engines.codes.ase import EvaluatorCalculator
+from m3compress.models.structures.frames import Named
+from m3compress.validate.checks.building import Check, Pair, on_crystals
+from m3compress.validate.checks.curves import Plot
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
@@ -36,7 +37,10 @@ _IMAGINARY: Final = 0.1
 def relaxed(context: Context, subject: Subject, crystal: Named) -> Atoms:
     """The crystal at rest under the forces of a subject, relaxed when first asked for."""
     return recall(
-        context, subject, ("relaxed", crystal.name), lambda: relax(subject, crystal.atoms)
+        context,
+        subject,
+        ("relaxed", crystal.name),
+        lambda: relax(EvaluatorCalculator(subject), crystal.atoms),
     )
 
 
@@ -45,12 +49,12 @@ def _equation_of_state(context: Context, subject: Subject, crystal: Named) -> Eq
         context,
         subject,
         ("eos", crystal.name),
-        lambda: equation_of_state(subject, relaxed(context, subject, crystal)),
+        lambda: equation_of_state(EvaluatorCalculator(subject), relaxed(context, subject, crystal)),
     )
 
 
 def _elastic_constants(context: Context, subject: Subject, crystal: Named) -> FloatArray:
-    return elastic_constants(subject, relaxed(context, subject, crystal))
+    return elastic_constants(EvaluatorCalculator(subject), relaxed(context, subject, crystal))
 
 
 def _phonons(context: Context, subject: Subject, crystal: Named) -> FloatArray:
@@ -60,7 +64,9 @@ def _phonons(context: Context, subject: Subject, crystal: Named) -> FloatArray:
         context,
         subject,
         ("phonons", crystal.name),
-        lambda: phonon_frequencies(subject, relaxed(context, subject, crystal), repeats),
+        lambda: phonon_frequencies(
+            EvaluatorCalculator(subject), relaxed(context, subject, crystal), repeats
+        ),
     )
 
 

@@ -9,20 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.engines.dynamics.pool import Run
-from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.curves import Plot
-from m3compress.validate.checks.runs import ARMS, LABELS, Arm, Runs, times, unbroken
-from m3compress.validate.observables.angles import angle_distribution
-from m3compress.validate.observables.displacement import mean_squared_displacement
-from m3compress.validate.observables.distances import (
+from m3compress.analysis.observables.angles import angle_distribution
+from m3compress.analysis.observables.displacement import mean_squared_displacement
+from m3compress.analysis.observables.distances import (
     adf_error,
     area_between,
     rdf_error,
     transport,
     vdos_error,
 )
-from m3compress.validate.observables.pairs import (
+from m3compress.analysis.observables.pairs import (
     TOTAL,
     PairDistribution,
     coordination_number,
@@ -30,12 +26,16 @@ from m3compress.validate.observables.pairs import (
     first_peak,
     pair_distribution,
 )
-from m3compress.validate.observables.spectra import vibrational_spectrum
+from m3compress.analysis.observables.spectra import vibrational_spectrum
+from m3compress.analysis.statistics.arms import Comparison, compare_curves, compare_means
+from m3compress.analysis.statistics.noise import expected_band
+from m3compress.engines.dynamics.pool import Run
+from m3compress.validate.checks.building import Check, on_samples
+from m3compress.validate.checks.curves import Plot
+from m3compress.validate.checks.runs import ARMS, LABELS, Arm, Runs, times, unbroken
 from m3compress.validate.result import Curve, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
-from m3compress.validate.statistics.arms import Comparison, compare_curves, compare_means
-from m3compress.validate.statistics.noise import expected_band
 
 Array = npt.NDArray[np.float64]
 Curves = dict[Arm, list[Array]]

@@ -9,9 +9,9 @@ import pytest
 from ase import units
 from ase.build import bulk
 
+from m3compress.analysis.statistics.arms import compare_means, compare_pairs
 from m3compress.engines.dynamics.integrate import end_of_segment, start
 from m3compress.engines.dynamics.run import read_frames, run_job
-from m3compress.validate.statistics.arms import compare_means, compare_pairs
 
 
 def frames_of(job, root, subject):

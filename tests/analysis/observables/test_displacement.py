@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from m3compress.validate.observables.displacement import mean_squared_displacement
+from m3compress.analysis.observables.displacement import mean_squared_displacement
 
 
 def test_the_fast_way_agrees_with_the_definition():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from m3compress.validate.observables.distances import rdf_error
-from m3compress.validate.statistics.arms import (
+from m3compress.analysis.observables.distances import rdf_error
+from m3compress.analysis.statistics.arms import (
     Comparison,
     compare_curves,
     compare_means,

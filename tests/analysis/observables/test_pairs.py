@@ -10,14 +10,14 @@ from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
-from m3compress.errors import StructureError
-from m3compress.validate.observables.pairs import (
+from m3compress.analysis.observables.pairs import (
     TOTAL,
     coordination_number,
     first_minimum,
     first_peak,
     pair_distribution,
 )
+from m3compress.errors import StructureError
 
 R_MAX, N_BINS = 5.0, 100
 ORTHOGONAL = np.diag([11.0, 12.0, 14.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from m3compress.validate.statistics.slopes import fit_slope
+from m3compress.analysis.statistics.slopes import fit_slope
 
 TIME = np.linspace(0, 20, 400)  # ps
 N_TRIALS = 100

@@ -9,13 +9,13 @@ import pytest
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import lfilter
 
-from m3compress.validate.observables.distances import rdf_error, transport
-from m3compress.validate.setup.profiles import PROFILES
-from m3compress.validate.statistics.arms import (
+from m3compress.analysis.observables.distances import rdf_error, transport
+from m3compress.analysis.statistics.arms import (
     compare_curves,
     compare_means,
     mean_with_interval,
 )
+from m3compress.validate.setup.profiles import PROFILES
 
 R = np.linspace(0.015, 5.985, 200)
 TRUE = (

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from m3compress.validate.observables.angles import N_BINS, angle_distribution
+from m3compress.analysis.observables.angles import N_BINS, angle_distribution
 
 
 def test_all_angles_of_diamond_are_tetrahedral():

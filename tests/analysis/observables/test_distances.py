@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from m3compress.validate.observables.distances import (
+from m3compress.analysis.observables.distances import (
     adf_error,
     area_between,
     rdf_error,

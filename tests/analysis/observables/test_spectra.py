@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m3compress.validate.observables.spectra import vibrational_spectrum
+from m3compress.analysis.observables.spectra import vibrational_spectrum
 
 SPACING = 10.0  # fs
 

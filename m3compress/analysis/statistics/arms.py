@@ -27,7 +27,7 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.ndimage import uniform_filter1d
 
-from m3compress.validate.statistics.noise import Noise, measure_noise
+from m3compress.analysis.statistics.noise import Noise, measure_noise
 
 Array = npt.NDArray[np.float64]
 #: Distances of curves (..., n_bins) from the reference curve (n_bins,), shape (...).

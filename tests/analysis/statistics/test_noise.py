@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from m3compress.validate.statistics.noise import expected_band, measure_noise
+from m3compress.analysis.statistics.noise import expected_band, measure_noise
 
 N_FRAMES, N_BINS = 120, 40
 

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 from ase import Atoms, units
+from ase.calculators.calculator import Calculator
 
 from m3compress.contract.cells import perpendicular_widths
 from m3compress.contract.neighbors import FloatArray, IntArray
-from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import StructureError
 from m3compress.units import VOIGT
-from m3compress.validate.setup.subject import Subject
 
 #: Of atoms, and of the cell per atom. Five times as much would leave 0.1 % of the lattice constants
 #: of soft crystals open (measured).
@@ -63,13 +62,13 @@ class EquationOfState:
     energies: FloatArray
 
 
-def relax(subject: Subject, atoms: Atoms) -> Atoms:
+def relax(calculator: Calculator, atoms: Atoms) -> Atoms:
     """The crystal with cell and atoms at rest, within its symmetry.
 
     Residual forces are below 0.001 eV/Å, and the virial below 0.001 eV per atom.
 
     Args:
-        subject: Whose forces.
+        calculator: Whose forces.
         atoms: Where to start.
 
     Raises:
@@ -77,7 +76,7 @@ def relax(subject: Subject, atoms: Atoms) -> Atoms:
     """
     from ase.filters import FrechetCellFilter
 
-    relaxed = _prepared(subject, atoms)
+    relaxed = _prepared(calculator, atoms)
     _optimize(FrechetCellFilter(relaxed), _MAX_FORCE)
     deformation = np.linalg.solve(atoms.cell.array, relaxed.cell.array)
     strain = float(np.abs(deformation.T @ deformation - np.eye(3)).max()) / 2
@@ -88,14 +87,14 @@ def relax(subject: Subject, atoms: Atoms) -> Atoms:
     return _plain(relaxed)
 
 
-def equation_of_state(subject: Subject, relaxed: Atoms) -> EquationOfState:
+def equation_of_state(calculator: Calculator, relaxed: Atoms) -> EquationOfState:
     """Birch-Murnaghan curve through seven volumes, cell shape kept, atoms relaxed.
 
     The range is ±4 %, or less where the crystal turns into another phase within it, which shows as
     a kink that the curve does not fit.
 
     Args:
-        subject: Whose energies.
+        calculator: Whose energies.
         relaxed: The crystal at rest under the same forces.
 
     Raises:
@@ -105,7 +104,7 @@ def equation_of_state(subject: Subject, relaxed: Atoms) -> EquationOfState:
     failures = []
     for span in _SPANS:
         try:
-            found = _fit(subject, relaxed, span)
+            found = _fit(calculator, relaxed, span)
         except StructureError as error:
             failures.append(f"±{100 * span:.0f} %: {error.message}")
             continue
@@ -115,14 +114,16 @@ def equation_of_state(subject: Subject, relaxed: Atoms) -> EquationOfState:
     raise StructureError(f"there is no equation of state ({'; '.join(failures)})")
 
 
-def _fit(subject: Subject, relaxed: Atoms, span: float) -> EquationOfState:
+def _fit(calculator: Calculator, relaxed: Atoms, span: float) -> EquationOfState:
     from ase.eos import EquationOfState as Fit
     from ase.eos import birchmurnaghan
 
     scales = np.linspace(1 - span, 1 + span, _N_VOLUMES)
-    frames = [_strained(subject, relaxed, np.eye(3) * scale ** (1 / 3)) for scale in scales]
-    volumes = np.array([frame.get_volume() for frame in frames]) / len(relaxed)
-    energies = np.array([frame.get_potential_energy() for frame in frames]) / len(relaxed)
+    volumes, energies = np.zeros((2, _N_VOLUMES))
+    for row, scale in enumerate(scales):
+        frame = _strained(calculator, relaxed, np.eye(3) * scale ** (1 / 3))
+        volumes[row] = frame.get_volume() / len(relaxed)
+        energies[row] = frame.get_potential_energy() / len(relaxed)
     fit = Fit(volumes, energies, eos="birchmurnaghan")
     try:
         with warnings.catch_warnings():
@@ -144,13 +145,13 @@ def _fit(subject: Subject, relaxed: Atoms, span: float) -> EquationOfState:
     )
 
 
-def elastic_constants(subject: Subject, relaxed: Atoms) -> FloatArray:
+def elastic_constants(calculator: Calculator, relaxed: Atoms) -> FloatArray:
     """C_ij = ∂σ_i/∂ε_j in GPa, Voigt order xx, yy, zz, yz, xz, xy, atoms relaxed, shape (6, 6).
 
     Central differences at strains of ±0.5 %, engineering strains for the shears, symmetrised.
 
     Args:
-        subject: Whose stresses.
+        calculator: Whose stresses.
         relaxed: The crystal at rest under the same forces.
 
     Raises:
@@ -163,7 +164,7 @@ def elastic_constants(subject: Subject, relaxed: Atoms) -> FloatArray:
             strain = np.zeros((3, 3))
             strain[row, other] += sign * _STRAIN / 2
             strain[other, row] += sign * _STRAIN / 2
-            stresses.append(_strained(subject, relaxed, np.eye(3) + strain).get_stress())
+            stresses.append(_strained(calculator, relaxed, np.eye(3) + strain).get_stress())
         constants[:, column] = (stresses[0] - stresses[1]) / (2 * _STRAIN)
     return np.asarray((constants + constants.T) / 2 / units.GPa)
 
@@ -173,16 +174,16 @@ def repeats_for_phonons(atoms: Atoms) -> IntArray:
     return np.ceil(_SUPERCELL_WIDTH / perpendicular_widths(atoms)).astype(np.int64)
 
 
-def phonon_frequencies(subject: Subject, relaxed: Atoms, repeats: IntArray) -> FloatArray:
+def phonon_frequencies(calculator: Calculator, relaxed: Atoms, repeats: IntArray) -> FloatArray:
     """Frequencies in THz on the q-points that fit the supercell, shape (n_q, 3 n_atoms).
 
     Negative numbers stand for imaginary frequencies. Finite displacements of 0.03 Å, reduced by
     symmetry (phonopy); the acoustic sum rule is imposed.
 
     Args:
-        subject: Whose forces.
+        calculator: Whose forces.
         relaxed: The crystal at rest under the same forces.
-        repeats: The supercell; the same for all subjects that are to be compared.
+        repeats: The supercell; the same for all that are to be compared.
 
     Raises:
         StructureError: If the forces are not numbers.
@@ -200,7 +201,7 @@ def phonon_frequencies(subject: Subject, relaxed: Atoms, repeats: IntArray) -> F
     phonons = Phonopy(cell, supercell_matrix=matrix, primitive_matrix="P", symprec=_SYMMETRY)
     phonons.generate_displacements(distance=_DISPLACEMENT)
     phonons.forces = [
-        _drift_free(subject, displaced) for displaced in phonons.supercells_with_displacements
+        _drift_free(calculator, displaced) for displaced in phonons.supercells_with_displacements
     ]
     phonons.produce_force_constants(show_drift=False)
     phonons.symmetrize_force_constants(show_drift=False)
@@ -211,20 +212,20 @@ def phonon_frequencies(subject: Subject, relaxed: Atoms, repeats: IntArray) -> F
     return frequencies
 
 
-def _drift_free(subject: Subject, displaced: Any) -> FloatArray:
+def _drift_free(calculator: Calculator, displaced: Any) -> FloatArray:
     atoms = Atoms(
         symbols=displaced.symbols,
         scaled_positions=displaced.scaled_positions,
         cell=displaced.cell,
         pbc=True,
     )
-    forces = subject.evaluate(atoms).forces
+    forces = calculator.get_forces(atoms)
     return np.asarray(forces - forces.mean(axis=0))
 
 
-def _strained(subject: Subject, relaxed: Atoms, deformation: FloatArray) -> Atoms:
-    """The crystal in a deformed cell, its atoms at rest there; the calculator is attached."""
-    atoms = _prepared(subject, relaxed, deformation)
+def _strained(calculator: Calculator, relaxed: Atoms, deformation: FloatArray) -> Atoms:
+    """The crystal in a deformed cell, its atoms at rest there, with the calculator for now."""
+    atoms = _prepared(calculator, relaxed, deformation)
     # Short steps, so that the atoms stay in the valley that they are in.
     _optimize(atoms, _MAX_FORCE_STRAINED, max_step=0.03)
     return atoms
@@ -247,7 +248,7 @@ def _optimize(target: Any, max_force: float, *, max_step: float = 0.2) -> None:
         )
 
 
-def _prepared(subject: Subject, atoms: Atoms, deformation: FloatArray | None = None) -> Atoms:
+def _prepared(calculator: Calculator, atoms: Atoms, deformation: FloatArray | None = None) -> Atoms:
     """The crystal to be relaxed within its symmetry.
 
     Rounding would push a crystal off a saddle point, in float32 sooner than in float64; whether
@@ -259,7 +260,7 @@ def _prepared(subject: Subject, atoms: Atoms, deformation: FloatArray | None = N
     if deformation is not None:
         prepared.set_cell(prepared.cell.array @ deformation, scale_atoms=True)
     prepared.set_constraint(FixSymmetry(prepared, symprec=_SYMMETRY))
-    prepared.calc = EvaluatorCalculator(subject)
+    prepared.calc = calculator
     return prepared
 
 
