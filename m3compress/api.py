@@ -15,8 +15,9 @@ from m3compress.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest
+    from m3compress.contract.teacher import Teacher
     from m3compress.distill.share import ThreeBodyShare
-    from m3compress.distill.teachers.teacher import Candidate, Teacher
+    from m3compress.distill.teachers.examine import Candidate
     from m3compress.models.potential import Potential
     from m3compress.models.structures.frames import Named
 
@@ -187,7 +188,11 @@ def open_teacher(
         del name
         return _exported_teacher(_export_for_teaching(potential, work or Path(), report))
 
-    engines = Engines(exported=_exported_teacher, model=None if work is None else run)
+    engines = Engines(
+        exported=_exported_teacher,
+        calculator=_calculator_teacher,
+        model=None if work is None else run,
+    )
     found = find_teacher(
         resolve_source(source),
         structures,
@@ -201,7 +206,7 @@ def open_teacher(
 
 def _exported_teacher(path: Path) -> Candidate:
     """An exported file as a candidate."""
-    from m3compress.distill.teachers.teacher import Candidate
+    from m3compress.distill.teachers.examine import Candidate
     from m3compress.engines.artefact import load_artefact
     from m3compress.engines.spec import ArtefactSpec
 
@@ -218,6 +223,17 @@ def _exported_teacher(path: Path) -> Candidate:
             "source_sha256": manifest.source.sha256,
         },
     )
+
+
+def _calculator_teacher(path: str, cutoff: float) -> Candidate:
+    """An ASE calculator as a candidate; nobody knows its precision."""
+    from m3compress.distill.teachers.examine import Candidate
+    from m3compress.engines.calculators import CalculatorSpec
+
+    spec = CalculatorSpec.parse(path, cutoff=cutoff)
+    identity = spec.identity()
+    facts = {"kind": "ase", "code": identity["code"], "arguments": identity["arguments"]}
+    return Candidate(name=spec.title, spec=spec, precision="unknown", facts=facts)
 
 
 def _export_for_teaching(potential: Potential, work: Path, report: Report) -> Path:

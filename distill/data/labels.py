@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.contract.evaluation import Evaluator
-from m3compress.distill.teachers.teacher import ask
+from m3compress.contract.teacher import ask
 
 
 def label(teacher: Evaluator, atoms: Atoms) -> Atoms:

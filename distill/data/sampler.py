@@ -14,11 +14,11 @@ from m3compress.contract.evaluation import Evaluator
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.labels import label, largest_force
 from m3compress.distill.data.plan import Group
-from m3compress.distill.data.walls import Wall, compressed, pulled_together, rising
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.engines.dynamics.pool import run_here
 from m3compress.errors import StructureError
+from m3compress.models.structures.walls import Wall, compressed, pulled_together, rising
 
 #: A draw with too large forces is repeated with displacements this much smaller,
 _GENTLER = 0.8

@@ -12,8 +12,8 @@ import numpy as np
 
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.sampler import Trajectory
-from m3compress.distill.data.walls import Wall
 from m3compress.errors import M3CompressError
+from m3compress.models.structures.walls import Wall
 
 _DISTORTION: Final = Distortion(volume=0.08, strain=0.03, rattle=(0.03, 0.22))
 

@@ -10,9 +10,14 @@ from typing import Final
 from m3compress.contract.backends import looks_exported
 from m3compress.contract.files import expanded
 from m3compress.contract.forms import FACTORIZED, REMOVED
+from m3compress.contract.teacher import (
+    CALCULATOR_PREFIX,
+    DEFAULT_CUTOFF,
+    Teacher,
+    cannot_open,
+)
 from m3compress.distill.share import three_body_share
-from m3compress.distill.teachers.calculators import DEFAULT_CUTOFF, PREFIX, CalculatorSpec
-from m3compress.distill.teachers.teacher import Candidate, Teacher, cannot_open, examine
+from m3compress.distill.teachers.examine import Candidate, examine
 from m3compress.models.potential import Potential, native_form
 from m3compress.models.readers.open import read_model
 from m3compress.models.readers.table import open_conventions
@@ -23,6 +28,8 @@ from m3compress.models.structures.frames import Named
 RunsModel = Callable[[Potential, str], Candidate]
 #: Of an exported file.
 OpensExported = Callable[[Path], Candidate]
+#: Of the import path of an ASE calculator, and what is taken for its cutoff in Å.
+OpensCalculator = Callable[[str, float], Candidate]
 
 _MISROUTED: Final = (
     "as trained: its triplets are misrouted and matter, so that its answers depend a little on the "
@@ -32,14 +39,16 @@ _MISROUTED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """How exported files are run: this room knows no engine, so that who calls it hands these in.
+    """How others are run: this room knows no engine, so that who calls it hands these in.
 
     Attributes:
         exported: Makes a candidate of an exported file.
+        calculator: Makes one of a calculator.
         model: Makes one of a model by exporting it, for speed; None to run models in PyTorch.
     """
 
     exported: OpensExported
+    calculator: OpensCalculator
     model: RunsModel | None = None
 
 
@@ -58,7 +67,7 @@ def find_teacher(
         source: Path of a model or of an exported file, a Hugging Face name, or
             ``ase:MODULE:NAME?ARGUMENTS``.
         structures: What it will be asked about, or like it.
-        engines: How exported files are run.
+        engines: How exported files and calculators are run.
         convention: Of a model, where its file does not say it.
         labels: Frames that decide the convention otherwise.
         cutoff: What is taken for the cutoff of a calculator in Å.
@@ -69,8 +78,8 @@ def find_teacher(
         M3CompressError: If a file cannot be read or exported.
     """
     name = str(source)
-    if name.startswith(PREFIX):
-        candidate = of_calculator(CalculatorSpec.parse(name, cutoff=cutoff))
+    if name.startswith(CALCULATOR_PREFIX):
+        candidate = engines.calculator(name, cutoff)
     elif looks_exported(name):
         candidate = engines.exported(expanded(name))
     else:
@@ -78,13 +87,6 @@ def find_teacher(
         known_as = expanded(name).name if expanded(name).exists() else name
         candidate = of_model(potential, known_as, engines.model)
     return examine(candidate, structures)
-
-
-def of_calculator(spec: CalculatorSpec) -> Candidate:
-    """A calculator as a candidate; nobody knows its precision."""
-    identity = spec.identity()
-    facts = {"kind": "ase", "code": identity["code"], "arguments": identity["arguments"]}
-    return Candidate(name=spec.title, spec=spec, precision="unknown", facts=facts)
 
 
 def right_form(potential: Potential) -> Potential:

@@ -17,7 +17,6 @@ from m3compress.distill.data.batches import Batch, fit_references, to_batch
 from m3compress.distill.data.labelling import LabelStore
 from m3compress.distill.data.labels import largest_force
 from m3compress.distill.losses import HuberLoss, Term
-from m3compress.distill.record import Domain, Errors, StudentRecord, write_student
 from m3compress.distill.students import Student
 from m3compress.distill.training.initial import initial_network
 from m3compress.distill.training.loop import Settings, mean_errors, train
@@ -28,6 +27,7 @@ from m3compress.errors import M3CompressError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.potential import Potential
 from m3compress.models.readers.native import require_writable
+from m3compress.models.student_record import Domain, Errors, StudentRecord, write_student
 
 #: Frames with a larger force (eV/Å) are walls: they say nothing of the energies of the elements,
 #: nor of how large forces usually are, and count the less in the loss the larger theirs are.

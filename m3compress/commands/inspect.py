@@ -93,7 +93,7 @@ def _model_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _student_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Whom a student copies, how well, and on what."""
-    from m3compress.distill.record import STUDENT, StudentRecord
+    from m3compress.models.student_record import STUDENT, StudentRecord
 
     if STUDENT not in record:
         return []

@@ -17,11 +17,11 @@ from m3compress.distill.data.labels import label
 from m3compress.distill.data.phases import plan_data
 from m3compress.distill.data.sampler import Trajectory
 from m3compress.distill.data.sampling import Amounts, Sampling
-from m3compress.distill.data.walls import Wall
-from m3compress.distill.teachers.calculators import CalculatorSpec
-from m3compress.distill.teachers.teacher import Candidate, examine
+from m3compress.distill.teachers.examine import Candidate, examine
+from m3compress.engines.calculators import CalculatorSpec
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
 from m3compress.models.structures.frames import Named
+from m3compress.models.structures.walls import Wall
 
 WIDTH = 8
 #: The same soft spheres, as any process can open them.

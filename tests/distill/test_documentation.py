@@ -13,8 +13,8 @@ import torch
 
 from m3compress.api import load_potential
 from m3compress.distill.data.sampling import Sampling
-from m3compress.distill.record import record_of
 from m3compress.distill.students import PRESETS, Student, parse_student
+from m3compress.models.student_record import record_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "distillation.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from m3compress.api import load_potential
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.distill.data.batches import fit_references
 from m3compress.distill.data.labels import largest_force
-from m3compress.distill.record import record_of
 from m3compress.distill.students import Student
 from m3compress.distill.training.student import Course, measure, train_student
 from m3compress.errors import M3CompressError, OutputExistsError, StructureError
+from m3compress.models.student_record import record_of
 
 STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
 COURSE = Course(epochs=4, learning_rate=1e-2, seed=3)

@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
-from m3compress.distill.teachers.calculators import CalculatorSpec
+from m3compress.engines.calculators import CalculatorSpec
 from m3compress.errors import StructureError, TeacherError
 
 LJ = "ase:ase.calculators.lj:LennardJones"

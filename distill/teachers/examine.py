@@ -1,8 +1,8 @@
-"""A teacher: where it is from, and that it can be believed on the structures at hand.
+"""Whether a potential can be believed on the structures at hand, and so be a teacher.
 
 A :class:`Candidate` is anything that evaluates and that other processes can open for themselves. It
-becomes a :class:`Teacher` once it was asked about the user's structures and its answers were whole,
-finite and the same twice.
+becomes a :class:`~m3compress.contract.teacher.Teacher` once it was asked about the user's
+structures and its answers were whole, finite and the same twice.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation, Evaluator, EvaluatorSpec
 from m3compress.contract.files import document_sha256
-from m3compress.errors import M3CompressError, StructureError, TeacherError
+from m3compress.contract.teacher import Teacher, ask
+from m3compress.errors import TeacherError
 from m3compress.models.structures.frames import Named, require_known, require_periodic
 
 #: Answers about the same structure may differ by so much: float32 sums in another order.
@@ -52,51 +52,6 @@ class Candidate:
         return document_sha256(self.spec.identity())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher:
-    """A potential whose answers a student learns.
-
-    Attributes:
-        name: What reports call it.
-        spec: Opens it, in any process.
-        sha256: Hash of what decides its numbers.
-        precision: Of its arithmetic, where that is known.
-        cutoff: Of its edges in Å.
-        has_atom_energies: Whether it tells the energies of single atoms.
-        facts: What else a record of it should say.
-    """
-
-    name: str
-    spec: EvaluatorSpec
-    sha256: str
-    precision: str
-    cutoff: float
-    has_atom_energies: bool
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def open(self, threads: int | None = None) -> Evaluator:
-        """Load it in this process.
-
-        Args:
-            threads: CPU threads of one evaluation; None for what it takes by itself.
-
-        Raises:
-            M3CompressError: If it cannot be opened.
-        """
-        return (self.spec if threads is None else self.spec.with_threads(threads)).open()
-
-    def to_json(self) -> dict[str, Any]:
-        """What the record of a student says of it, plain values."""
-        return {
-            **self.facts,
-            "name": self.name,
-            "sha256": self.sha256,
-            "precision": self.precision,
-            "cutoff": self.cutoff,
-            "has_atom_energies": self.has_atom_energies,
-        }
-
-
 def examine(candidate: Candidate, structures: Sequence[Named]) -> Teacher:
     """Ask a candidate about structures, twice, and believe it if its answers are sound.
 
@@ -124,32 +79,6 @@ def examine(candidate: Candidate, structures: Sequence[Named]) -> Teacher:
     )
 
 
-def ask(evaluator: Evaluator, atoms: Atoms, what: str) -> Evaluation:
-    """What a teacher says of a structure, if energy, forces and virial are finite.
-
-    Args:
-        evaluator: The teacher.
-        atoms: The structure.
-        what: What to call the two in messages.
-
-    Raises:
-        StructureError: If they are not, or it cannot evaluate the structure.
-    """
-    found = evaluator.evaluate(atoms)
-    sizes = {
-        "energy": found.energy,
-        "forces": float(np.abs(found.forces).sum()),
-        "stress": float(np.abs(found.virial).sum()),
-    }
-    for name, size in sizes.items():
-        if not np.isfinite(size):
-            raise StructureError(
-                f"{what}: {name} that is not finite",
-                hint="look for overlapping atoms, or for elements that the teacher never saw",
-            )
-    return found
-
-
 def _examine_on(name: str, evaluator: Evaluator, entry: Named) -> bool:
     """Whether it tells energies of atoms; raises if what it says of a structure is not sound."""
     atoms = entry.atoms
@@ -174,8 +103,3 @@ def _require_same(one: Evaluation, other: Evaluation, n_atoms: int, what: str) -
             f"{SAME_FORCE:g} and {SAME_ENERGY:g}",
             hint="switch dropout and random numbers off (a network in evaluation mode)",
         )
-
-
-def cannot_open(name: str, why: str, hint: str) -> M3CompressError:
-    """The error of a teacher that does not open."""
-    return TeacherError(f"the teacher {name} cannot be opened: {why}", hint=hint)

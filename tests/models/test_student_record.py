@@ -13,7 +13,6 @@ from ase.build import bulk
 from m3compress.api import load_potential
 from m3compress.contract.backends import BACKENDS, looks_exported
 from m3compress.contract.manifest import manifest_path
-from m3compress.distill.record import Domain, Errors, StudentRecord, record_of, write_student
 from m3compress.distill.students import Student
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import ArtefactError, CheckpointError, StructureError
@@ -22,6 +21,7 @@ from m3compress.export.write import output_path
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
 from m3compress.models.readers.native import description_path
+from m3compress.models.student_record import Domain, Errors, StudentRecord, record_of, write_student
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def potential():
 
 
 @pytest.fixture
-def record(frames):
+def record():
+    frames = [bulk("SiO", "rocksalt", a=4.5), bulk("Si", a=4.9)]
     return StudentRecord(
         teacher={"name": "springs", "sha256": "ab"},
         data={"train": {"distorted": 6}},

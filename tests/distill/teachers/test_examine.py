@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from m3compress.distill.teachers.teacher import Candidate, examine
+from m3compress.distill.teachers.examine import Candidate, examine
 from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.errors import StructureError, TeacherError
 from m3compress.models.structures.frames import Named

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from m3compress.distill.data.walls import Wall, compressed, pulled_together, rising
+from m3compress.models.structures.walls import Wall, compressed, pulled_together, rising
 
 
 @pytest.fixture

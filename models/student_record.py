@@ -96,7 +96,7 @@ class StudentRecord(_Strict):
     """How a student came to be.
 
     Attributes:
-        teacher: :meth:`~m3compress.distill.teachers.teacher.Teacher.to_json`.
+        teacher: :meth:`~m3compress.contract.teacher.Teacher.to_json`.
         data: What it was trained on: frames by split and kind, hash of the plan.
         recipe: Settings of the training.
         errors: By what they were measured on, such as ``test``.

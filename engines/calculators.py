@@ -27,17 +27,14 @@ from ase.data import chemical_symbols
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.files import content_sha256
 from m3compress.contract.neighbors import FloatArray
-from m3compress.distill.teachers.teacher import cannot_open
+from m3compress.contract.teacher import CALCULATOR_PREFIX, DEFAULT_CUTOFF, cannot_open
 from m3compress.errors import StructureError, TeacherError
 
-PREFIX: Final = "ase:"
 _EXAMPLE: Final = (
     "expected ase:MODULE:NAME, with arguments after a question mark, as in "
     "'ase:ase.calculators.lj:LennardJones?rc=4.0&smooth=true' or "
     "'ase:package.module:Class?{\"key\": [1, 2]}'"
 )
-#: Cutoff in Å of those who do not tell: that of M3GNet.
-DEFAULT_CUTOFF: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,7 @@ class CalculatorSpec:
         Raises:
             TeacherError: If it is none.
         """
-        path, _, arguments = text.removeprefix(PREFIX).partition("?")
+        path, _, arguments = text.removeprefix(CALCULATOR_PREFIX).partition("?")
         module, colon, name = path.partition(":")
         parts = (*module.split("."), *name.split("."))
         if not colon or not all(part.isidentifier() for part in parts):
@@ -79,7 +76,7 @@ class CalculatorSpec:
     @property
     def title(self) -> str:
         """What messages call it."""
-        return f"{PREFIX}{self.module}:{self.name}"
+        return f"{CALCULATOR_PREFIX}{self.module}:{self.name}"
 
     def open(self) -> CalculatorEvaluator:
         """Import and make it; what it prints goes to stderr, since stdout is for results.
