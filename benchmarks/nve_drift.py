@@ -19,12 +19,12 @@ from machine import machine
 
 from m3compress.api import export_model, resolve_source
 from m3compress.console import stage_bar
+from m3compress.models.structures.samples import samples_for
 from m3compress.validate.checks.nve import CHECKS
 from m3compress.validate.run import run_checks
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import RELEASE
-from m3compress.validate.setup.structures import samples_for
 from m3compress.validate.setup.subject import exported, trained
 
 RESULTS = Path(__file__).parent / "results" / "nve_drift.json"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-#: JSON knows no NaN and no infinity: they are written as null, and read as NaN.
-Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+from m3compress.analysis.curves import Curve, Number
+
 Interval = tuple[Number, Number]
 
 
@@ -42,34 +42,6 @@ class Tier(StrEnum):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Curve(_Strict):
-    """Numbers to be plotted: one line of a figure, on one structure.
-
-    Attributes:
-        figure: Which figure it belongs to, for instance ``rdf:Si-O``.
-        label: Name of the line: ``artefact``, ``reference``, ``difference`` …
-        structure: The structure.
-        x_label: Quantity and unit of ``x``.
-        y_label: Quantity and unit of ``y``.
-        x: Abscissae.
-        y: Ordinates, as many.
-        low: Lower edge of a 95 % band, as many, or empty.
-        high: Upper edge of it, or empty.
-        style: ``line`` or ``scatter``.
-    """
-
-    figure: str
-    label: str
-    structure: str
-    x_label: str
-    y_label: str
-    x: tuple[Number, ...]
-    y: tuple[Number, ...]
-    low: tuple[Number, ...] = ()
-    high: tuple[Number, ...] = ()
-    style: str = "line"
 
 
 class Measurement(_Strict):

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from m3compress.analysis.curves import Plot
 from m3compress.analysis.statistics.arms import compare_pairs, mean_with_interval
 from m3compress.analysis.statistics.slopes import quiet_pymbar
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.runs import ARMS, LABELS, Runs, temperatures, times, unbroken
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context

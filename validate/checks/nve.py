@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from ase import units
 
+from m3compress.analysis.curves import Plot
 from m3compress.analysis.statistics.slopes import fit_slope
 from m3compress.engines.dynamics.pool import Run
 from m3compress.units import MEV_PER_EV
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.runs import Runs, times, total_energies, unbroken
 from m3compress.validate.rerun import command_of
 from m3compress.validate.result import Measurement

@@ -14,14 +14,13 @@ from typing import Final
 import numpy as np
 from ase import units
 
+from m3compress.analysis.curves import Curve, Plot
 from m3compress.contract.neighbors import FloatArray
 from m3compress.validate.checks import exports, sizes, survey
 from m3compress.validate.checks.building import Check, on_predictions
-from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.labelled import measure_labels
 from m3compress.validate.checks.predictions import Compared
 from m3compress.validate.checks.selection import Found
-from m3compress.validate.result import Curve
 
 _WEAK_FORCE: Final = 0.05  # eV/Å: the direction of a weaker force is noise
 _MOST_POINTS: Final = 2000

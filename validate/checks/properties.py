@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.analysis.curves import Plot
 from m3compress.analysis.solids import (
     EquationOfState,
     elastic_constants,
@@ -23,7 +24,6 @@ from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Check, Pair, on_crystals
-from m3compress.validate.checks.curves import Plot
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall

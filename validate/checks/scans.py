@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.analysis.curves import Plot
 from m3compress.contract.neighbors import FloatArray, find_edges
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Case, Check, on_structures
-from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.selection import (
     Found,
     bond_length,

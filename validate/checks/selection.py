@@ -11,10 +11,11 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
+from m3compress.analysis.curves import Curve
 from m3compress.contract.neighbors import find_edges
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.attempt import Failure, attempt
-from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from m3compress.analysis.curves import Curve, Plot
 from m3compress.analysis.observables.angles import angle_distribution
 from m3compress.analysis.observables.displacement import mean_squared_displacement
 from m3compress.analysis.observables.distances import (
@@ -31,9 +32,8 @@ from m3compress.analysis.statistics.arms import Comparison, compare_curves, comp
 from m3compress.analysis.statistics.noise import expected_band
 from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.curves import Plot
 from m3compress.validate.checks.runs import ARMS, LABELS, Arm, Runs, times, unbroken
-from m3compress.validate.result import Curve, Measurement
+from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from m3compress.analysis.curves import Curve
+from m3compress.analysis.svg.plot import figure_svg, legend
 from m3compress.validate.report.document import Report
-from m3compress.validate.report.svg.plot import figure_svg, legend
-from m3compress.validate.result import Curve
 
 #: Heading, explanation, and what the figures of each prefix show; "" where their name says it.
 _SECTIONS: Final[tuple[tuple[str, str, dict[str, str]], ...]] = (
@@ -63,7 +63,7 @@ class Figure:
 
     Attributes:
         caption: Plain text.
-        svg: Made by :func:`~m3compress.validate.report.svg.plot.figure_svg`, and safe.
+        svg: Made by :func:`~m3compress.analysis.svg.plot.figure_svg`, and safe.
         legend: Class of the style sheet and label of every line.
     """
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 
+from m3compress.analysis.svg.axes import powers
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.figures import sections_of
+from m3compress.validate.report.gauge import gauge_svg
 from m3compress.validate.report.scope import facts, scope
-from m3compress.validate.report.svg.axes import powers
-from m3compress.validate.report.svg.gauge import gauge_svg
 from m3compress.validate.report.words import (
     ORDER,
     headline,

@@ -18,11 +18,11 @@ from m3compress.errors import ArtefactError, M3CompressError
 from m3compress.models.readers.open import read_model
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.labels import read_labels
+from m3compress.models.structures.samples import crystals_for, read_structures, samples_for, zoo_for
 from m3compress.validate.result import Limit
 from m3compress.validate.setup.context import Context, StandIn
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import Profile, profile_named
-from m3compress.validate.setup.structures import crystals_for, read_structures, samples_for, zoo_for
 from m3compress.validate.setup.subject import (
     ExportedSpec,
     Subject,

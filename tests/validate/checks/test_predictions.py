@@ -9,8 +9,8 @@ import pytest
 from ase.data import chemical_symbols
 
 from m3compress.models.structures.frames import Named
+from m3compress.models.structures.samples import zoo_for
 from m3compress.validate.checks.predictions import predictions, visited
-from m3compress.validate.setup.structures import zoo_for
 
 VISITED = ("Si-diamond-rattled", "SiO2-quartz-rattled", "expanded-0")
 

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from m3compress.validate.report.document import Report
+from m3compress.validate.report.gauge import gauge_svg
 from m3compress.validate.report.html import html_page
-from m3compress.validate.report.svg.gauge import gauge_svg
 from m3compress.validate.result import CheckResult, Curve
 
 Make = Callable[..., CheckResult]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from m3compress.validate.checks.curves import Plot
-from m3compress.validate.result import Curve
+from m3compress.analysis.curves import Curve, Plot
 
 PLOT = Plot("rdf:Si-O", "SiO2-quartz", "r (Å)", "g(r)")
 X, Y = np.array([1.0, 2.0]), np.array([0.1, np.nan])

@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 from ase.io import write
 
 from m3compress.errors import StructureError
-from m3compress.validate.setup.structures import (
+from m3compress.models.structures.samples import (
     crystals_for,
     read_structures,
     samples_for,

@@ -13,8 +13,8 @@ from html import escape
 
 import numpy as np
 
-from m3compress.validate.report.svg.axes import Array, Axes, grid, span, text, wraps
-from m3compress.validate.result import Curve
+from m3compress.analysis.curves import Curve
+from m3compress.analysis.svg.axes import Array, Axes, grid, span, text, wraps
 
 #: About the size at which the page shows it, so that labels are as large as its small print.
 _WIDTH, _HEIGHT = 370, 236

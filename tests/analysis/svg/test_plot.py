@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3compress.validate.report.svg.axes import powers, span, tick_labels, ticks
-from m3compress.validate.report.svg.plot import figure_svg, legend
-from m3compress.validate.result import Curve
+from m3compress.analysis.curves import Curve
+from m3compress.analysis.svg.axes import powers, span, tick_labels, ticks
+from m3compress.analysis.svg.plot import figure_svg, legend
 
 SVG_NUMBERS = re.compile(r'(?:points|cx|cy|x1|x2|y1|y2|x|y)="([^"]*)"')
 
