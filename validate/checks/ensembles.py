@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from m3compress.analysis.curves import Plot
-from m3compress.analysis.statistics.arms import compare_pairs, mean_with_interval
+from m3compress.analysis.statistics.arms import compare_pairs
 from m3compress.analysis.statistics.slopes import quiet_pymbar
 from m3compress.validate.checks.building import Check, on_samples
 from m3compress.validate.checks.runs import ARMS, LABELS, Runs, temperatures, times, unbroken
@@ -18,21 +18,25 @@ _KB_EV = 8.617333262e-5
 
 
 def _temperature(context: Context, runs: Runs) -> Measurement:
-    """Whether the runs were as hot as they should be.
+    """Whether the file's runs were as hot as the reference's.
 
-    The thermostat takes away within 1/friction, 20 to 100 fs, what a model heats, so that only
-    strong heating is seen here.
+    Both are thermostatted alike and driven by the same random numbers: what is left is what the
+    file heats. The thermostat takes that away within 1/friction, 20 to 100 fs, so that only strong
+    heating is seen here.
     """
     target = context.profile.temperature
-    replicas = unbroken(runs.nvt["candidate"])
-    mean, low, high = mean_with_interval([temperatures(run) for run in replicas])
-    off, reach = 100 * abs(mean / target - 1), 100 * (high - low) / 2 / target
+    found = {arm: [temperatures(run) for run in unbroken(runs.nvt[arm])] for arm in ARMS}
+    compared = compare_pairs(found["candidate"], found["reference"], target / 100)
     return Measurement(
         structure=runs.sample.name,
-        value=off,
-        interval=(max(0.0, off - reach), off + reach),
-        power=2 * reach,
-        evidence={"mean_K": mean, "target_K": target, "interval_K": [low, high]},
+        value=compared.value,
+        interval=compared.interval,
+        floor=compared.floor,
+        power=compared.power,
+        evidence={
+            "mean_K": {arm: float(np.mean(np.concatenate(found[arm]))) for arm in ARMS},
+            "target_K": target,
+        },
         needs="ps or replicas",
     )
 
@@ -124,8 +128,8 @@ def _volume(context: Context, runs: Runs) -> Measurement:
 CHECKS: Final[tuple[Check, ...]] = (
     on_samples(
         "md.temperature",
-        "mean temperature of the thermostatted runs against the one asked for: of thermostat and "
-        "time step as much as of the model; a model that heats shows in md.nve-drift",
+        "mean temperature of the thermostatted runs, artefact against reference with the same random "
+        "numbers; a model that heats little shows in md.nve-drift",
         _temperature,
     ),
     on_samples(

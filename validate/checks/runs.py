@@ -30,7 +30,7 @@ _FRAME_SPACING = 10.0
 _TIMESTEP, _TIMESTEP_WITH_HYDROGEN = 2.0, 0.5  # fs, of MLIP Arena
 #: Time steps of the dt² law, as multiples of that of NVT.
 LAW_FACTORS: Final = (1.0, 0.5, 0.25)
-_LAW_DURATION = 0.2  # ps
+_LAW_DURATION = 0.1  # ps
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def _job(
 ) -> Job:
     profile = context.profile
     name = f"{sample.name}-{arm}-{ensemble}-{replica}"
-    # The same random numbers drive both arms of NPT, which are compared pair by pair.
-    noise = f"{sample.name}-npt-{replica}" if ensemble == "npt" else name
+    # The same random numbers drive both arms, which are compared pair by pair.
+    noise = f"{sample.name}-{ensemble}-{replica}"
     every = max(1, round(_FRAME_SPACING / timestep))
     steps = max(every, round(duration * 1e3 / timestep / every) * every)
     job = Job(

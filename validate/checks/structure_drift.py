@@ -28,7 +28,7 @@ from m3compress.analysis.observables.pairs import (
     pair_distribution,
 )
 from m3compress.analysis.observables.spectra import vibrational_spectrum
-from m3compress.analysis.statistics.arms import Comparison, compare_curves, compare_means
+from m3compress.analysis.statistics.arms import Comparison, compare_paired_curves, compare_pairs
 from m3compress.analysis.statistics.noise import expected_band
 from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.building import Check, on_samples
@@ -86,7 +86,7 @@ def _of_pair(found: dict[Arm, list[PairDistribution]], pair: str) -> Curves:
 def _rdf(context: Context, runs: Runs, pair: str) -> Measurement:
     found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
-    compared = compare_curves(
+    compared = compare_paired_curves(
         curves["candidate"],
         curves["reference"],
         lambda g, target: rdf_error(r, g, target),
@@ -134,7 +134,7 @@ def _every_pair(
 def _area(context: Context, runs: Runs, pair: str) -> Measurement:
     found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
-    compared = compare_curves(
+    compared = compare_paired_curves(
         curves["candidate"], curves["reference"], lambda g, target: area_between(r, g, target)
     )
     return _measured(compared, f"{runs.sample.name} {pair}")
@@ -144,7 +144,7 @@ def _moved(context: Context, runs: Runs, pair: str) -> Measurement:
     found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
 
-    compared = compare_curves(
+    compared = compare_paired_curves(
         curves["candidate"], curves["reference"], lambda g, target: _pair_transport(r, g, target)
     )
     return _measured(compared, f"{runs.sample.name} {pair}")
@@ -163,7 +163,7 @@ def _coordination(context: Context, runs: Runs, pair: str) -> Measurement:
     name = f"{runs.sample.name} {pair}"
     if mean < 0.05:
         return Measurement(structure=name, skipped=f"no {pair} neighbours within {reach:.1f} Å")
-    compared = compare_means(numbers["candidate"], numbers["reference"], mean / 100)
+    compared = compare_pairs(numbers["candidate"], numbers["reference"], mean / 100)
     return _measured(compared, name, reference=mean, within_angstrom=reach)
 
 
@@ -174,7 +174,7 @@ def _peak(context: Context, runs: Runs, pair: str) -> Measurement:
     places = {arm: [_peaks(r, replica) for replica in curves[arm]] for arm in ARMS}
     if any(not np.isfinite(p).all() for arm in ARMS for p in places[arm]):
         return Measurement(structure=name, skipped=f"no {pair} peak within r_max")
-    compared = compare_means(places["candidate"], places["reference"])
+    compared = compare_pairs(places["candidate"], places["reference"])
     mean = float(np.mean([p.mean() for p in places["reference"]]))
     return _measured(compared, name, reference_angstrom=mean)
 
@@ -196,7 +196,7 @@ def _angles(context: Context, runs: Runs) -> Measurement:
     if not np.concatenate(curves["reference"]).any():
         return Measurement(structure=name, skipped="no atom has two bonds")
 
-    compared = compare_curves(
+    compared = compare_paired_curves(
         curves["candidate"],
         curves["reference"],
         lambda p, target: adf_error(degrees, p, target),
@@ -217,7 +217,7 @@ def _spectrum(context: Context, runs: Runs) -> Measurement:
     frequencies = _stretch_spectrum(first, first.frames[: _stretch(first)])[0]
     name = runs.sample.name
 
-    compared = compare_curves(
+    compared = compare_paired_curves(
         spectra["candidate"],
         spectra["reference"],
         lambda p, target: vdos_error(frequencies, p, target),
@@ -250,7 +250,7 @@ def _displacement(context: Context, runs: Runs) -> Measurement:
     lags: Curves = {arm: [_msd(run)[None] for run in of] for arm, of in _nvt(runs).items()}
     ends = {arm: [lag[0, -1:] for lag in lags[arm]] for arm in ARMS}
     scale = max(float(np.mean(ends["reference"])), 1e-12) / 100
-    compared = compare_means(ends["candidate"], ends["reference"], scale)
+    compared = compare_pairs(ends["candidate"], ends["reference"], scale)
     x = times(runs.nvt["reference"][0])[: lags["reference"][0].shape[1]]
     name = runs.sample.name
     lines = _band(Plot("msd:all", name, "time (ps)", "MSD (Å²)"), x - x[0], lags)

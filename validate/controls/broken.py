@@ -1,4 +1,4 @@
-"""Subjects that are wrong in one way: a right one, with something done to it on the way."""
+"""Subjects made of a right one, with something done to it on the way: mostly something wrong."""
 
 from __future__ import annotations
 
@@ -156,6 +156,27 @@ class Pressed(Changed):
 
 
 @dataclass(frozen=True, slots=True)
+class Reordered(Changed):
+    """A model that is right, and rounds otherwise: it sums neighbours from the last to the first."""
+
+    def _change(self) -> dict[str, Any]:
+        return {"kind": "reordered"}
+
+    def _changed(self, potential: Potential) -> TrainedModel:
+        return _Backwards(self, potential)
+
+
+class _Backwards(TrainedModel):
+    def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
+        # By centre still, which the network wants; within a centre the other way round.
+        order = np.lexsort((-np.arange(len(edges.centers)), edges.centers))
+        backwards = Edges(
+            edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
+        )
+        return super().evaluate_edges(atoms, backwards, vectors[order])
+
+
+@dataclass(frozen=True, slots=True)
 class RedrawnTriplets(Changed):
     """A pruned model whose triplets are drawn anew whenever their number changes.
 
@@ -187,10 +208,10 @@ def read_spec(document: dict[str, Any]) -> SubjectSpec:
         TypeError: Likewise.
     """
     values = dict(document)
-    makers: dict[str, type[ScaledForces] | type[Pressed] | type[RedrawnTriplets]]
-    makers = {
+    makers: dict[str, type[ScaledForces | Pressed | Reordered | RedrawnTriplets]] = {
         "scaled-forces": ScaledForces,
         "pressed": Pressed,
+        "reordered": Reordered,
         "redrawn-triplets": RedrawnTriplets,
     }
     maker = makers.get(values.pop("kind"))

@@ -18,7 +18,7 @@ from typing import Final
 from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
 from m3compress.engines.dynamics.job import Job
-from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, ScaledForces
+from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, Reordered, ScaledForces
 from m3compress.validate.gate import quiet, validate
 from m3compress.validate.report.write import require_writable
 from m3compress.validate.result import CheckResult, Verdict
@@ -61,7 +61,9 @@ class Control:
         return replace(job, temperature=job.temperature * self.heat)
 
 
-NEGATIVE: Final = Control(name="itself", description="the reference itself, other seeds")
+NEGATIVE: Final = Control(
+    name="itself", description="the reference itself, neighbours in another order", spoil=Reordered
+)
 POSITIVE: Final = (
     Control(
         name="weak-forces",

@@ -12,6 +12,10 @@ in 95 % of cases. Three shapes of the difference are tried, and the widest inter
     diffuse        the observed difference with one more draw of noise on it, another in each case
     even           of the sign of the observed difference, everywhere as large beside the noise
 
+Arms may share their noise, replica by replica (common random numbers): what both have in common is
+then not in their difference, and the noise is that of the difference. Where dynamics forgets that
+its noise is shared, as that of a liquid does, this is the noise of two independent arms again.
+
 A D that is smaller than noise alone gives nearly always is luck, not knowledge: the upper end is
 that of a D which one run in six would fall below (power-constrained limits, arXiv:1105.3166).
 """
@@ -85,7 +89,7 @@ class _Response:
 def compare_curves(
     candidate: Sequence[Array], reference: Sequence[Array], distance: Distance, seed: int = 0
 ) -> Comparison:
-    """Compare the mean curves of two arms.
+    """Compare the mean curves of two independent arms.
 
     Args:
         candidate: One array per replica, shape (n_frames, n_bins).
@@ -93,12 +97,39 @@ def compare_curves(
         distance: Distance of curves from a reference curve.
         seed: Of the random draws.
     """
-    rng = np.random.default_rng(seed)
     arms = measure_noise(candidate), measure_noise(reference)
-    mean, target = arms[0].mean, arms[1].mean
-    noise = arms[0].draw(rng, _N_DRAWS) + arms[1].draw(rng, _N_DRAWS)
+    return _compare(arms[0].mean, arms[1].mean, arms, distance, seed)
+
+
+def compare_paired_curves(
+    candidate: Sequence[Array], reference: Sequence[Array], distance: Distance, seed: int = 0
+) -> Comparison:
+    """Compare the mean curves of two arms whose replicas were driven by the same noise.
+
+    Args:
+        candidate: One array per replica, shape (n_frames, n_bins).
+        reference: The partner of each, of the same shape.
+        distance: Distance of curves from a reference curve.
+        seed: Of the random draws.
+    """
+    target = measure_noise(reference).mean
+    between = measure_noise(_differences(candidate, reference))
+    return _compare(target + between.mean, target, (between,), distance, seed)
+
+
+def _differences(candidate: Sequence[Array], reference: Sequence[Array]) -> list[Array]:
+    """Frame by frame: what both have in common, noise and the way from the start, is not in it."""
+    return [ours - theirs for ours, theirs in zip(candidate, reference, strict=True)]
+
+
+def _compare(
+    mean: Array, target: Array, noises: Sequence[Noise], distance: Distance, seed: int
+) -> Comparison:
+    """Compare two mean curves, shape (n_bins,), whose difference has the sum of some noises."""
+    rng = np.random.default_rng(seed)
+    noise = np.sum([one.draw(rng, _N_DRAWS) for one in noises], axis=0)
     # Of Student's t with few degrees of freedom no variance is to be had.
-    plain = arms[0].draw(rng, _N_DRAWS, known=True) + arms[1].draw(rng, _N_DRAWS, known=True)
+    plain = np.sum([one.draw(rng, _N_DRAWS, known=True) for one in noises], axis=0)
     alone = distance(target + noise, target)
     floor = float(np.sqrt((distance(target + plain, target) ** 2).mean()))
     observed = float(distance(mean, target))
@@ -108,7 +139,7 @@ def compare_curves(
     def response(shapes: Array, reach: float) -> _Response:
         return _respond(shapes, target, noise, distance, reach)
 
-    far = 2 * floor * float(stats.t.ppf(_QUANTILES[2], min(arm.freedom for arm in arms)))
+    far = 2 * floor * float(stats.t.ppf(_QUANTILES[2], min(one.freedom for one in noises)))
     least = max(observed, float(np.quantile(alone, _LUCK)))
     even = np.sign(mean - target) * plain.std(axis=0)
     found = [
@@ -186,15 +217,12 @@ def compare_pairs(
 ) -> Comparison:
     """Compare the means of a scalar in two arms whose replicas were driven by the same noise.
 
-    What both have in common, noise and the way from the start, is not in their difference.
-
     Args:
         candidate: One array per replica, shape (n_frames,).
         reference: The partner of each, of the same length.
         scale: What to express the difference in.
     """
-    differences = [ours - theirs for ours, theirs in zip(candidate, reference, strict=True)]
-    return _judged(*_mean_and_error(differences), scale)
+    return _judged(*_mean_and_error(_differences(candidate, reference)), scale)
 
 
 def _judged(difference: float, error: float, freedom: float, scale: float) -> Comparison:
