@@ -128,8 +128,8 @@ def _volume(context: Context, runs: Runs) -> Measurement:
 CHECKS: Final[tuple[Check, ...]] = (
     on_samples(
         "md.temperature",
-        "mean temperature of the thermostatted runs, artefact against reference with the same random "
-        "numbers; a model that heats little shows in md.nve-drift",
+        "mean temperature of the thermostatted runs, artefact against reference with the same "
+        "random numbers; a model that heats little shows in md.nve-drift",
         _temperature,
     ),
     on_samples(

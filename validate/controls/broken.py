@@ -157,7 +157,7 @@ class Pressed(Changed):
 
 @dataclass(frozen=True, slots=True)
 class Reordered(Changed):
-    """A model that is right, and rounds otherwise: it sums neighbours from the last to the first."""
+    """A model that is right, and rounds otherwise: neighbours are summed last to first."""
 
     def _change(self) -> dict[str, Any]:
         return {"kind": "reordered"}

@@ -13,6 +13,7 @@ from m3compress.analysis.statistics.arms import (
     Comparison,
     compare_curves,
     compare_means,
+    compare_paired_curves,
     mean_with_interval,
 )
 
@@ -139,3 +140,34 @@ def test_means_are_compared_in_the_given_unit():
     assert compare_means(a, b, scale=0.04).value == pytest.approx(25, rel=0.01)
     # Not the sign, only the size.
     assert compare_means(b, a, scale=0.04).value == compare_means(a, b, scale=0.04).value
+
+
+def sharing(rng, common, drift=0.0):
+    """Two arms of which each replica has a share of its noise in common with its partner."""
+    first, second, shared = arm(rng), arm(rng), arm(rng)
+    mix = math.sqrt(common), math.sqrt(1 - common)
+
+    def mixed(own, drift):
+        pairs = zip(shared, own, strict=True)
+        return [TRUE + drift * DRIFT + mix[0] * (s - TRUE) + mix[1] * (o - TRUE) for s, o in pairs]
+
+    return mixed(first, drift), mixed(second, 0.0)
+
+
+@pytest.mark.parametrize("common", [0.0, 0.9])
+def test_pairs_are_covered_whatever_they_share(common):
+    covered, floors = [], []
+    for seed in range(60):
+        sides = sharing(np.random.default_rng([seed, 3]), common, drift=1.0)
+        found = compare_paired_curves(*sides, distance, seed)
+        covered.append(found.interval[0] <= 1.0 <= found.interval[1])
+        floors.append(found.floor)
+    assert np.mean(covered) >= 0.93
+    apart = compare_curves(*sharing(np.random.default_rng(3), 0.0), distance).floor
+    assert np.mean(floors) == pytest.approx(apart * math.sqrt(1 - common), rel=0.35)
+
+
+def test_pairs_need_partners():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="zip"):
+        compare_paired_curves(arm(rng), arm(rng)[:-1], distance)

@@ -39,9 +39,11 @@ def test_the_plan_holds_every_run_once_and_is_repeatable():
     context = gate_with(profile=CI, seed=5)
     jobs = plan(context)
     assert len(jobs) == 4 * CI.n_replicas + 1 + len(LAW_FACTORS)
-    # Three time steps share a start, and the two arms of NPT their random numbers.
-    assert len({job.seed for job in jobs.values()}) == len(jobs) - len(LAW_FACTORS) - CI.n_replicas
-    assert jobs["SiC-candidate-npt-1"].seed == jobs["SiC-reference-npt-1"].seed
+    # The runs of NVE share a start, and the two arms their random numbers.
+    assert len({job.seed for job in jobs.values()}) == 2 * CI.n_replicas + 1
+    for ensemble in ("nvt", "npt"):
+        ours, theirs = (jobs[f"SiC-{arm}-{ensemble}-1"] for arm in ("candidate", "reference"))
+        assert ours == replace(theirs, name=ours.name, evaluator=ours.evaluator)
     assert [job.seed for job in plan(context).values()] == [job.seed for job in jobs.values()]
     assert {job.seed for job in plan(replace(context, seed=6)).values()}.isdisjoint(
         job.seed for job in jobs.values()

@@ -1,4 +1,4 @@
-"""Subjects that are wrong in one way, and in no other."""
+"""Subjects that are changed in one way, and in no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 
-from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, ScaledForces, read_spec
+from m3compress.validate.controls.broken import (
+    Pressed,
+    RedrawnTriplets,
+    Reordered,
+    ScaledForces,
+    read_spec,
+)
 
 
 @pytest.fixture
@@ -18,12 +24,13 @@ def pruned(builtin_spec):
     return replace(builtin_spec, form="pruned=0.5", precision="float32")
 
 
-@pytest.fixture(params=["scaled", "pressed", "redrawn"])
+@pytest.fixture(params=["scaled", "pressed", "reordered", "redrawn"])
 def broken(request, builtin_spec, pruned):
     """Each of them, and the model it is made of."""
     made = {
         "scaled": ScaledForces(builtin_spec, 0.95),
         "pressed": Pressed(builtin_spec, -0.25),
+        "reordered": Reordered(builtin_spec),
         "redrawn": RedrawnTriplets(pruned),
     }
     return made[request.param]
@@ -41,6 +48,16 @@ def test_only_forces_and_virial_are_scaled(builtin_spec, silica_zoo):
         assert np.array_equal(found.energies, expected.energies)
         assert np.array_equal(found.forces, 0.95 * expected.forces)
         assert np.array_equal(found.virial, 0.95 * expected.virial)
+
+
+def test_another_order_of_the_neighbours_changes_the_rounding_alone(builtin_spec, silica_zoo):
+    (crystal,) = (named.atoms for named in silica_zoo if named.name == "SiO2-quartz-rattled")
+    right = replace(builtin_spec, precision="float32")
+    expected, found = right.open().evaluate(crystal), Reordered(right).open().evaluate(crystal)
+    assert not np.array_equal(found.forces, expected.forces)
+    assert found.forces == pytest.approx(expected.forces, abs=2e-5)
+    assert found.virial == pytest.approx(expected.virial, abs=2e-4)
+    assert found.energies == pytest.approx(expected.energies, abs=2e-5)
 
 
 def test_a_pressure_is_in_the_energy_and_in_the_stress_alone(builtin_spec, silica_zoo):

@@ -38,9 +38,9 @@ def test_shipped_limits_have_units_and_sources(profile):
 
 
 def test_a_profile_has_its_own_values():
-    assert [read_limits(p)["md.rdf"].value for p in ("smoke", "ci", "release")] == [6.0, 5.0, 2.0]
-    assert read_limits("smoke")["md.vdos"].value is None
-    assert read_limits("smoke")["md.adf"].value == 3.0
+    drifts = [read_limits(p)["md.nve-drift"].value for p in ("smoke", "ci", "release")]
+    assert drifts == [0.5, 0.05, 0.05]
+    assert {read_limits(p)["md.rdf"].value for p in ("smoke", "ci", "release")} == {2.0}
 
 
 def test_shorter_profiles_are_never_stricter():
@@ -61,7 +61,7 @@ def test_a_file_overrides_and_leaves_the_rest(write):
     # A plain limit holds for every profile; one of a profile for that profile.
     assert ci["md.rdf"].value == smoke["md.rdf"].value == 7
     assert ci["md.adf"].value == 2.5
-    assert smoke["md.adf"].value == 3
+    assert smoke["md.adf"].value == 1
     assert ci["md.msd"].value == 50
     assert ci["md.msd"].mandatory
     assert ci["md.vdos"].value is None

@@ -39,7 +39,7 @@ def test_a_file_of_limits_may_name_an_added_profile(overnight: Profile, tmp_path
     path = tmp_path / "limits.toml"
     path.write_text("[md.rdf]\novernight = 0.5\n")
     assert read_limits("overnight", path)["md.rdf"].value == 0.5
-    assert read_limits("ci", path)["md.rdf"].value == 5.0
+    assert read_limits("ci", path)["md.rdf"].value == 2.0
     # A single limit holds for every profile.
     assert read_limits("overnight", path, ["md.rdf=3"])["md.rdf"].value == 3.0
 
