@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from types import ModuleType
-
+import known_costs as costs
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -14,14 +11,7 @@ from m3compress.engines.timing import PeakMemory, time_in_turn
 from m3compress.errors import M3CompressError
 
 
-@pytest.fixture
-def costs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The candidates, where processes find them too: they are given this one's path."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    return importlib.import_module("known_costs")
-
-
-def test_clock_and_processor_are_told_apart(costs: ModuleType) -> None:
+def test_clock_and_processor_are_told_apart() -> None:
     sleeper, worker = time_in_turn(
         [costs.Work(asleep=0.2), costs.Work(awake=0.1)], bulk("Si"), 3, patience=120
     )
@@ -32,7 +22,7 @@ def test_clock_and_processor_are_told_apart(costs: ModuleType) -> None:
     assert min(worker.seconds) > 0.05
 
 
-def test_memory_is_that_of_a_step_above_what_was_held_before(costs: ModuleType) -> None:
+def test_memory_is_that_of_a_step_above_what_was_held_before() -> None:
     light, heavy = time_in_turn(
         [
             costs.Work(loading=300, kept=50, megabytes=100),
@@ -46,7 +36,7 @@ def test_memory_is_that_of_a_step_above_what_was_held_before(costs: ModuleType) 
     assert 195 < heavy.peak_bytes / costs.MEGABYTE < 215
 
 
-def test_a_step_moves_the_atoms_and_leaves_the_callers_alone(costs: ModuleType) -> None:
+def test_a_step_moves_the_atoms_and_leaves_the_callers_alone() -> None:
     atoms = bulk("Si")
     time_in_turn([costs.Work()], atoms, 1)
     np.testing.assert_array_equal(atoms.positions, bulk("Si").positions)
@@ -61,7 +51,7 @@ def test_a_step_moves_the_atoms_and_leaves_the_callers_alone(costs: ModuleType) 
         ("hangs", "a step of the faulty one took more than 10 s"),
     ],
 )
-def test_who_failed_is_named(how: str, message: str, costs: ModuleType) -> None:
+def test_who_failed_is_named(how: str, message: str) -> None:
     with pytest.raises(M3CompressError, match=message):
         time_in_turn([costs.Work(), costs.Faulty(how)], bulk("Si"), 1, patience=10)
 
