@@ -31,7 +31,8 @@ def worker_processes(n_workers: int) -> Iterator[ProcessPoolExecutor]:
         for process in list((executor._processes or {}).values()):  # noqa: SLF001
             if not finished:
                 process.terminate()
-        executor.shutdown(wait=False, cancel_futures=True)
+        # Processes that are done are waited for: their processor time is this one's from then on.
+        executor.shutdown(wait=finished, cancel_futures=True)
 
 
 def _prepare_process() -> None:
