@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 
+import onnx
 import pytest
 
 from m3compress.contract.forms import FACTORIZED, REMOVED, ThreeBodyForm
 from m3compress.errors import MissingDependencyError
 from m3compress.export import tensorrt as trt
-from m3compress.export.onnx.build import build_onnx
 from m3compress.models.potential import Potential
 
 BACKEND = "tensorrt-rtx"
@@ -30,17 +31,17 @@ def _needs_tensorrt(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("form", [FACTORIZED, REMOVED], ids=str)
 def test_every_node_is_supported_and_an_engine_is_built(
-    builtin: Potential, form: ThreeBodyForm
+    builtin: Potential, traced: Callable[..., onnx.ModelProto], form: ThreeBodyForm
 ) -> None:
-    content = build_onnx(builtin.with_form(form)).SerializeToString()
+    content = traced(builtin.with_form(form)).SerializeToString()
     assert trt.unsupported_nodes(content, BACKEND) == []
     engine = trt.build_engine(content, backend=BACKEND, profiles=(trt.profile_up_to(200),))
     assert engine.backend == BACKEND
     assert len(engine.plan) > 100_000
 
 
-def test_mixed_precision_parses(builtin: Potential) -> None:
-    model = build_onnx(builtin.with_form(FACTORIZED), precision="mixed")
+def test_mixed_precision_parses(builtin: Potential, traced: Callable[..., onnx.ModelProto]) -> None:
+    model = traced(builtin.with_form(FACTORIZED), "mixed")
     assert trt.unsupported_nodes(model.SerializeToString(), BACKEND) == []
 
 

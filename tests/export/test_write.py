@@ -54,7 +54,7 @@ def export(
     return manifest, stages
 
 
-def test_what_was_written_is_run_and_then_named(builtin: Potential, tmp_path: Path) -> None:
+def test_what_was_written_is_run_and_then_named(one_block: Potential, tmp_path: Path) -> None:
     path = tmp_path / "out.m3c.onnx"
     opened = []
 
@@ -63,7 +63,7 @@ def test_what_was_written_is_run_and_then_named(builtin: Potential, tmp_path: Pa
         assert not path.exists()
         return ArtefactEvaluator(written)
 
-    manifest, stages = export(builtin, path, open_file)
+    manifest, stages = export(one_block, path, open_file)
     assert stages == ["trace", "parity"]
     assert [written.parent.parent for written in opened] == [tmp_path]
     assert load_artefact(path).manifest == manifest
@@ -85,7 +85,7 @@ class Plans:
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_a_plan_earns_its_own_parity_or_none(
-    gpu: bool, builtin: Potential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu: bool, one_block: Potential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Target, "load_writer", lambda _: Plans())
     graphs = []
@@ -98,7 +98,7 @@ def test_a_plan_earns_its_own_parity_or_none(
         return graphs[0]
 
     path = tmp_path / "out.plan"
-    manifest, stages = export(builtin, path, open_file, target="tensorrt")
+    manifest, stages = export(one_block, path, open_file, target="tensorrt")
     assert load_artefact(path).manifest == manifest
     assert stages == ["trace", "parity", "parity"]
     assert manifest.graph_parity is not None
@@ -107,12 +107,12 @@ def test_a_plan_earns_its_own_parity_or_none(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "out.plan"]
 
 
-def test_disagreement_leaves_the_old_files(builtin: Potential, tmp_path: Path) -> None:
+def test_disagreement_leaves_the_old_files(one_block: Potential, tmp_path: Path) -> None:
     path, beside = tmp_path / "out.m3c.onnx", tmp_path / "out.m3c.json"
     path.write_text("old")
     beside.write_text("older")
     with pytest.raises(ParityError):
-        export(builtin, path, Wrong)
+        export(one_block, path, Wrong)
     assert (path.read_text(), beside.read_text()) == ("old", "older")
     assert len(list(tmp_path.iterdir())) == 2
 

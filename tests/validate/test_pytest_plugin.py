@@ -8,6 +8,15 @@ import pytest
 
 pytest_plugins = ("pytester",)
 
+#: One tier in place of all: which checks run is not the business of the fixture.
+PARITY_ALONE = """
+import functools
+from m3compress.validate import gate
+from m3compress.validate.checks import parity
+
+gate.validate = functools.partial(gate.validate, checks=parity.CHECKS)
+"""
+
 TEST = """
 def test_model(m3compress_gate):
     m3compress_gate({artefact!r}, against="builtin", {options})
@@ -29,12 +38,12 @@ def test_an_unknown_profile_is_told_the_ones_that_exist(pytester: pytest.Pyteste
     result.stderr.fnmatch_lines(["*choose from*smoke*ci*release*"])
 
 
-@pytest.mark.slow
 def test_a_test_fails_with_the_table_of_checks(
     pytester: pytest.Pytester, silica_artefact: Path, tmp_path: Path
 ) -> None:
     # No export is exact to the last bit, so that a limit of zero fails whatever is run.
     options = "duration=0.3, n_replicas=1, limit=('parity.force-mae=0',)"
+    pytester.makeconftest(PARITY_ALONE)
     pytester.makepyfile(TEST.format(artefact=str(silica_artefact), options=options))
     result = pytester.runpytest_subprocess("--m3compress-report-dir", str(tmp_path))
     result.assert_outcomes(failed=1)

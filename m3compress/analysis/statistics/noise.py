@@ -72,7 +72,9 @@ def measure_noise(arm: Sequence[Array]) -> Noise:
     """
     if not arm or not all(len(replica) for replica in arm):
         raise ValueError("an arm needs at least one replica, and each replica a frame")
-    levels = [_block_means(arm, n_blocks) for n_blocks in _LEVELS]
+    short = [_block_means(replica, _LEVELS[0]) for replica in arm]
+    longer = [[_block_means(replica, n_blocks) for replica in arm] for n_blocks in _LEVELS[1:]]
+    levels = [np.concatenate(parts) for parts in (short, *longer)]
     residuals = [_residuals(blocks) for blocks in levels if len(blocks) > 1]
     # The mean of equal weights for replicas, as the blocks have.
     mean = levels[0].mean(axis=0)
@@ -81,10 +83,10 @@ def measure_noise(arm: Sequence[Array]) -> Noise:
     variances = [float((part**2).sum()) for part in residuals]
     largest = max(variances)
     scale = math.sqrt(largest / variances[0]) if variances[0] > 0 else 1.0
-    return Noise(mean, residuals[0] * scale, _freedom(arm, largest, len(residuals[-1]) - 1))
+    return Noise(mean, residuals[0] * scale, _freedom(short, largest, len(residuals[-1]) - 1))
 
 
-def _freedom(arm: Sequence[Array], variance: float, longest: int) -> float:
+def _freedom(short: Sequence[Array], variance: float, longest: int) -> float:
     """Degrees of freedom of the error of a mean, at least 1.
 
     The share of the variance that blocks show about the means of their own replicas is known as
@@ -93,29 +95,23 @@ def _freedom(arm: Sequence[Array], variance: float, longest: int) -> float:
     of the mean of three slow replicas 92 % would cover the truth, where 95 % do.
 
     Args:
-        arm: One array per replica, shape (n_frames, n_bins).
+        short: Means over the blocks of every replica, shape (n_blocks, n_bins).
         variance: Of the mean, summed over bins.
         longest: Degrees of freedom of the longest blocks, as a rule of whole replicas.
     """
     within, known = 0.0, 0
-    for replica in arm:
-        blocks = _block_means([replica], _LEVELS[0])
+    for blocks in short:
         if len(blocks) > 1:
-            within += float((_residuals(blocks) ** 2).sum()) / len(arm) ** 2
+            within += float((_residuals(blocks) ** 2).sum()) / len(short) ** 2
             known += len(blocks) - 1
     share = min(1.0, within / variance) ** 2 if variance > 0 and known else 0.0
     return 1 / (share / max(1, known) + (1 - share) / longest)
 
 
-def _block_means(arm: Sequence[Array], n_blocks: int) -> Array:
-    """Means over equal stretches of every replica."""
-    return np.array(
-        [
-            part.mean(axis=0)
-            for replica in arm
-            for part in np.array_split(replica, min(n_blocks, len(replica)))
-        ]
-    )
+def _block_means(replica: Array, n_blocks: int) -> Array:
+    """Means over equal stretches of a replica, shape (n_blocks, n_bins)."""
+    parts = np.array_split(replica, min(n_blocks, len(replica)))
+    return np.array([part.mean(axis=0) for part in parts])
 
 
 def _residuals(blocks: Array) -> Array:

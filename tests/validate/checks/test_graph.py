@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from m3compress.contract.forms import FACTORIZED
-from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.validate.checks.graph import CHECKS
 from m3compress.validate.result import Verdict
 from m3compress.validate.setup.subject import exported
@@ -32,14 +31,11 @@ def problems(make_context, run_check):
 
 
 @pytest.fixture(scope="module")
-def mixed_artefact(builtin_potential, tmp_path_factory, silica_artefact):
+def mixed_artefact(builtin_potential, tmp_path_factory, write_artefact):
     """The built-in model in mixed precision, as a file with a manifest that a test gives it."""
     potential = builtin_potential.with_form(FACTORIZED)
-    manifest = describe(potential, reason="a test", precision="mixed")
     path = tmp_path_factory.mktemp("mixed") / "mixed.m3c.onnx"
-    path.write_bytes(serialize(build_onnx(potential, precision="mixed"), manifest))
-    path.with_suffix(".json").write_text(manifest.model_dump_json(), encoding="utf-8")
-    return path
+    return write_artefact(path, potential, "mixed")
 
 
 @pytest.mark.parametrize("name", IDS)
