@@ -67,12 +67,13 @@ install() {
     echo "   up to date"
     return
   fi
-  "$VENV/bin/python" -m pip install -qq --upgrade pip "setuptools>=77"
-  "$VENV/bin/python" -m pip install -qq "$TORCH"
-  "$VENV/bin/python" -m pip install -qq "$@"
+  # What is imported is compiled then; most of it never is.
+  "$VENV/bin/python" -m pip install -qq --no-compile --upgrade pip "setuptools>=77"
+  "$VENV/bin/python" -m pip install -qq --no-compile "$TORCH"
+  "$VENV/bin/python" -m pip install -qq --no-compile "$@"
   if [ "$name" = dev ]; then
     # MatterSim asks for far more than its network needs, which is all that the parity tests use.
-    "$VENV/bin/python" -m pip install -qq --no-deps mattersim==1.2.3
+    "$VENV/bin/python" -m pip install -qq --no-compile --no-deps mattersim==1.2.3
   fi
   echo "$state" >"$stamp"
 }

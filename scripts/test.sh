@@ -10,18 +10,20 @@ section "lint"
 "$VENV/bin/ruff" check --extend-exclude "$VENV" .
 "$VENV/bin/ruff" format --check --extend-exclude "$VENV" .
 
-section "types"
-PYTHON="$PWD/$VENV/bin/python" bash scripts/typecheck.sh
+SCRATCH=${M3COMPRESS_SCRATCH:-$(mktemp -d)}
+
+section "types, and beside them the main command on the built-in model"
+PYTHON="$PWD/$VENV/bin/python" bash scripts/typecheck.sh >"$SCRATCH/types.txt" 2>&1 &
+TYPES=$!
+"$VENV/bin/m3compress" doctor
+"$VENV/bin/m3compress" export builtin -o "$SCRATCH/silica.m3c.onnx"
+"$VENV/bin/m3compress" inspect "$SCRATCH/silica.m3c.onnx"
+wait "$TYPES" || { cat "$SCRATCH/types.txt" >&2; exit 1; }
+cat "$SCRATCH/types.txt"
 
 section "tests"
 PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" \
   --dist loadscope --no-loadscope-reorder "$@"
-
-section "the main command on the built-in model"
-SCRATCH=${M3COMPRESS_SCRATCH:-$(mktemp -d)}
-"$VENV/bin/m3compress" doctor
-"$VENV/bin/m3compress" export builtin -o "$SCRATCH/silica.m3c.onnx"
-"$VENV/bin/m3compress" inspect "$SCRATCH/silica.m3c.onnx"
 
 section "the release gate on the exported file"
 "$VENV/bin/m3compress" validate "$SCRATCH/silica.m3c.onnx" --against builtin --profile smoke \

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from filelock import FileLock
 
 from m3compress.api import load_potential
@@ -127,3 +128,26 @@ def silica_artefact(
     """The ``.m3c.onnx`` of the built-in model, factorised; not to be changed."""
     name, potential = "silica.m3c.onnx", builtin_potential.with_form(FACTORIZED)
     return made_once("silica", lambda folder: write_artefact(folder / name, potential)) / name
+
+
+@pytest.fixture(scope="session")
+def matgl_model(made_once: MadeOnce) -> Path:
+    """Folder of a small silica network that the installed matgl made and saved.
+
+    Of the built-in model, SymPy simplifies the radial functions for half a minute when matgl loads
+    it. Not to be changed.
+    """
+    pytest.importorskip("matgl")
+    from matgl.apps.pes import Potential as MatglPotential
+    from matgl.models import M3GNet as MatglM3GNet
+
+    def make(folder: Path) -> None:
+        sizes = {"units": 8, "dim_node_embedding": 8, "dim_edge_embedding": 8, "nblocks": 1}
+        bases = {"max_n": 2, "max_l": 2, "use_smooth": True}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = MatglM3GNet(element_types=("O", "Si"), is_intensive=False, **sizes, **bases)
+        references = [-1.5, -2.5]
+        MatglPotential(network, data_mean=0.3, data_std=1.7, element_refs=references).save(folder)
+
+    return made_once("matgl", make)

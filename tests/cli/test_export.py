@@ -127,9 +127,14 @@ def test_dgl_era_checkpoint_is_removed_without_being_told(shared: Path, tmp_path
     assert done.manifest.source.evidence
 
 
-def test_bench_prints_ratios(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("--against", "builtin", "--sizes", "36", "--rounds", "1", "--threads", "1")
-    assert run("bench", str(exported), *arguments, "--json") == 0
+@pytest.mark.usefixtures("small_zoo")
+def test_bench_prints_ratios(
+    matgl_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "small.m3c.onnx"
+    export_model(matgl_model, output, convention="matgl-4.1")
+    arguments = ("--sizes", "36", "--rounds", "1", "--threads", "1", "--json")
+    assert run("bench", str(output), "--against", str(matgl_model), *arguments) == 0
     rows = json.loads(capsys.readouterr().out)["measurements"]
     assert [row["engine"] for row in rows] == ["m3compress", "matgl PESCalculator"]
     assert rows[0]["speed_up"] > 0

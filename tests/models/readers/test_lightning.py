@@ -12,7 +12,6 @@ import pytest
 import torch
 from ase.build import bulk
 
-from m3compress.api import resolve_source
 from m3compress.errors import CheckpointError
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.arrays import load_torch
@@ -131,16 +130,15 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
         read_model(folder / "best.ckpt")
 
 
-@pytest.mark.slow
-def test_what_matgl_trains_and_lightning_saves_is_read(tmp_path: Path) -> None:
+def test_what_matgl_trains_and_lightning_saves_is_read(matgl_model: Path, tmp_path: Path) -> None:
     lightning, matgl = pytest.importorskip("lightning"), pytest.importorskip("matgl")
     from matgl.utils.training import PotentialLightningModule
 
-    source = resolve_source("builtin")
-    base = matgl.load_model(str(source))
+    base = matgl.load_model(str(matgl_model))
     module = PotentialLightningModule(
         model=base.model,
         element_refs=base.element_refs.property_offset,
+        data_mean=float(base.data_mean),
         data_std=float(base.data_std),
     )
     trainer = lightning.Trainer(
@@ -149,9 +147,12 @@ def test_what_matgl_trains_and_lightning_saves_is_read(tmp_path: Path) -> None:
     trainer.strategy.connect(module)
     trainer.save_checkpoint(tmp_path / "best.ckpt")
     for name in ("model.pt", "model.json"):
-        shutil.copyfile(Path(source) / name, tmp_path / name)
+        shutil.copyfile(matgl_model / name, tmp_path / name)
     atoms = bulk("Si")
     atoms.rattle(0.1, seed=0)
-    found, expected = (evaluate(read_model(p), atoms) for p in (tmp_path / "best.ckpt", source))
+    found, expected = (
+        evaluate(read_model(path, convention="matgl-4.1"), atoms)
+        for path in (tmp_path / "best.ckpt", matgl_model)
+    )
     assert found.energy == pytest.approx(expected.energy, abs=1e-6)
     np.testing.assert_allclose(found.forces, expected.forces, rtol=0, atol=1e-6)

@@ -55,11 +55,8 @@ def test_real_files(shared: Path) -> None:
     assert newest.conventions == ("matgl-3", "matgl-4.1")
 
 
-@pytest.mark.slow
-def test_what_the_installed_matgl_writes(tmp_path: Path) -> None:
-    matgl = pytest.importorskip("matgl")
-    matgl.load_model(str(resolve_source("builtin"))).save(tmp_path)
-    writer = read_matgl(tmp_path).provenance.writer
+def test_what_the_installed_matgl_writes(matgl_model: Path) -> None:
+    writer = read_matgl(matgl_model).provenance.writer
     assert writer is not None
     assert writer.versions == "matgl 4.0 or newer"
 
