@@ -287,8 +287,6 @@ def test_a_wrong_ensemble_is_told_from_a_wrong_structure():
 def test_a_broken_run_is_an_error_of_what_needs_it(arm):
     context = gate_with(Spoiled(broken=(f"{arm}-nvt-2",)))
     needing = set(NAMES) - {"stability", "nve-drift", "momentum", "nve-dt2", "npt-volume"}
-    if arm == "reference":
-        needing -= {"kinetic-energy"}
     for name in NAMES:
         if name in needing:
             (found,) = measure(name, context)
