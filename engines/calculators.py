@@ -130,6 +130,16 @@ class CalculatorSpec:
             "cutoff": self.cutoff,
         }
 
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            TypeError: If it is the document of something else.
+        """
+        values = {name: value for name, value in document.items() if name != "kind"}
+        return cls(**{**values, "arguments": json.dumps(values.get("arguments"), sort_keys=True)})
+
     def identity(self) -> dict[str, Any]:
         """What decides its numbers: its path, arguments, files among those, and package.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from m3compress.errors import M3CompressError
 from m3compress.options import (
     MODEL_HELP,
     AsJson,
@@ -45,6 +46,15 @@ Structures = Annotated[
 ]
 Supercell = Annotated[
     bool, typer.Option("--supercell/--no-supercell", help="Repeat small cells, or refuse them.")
+]
+TeacherName = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="TEACHER",
+        help="Whom MODEL, a student, copies: a model, an exported file, or ase:MODULE:NAME?ARGS. "
+        "Then --convention is the teacher's.",
+    ),
 ]
 Limits = Annotated[
     Path | None,
@@ -93,6 +103,7 @@ def register(app: typer.Typer) -> None:
         epilog=epilog(
             "m3compress validate silica.m3c.onnx --against builtin --profile smoke",
             "m3compress validate model.m3c.onnx --against model/ --labels dft.xyz --resume",
+            "m3compress validate s.m3c.onnx --against s.m3c.safetensors --teacher model/",
             codes=EXIT_CODES,
         )
     )(validate)
@@ -114,6 +125,7 @@ def validate(
     *,
     artefact: Annotated[Path, typer.Argument(help="An exported file.")],
     against: Annotated[str, typer.Option(metavar="MODEL", help=MODEL_HELP)],
+    teacher: TeacherName = None,
     profile: Profile = CI.name,
     report_dir: ReportDir = None,
     junit: Annotated[
@@ -148,6 +160,10 @@ def validate(
 
         settings = Settings(artefact=artefact, model=against, **options)
         if selfcheck:
+            if teacher is not None:
+                raise M3CompressError(
+                    "--selfcheck tests the gate without a teacher", hint="leave one of the two out"
+                )
             from m3compress.commands.selfcheck import run as run_selfcheck
 
             code = run_selfcheck(
@@ -162,6 +178,7 @@ def validate(
 
         code = run(
             settings=settings,
+            teacher=teacher,
             report_dir=report_dir,
             junit=junit,
             resume=resume,
@@ -181,6 +198,7 @@ def release(
         typer.Option("-o", "--output", metavar="OUT", help="Folder or .zip. Default: NAME.m3c."),
     ] = None,
     three_body: ThreeBody = "auto",
+    teacher: TeacherName = None,
     profile: Profile = RELEASE.name,
     report_dir: ReportDir = None,
     structures: Structures = None,
@@ -213,6 +231,7 @@ def release(
 
         code = run_release(
             settings=Settings(artefact=Path(), model=model, **options),
+            teacher=teacher,
             three_body=three_body,
             output=output,
             report_dir=report_dir,

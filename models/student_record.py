@@ -22,6 +22,11 @@ STUDENT: Final = "student"
 _DENSITY: Final = 1e27 / units.kg
 
 
+def density(atoms: Atoms) -> float:
+    """In g/cm³."""
+    return float(_DENSITY * atoms.get_masses().sum() / atoms.get_volume())
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -55,13 +60,24 @@ class Domain(_Strict):
         """
         if not frames:
             raise StructureError("there are no frames whose domain could be told")
-        densities = [_DENSITY * frame.get_masses().sum() / frame.get_volume() for frame in frames]
+        densities = [density(frame) for frame in frames]
         return cls(
             elements=tuple(sorted({symbol for frame in frames for symbol in frame.symbols})),
             temperatures=(min(temperatures), max(temperatures)) if temperatures else None,
             shortest=shortest_distances(frames, cutoff),
             densities=(round(min(densities), 4), round(max(densities), 4)),
         )
+
+    def holds(self, atoms: Atoms, margin: float = 1e-4) -> bool:
+        """Whether elements and density of a structure lie inside.
+
+        Args:
+            atoms: The structure.
+            margin: Densities may lie outside by so much, relatively; they are rounded.
+        """
+        low, high = self.densities
+        inside = low * (1 - margin) <= density(atoms) <= high * (1 + margin)
+        return inside and set(atoms.symbols) <= set(self.elements)
 
     def __str__(self) -> str:
         """One clause for tables."""

@@ -16,7 +16,7 @@ from m3compress.validate.record import make_report
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.write import require_writable, write_reports
 from m3compress.validate.result import CheckResult
-from m3compress.validate.run import CHECKS, claim_workplace, never, only_run, run_checks
+from m3compress.validate.run import checks_of, claim_workplace, never, only_run, run_checks
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.estimate import estimate_seconds
 from m3compress.validate.setup.settings import Settings, open_context
@@ -38,7 +38,7 @@ def validate(
     progress: Progress = silent,
     announce: Callable[[str], None] = quiet,
     trajectories: Path | None = None,
-    checks: Sequence[Check] = CHECKS,
+    checks: Sequence[Check] | None = None,
     enough: Callable[[Sequence[CheckResult]], str | None] = never,
 ) -> Report:
     """Measure an exported file, and write the reports.
@@ -54,7 +54,7 @@ def validate(
         announce: Told what is about to happen.
         trajectories: Folder of the molecular dynamics, where several runs share it, and beside it
             what they find on the reference.
-        checks: All checks, in the order in which they run.
+        checks: All checks, in the order in which they run; None for those of the gate.
         enough: See :func:`~m3compress.validate.run.run_checks`.
 
     Raises:
@@ -82,8 +82,9 @@ def describe_run(context: Context) -> str:
     """What is about to be measured, and about how long it will take."""
     seconds = estimate_seconds(context)
     samples = ", ".join(f"{named.name} ({len(named.atoms)} atoms)" for named in context.samples)
+    n_checks = len(checks_of(context))
     return (
-        f"profile {context.profile.name}: {len(CHECKS)} checks, molecular dynamics of {samples}, "
+        f"profile {context.profile.name}: {n_checks} checks, molecular dynamics of {samples}, "
         f"{context.profile.n_replicas} replicas; about {max(1, round(seconds / 60))} min with "
         f"{context.n_workers} processes{_foreseen(context)}"
     )

@@ -21,6 +21,7 @@ from m3compress.validate.report.document import (
     ChangedOption,
     ReferenceInfo,
     Report,
+    StudentInfo,
     manifest_sha256,
 )
 from m3compress.validate.report.words import number
@@ -28,6 +29,7 @@ from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import Profile, profile_named
 from m3compress.validate.setup.settings import OPTIONS, Settings
+from m3compress.validate.setup.students import is_student, trained_by
 from m3compress.validate.setup.subject import ExportedFile, TrainedModel, provenance_of
 
 _TOOLS: Final = ("numpy", "ase", "vesin", "onnxruntime", "torch", "scipy", "phonopy")
@@ -49,13 +51,14 @@ def make_report(
         artefact=_artefact_info(settings, context),
         reference=_reference_info(context),
         profile=context.profile,
-        changed_options=_changed_options(context.profile),
+        changed_options=_changed_options(settings.read_profile()),
         coverage=coverage_of(context, results),
+        student=_student_info(context),
         seed=context.seed,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         results=tuple(results),
-        not_checked=_not_checked(results),
-        notes=_notes(results),
+        not_checked=_not_checked(context, results),
+        notes=(*_notes(results), *_about_teacher(context)),
         seconds=seconds,
     )
 
@@ -115,6 +118,16 @@ def _decided_by(evidence: Mapping[str, Any]) -> str:
     return ": ".join(str(part) for part in told)
 
 
+def _student_info(context: Context) -> StudentInfo | None:
+    if context.teacher is None or context.student is None:
+        return None
+    return StudentInfo(
+        teacher=context.teacher.name,
+        teacher_sha256=context.teacher.sha256,
+        **context.student.domain.model_dump(),
+    )
+
+
 def _changed_options(profile: Profile) -> tuple[ChangedOption, ...]:
     shipped = profile_named(profile.name)
     return tuple(
@@ -124,17 +137,28 @@ def _changed_options(profile: Profile) -> tuple[ChangedOption, ...]:
     )
 
 
-def _not_checked(results: Sequence[CheckResult]) -> tuple[str, ...]:
+def _not_checked(context: Context, results: Sequence[CheckResult]) -> tuple[str, ...]:
     reasons = {
         f"{result.id}: {result.measurement.skipped}": None
         for result in results
         if result.verdict is Verdict.SKIPPED and result.subject == "artefact"
     }
+    right = "teacher" if context.teacher is not None else "trained model"
     always = (
-        "whether the trained model is right: only DFT labels or experiments tell (--labels)",
+        f"whether the {right} is right: only DFT labels or experiments tell (--labels)",
         "temperatures, phases and compositions other than those of the structures above",
     )
-    return (*reasons, *always)
+    alone = is_student(context.reference_subject) and context.teacher is None
+    students = ("whether this student does what its teacher does (--teacher)",) * alone
+    return (*reasons, *students, *always)
+
+
+def _about_teacher(context: Context) -> tuple[str, ...]:
+    """Whether it is another one than the student had."""
+    if context.teacher and context.student and not trained_by(context.student, context.teacher):
+        name = context.student.teacher.get("name", "another teacher")
+        return (f"the student was trained by {name}, which has another hash than this teacher",)
+    return ()
 
 
 def _notes(results: Sequence[CheckResult]) -> tuple[str, ...]:

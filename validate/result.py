@@ -37,6 +37,7 @@ class Tier(StrEnum):
     PARITY = "parity"
     PROPERTIES = "properties"
     DYNAMICS = "dynamics"
+    STUDENT = "student"
     PERFORMANCE = "performance"
 
 

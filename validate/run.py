@@ -26,6 +26,7 @@ from m3compress.validate.checks import (
     parity,
     performance,
     properties,
+    students,
 )
 from m3compress.validate.checks.attempt import gather
 from m3compress.validate.checks.building import Check
@@ -42,6 +43,17 @@ CHECKS: tuple[Check, ...] = (
     *dynamics.CHECKS,
     *performance.CHECKS,
 )
+#: Those of a student with its teacher: the same of the file, and who moves like whom of the two.
+STUDENT_CHECKS: tuple[Check, ...] = (
+    *artefact.CHECKS,
+    *invariants.CHECKS,
+    *derivatives.CHECKS,
+    *parity.CHECKS,
+    *students.STATIC,
+    *students.ALONE,
+    *students.CHECKS,
+    *performance.CHECKS,
+)
 
 _RESULTS = TypeAdapter(tuple[CheckResult, ...])
 
@@ -51,11 +63,16 @@ def never(found: Sequence[CheckResult]) -> None:
     del found
 
 
+def checks_of(context: Context) -> tuple[Check, ...]:
+    """The checks of a gate, with a teacher or without."""
+    return CHECKS if context.teacher is None else STUDENT_CHECKS
+
+
 def run_checks(
     context: Context,
     limits: dict[str, Limit],
     *,
-    checks: Sequence[Check] = CHECKS,
+    checks: Sequence[Check] | None = None,
     enough: Callable[[Sequence[CheckResult]], str | None] = never,
 ) -> tuple[CheckResult, ...]:
     """Results of all checks on the candidate, and of some on the reference.
@@ -63,10 +80,11 @@ def run_checks(
     Args:
         context: Whom and how to measure.
         limits: Limits of all checks by id.
-        checks: Which checks.
+        checks: Which checks; None for those of the gate.
         enough: Asked before each check, with what was found so far: why it is skipped, if so.
     """
-    turns = [(check, on) for check in checks for on in _subjects(check)]
+    chosen = checks_of(context) if checks is None else checks
+    turns = [(check, on) for check in chosen for on in _subjects(check)]
     found: list[CheckResult] = []
     for i, (check, on) in enumerate(turns):
         context.progress(check.id, i / len(turns))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m3compress.api import export_model
+from m3compress.commands.teacher import with_given_teacher
 from m3compress.commands.validate import announce, finish, with_paths
 from m3compress.console import print_json, print_row, stage_bar, stderr, stdout
 from m3compress.errors import OutputExistsError
@@ -21,6 +22,7 @@ from m3compress.validate.setup.settings import Settings
 def run_release(
     *,
     settings: Settings,
+    teacher: str | None = None,
     three_body: str,
     output: Path | None,
     report_dir: Path | None,
@@ -39,6 +41,7 @@ def run_release(
         # Before the hours that the run takes.
         refuse_loosened([name for name, limit in settings.read_limits().items() if limit.loosened])
     folder = report_dir or Path(f"{name}.report")
+    settings = with_given_teacher(settings, teacher, folder)
     artefact = _export(settings, folder / f"{name}.m3c.onnx", three_body, resume=resume)
     settings = with_paths(replace(settings, artefact=artefact))
     with stage_bar() as progress:

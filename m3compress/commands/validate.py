@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from m3compress.api import resolve_source
+from m3compress.commands.teacher import with_given_teacher
 from m3compress.console import print_json, stage_bar, stderr, wide
 from m3compress.engines.artefact import load_artefact
 from m3compress.validate.gate import validate
@@ -18,6 +19,7 @@ from m3compress.validate.setup.settings import Settings
 def run(
     *,
     settings: Settings,
+    teacher: str | None = None,
     report_dir: Path | None,
     junit: Path | None,
     resume: bool,
@@ -29,7 +31,7 @@ def run(
     folder = report_dir or default_folder(settings.artefact)
     with stage_bar() as progress:
         report = validate(
-            with_paths(settings),
+            with_given_teacher(with_paths(settings), teacher, folder),
             folder,
             junit=junit,
             resume=resume,

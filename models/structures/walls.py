@@ -112,6 +112,11 @@ def pulled_together(
     return Pulled(atoms, wanted)
 
 
+def begins(pair: tuple[str, str]) -> float:
+    """Distance in Å within which two atoms are clearly too close: energies rise from here on."""
+    return _ZONE * float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair))
+
+
 def rising(
     pair: tuple[str, str], distances: Sequence[float], energies: Sequence[float]
 ) -> list[bool]:
@@ -125,7 +130,7 @@ def rising(
         distances: In Å, in any order.
         energies: In eV, of structures that differ by that distance.
     """
-    zone = _ZONE * float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair))
+    zone = begins(pair)
     keep, highest, fell = [True] * len(distances), -math.inf, False
     for index in sorted(range(len(distances)), key=lambda index: -distances[index]):
         if distances[index] > zone:

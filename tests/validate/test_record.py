@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from m3compress.validate.record import _changed_options, _decided_by, _notes
+from m3compress.api import load_potential
+from m3compress.models.student_record import STUDENT
+from m3compress.validate.record import _changed_options, _decided_by, _not_checked, _notes
 from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, judge
 from m3compress.validate.setup.profiles import SMOKE
+from m3compress.validate.setup.subject import TrainedModel
 
 
 def result(name: str, value: float, subject: str = "reference") -> CheckResult:
@@ -58,3 +61,13 @@ def test_options_that_differ_from_the_profile_are_told():
 def test_how_the_convention_was_found():
     assert _decided_by({"decided_by": "user", "reason": "given"}) == "user: given"
     assert _decided_by({}) == "format: it leaves no choice"
+
+
+def test_what_a_student_was_not_compared_with_is_told(make_context, artefact_spec, builtin_spec):
+    context = make_context(artefact_spec)
+    assert not any("--teacher" in line for line in _not_checked(context, []))
+    potential = load_potential(builtin_spec.path)
+    origin = replace(potential.provenance, record={STUDENT: {}})
+    copied = TrainedModel(builtin_spec, replace(potential, provenance=origin))
+    context.__dict__["reference_subject"] = copied
+    assert any("--teacher" in line for line in _not_checked(context, []))

@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.evaluation import Evaluator
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.attempt import Failure, attempt, gather
@@ -43,6 +44,7 @@ _TIERS: Final = {
     "parity": Tier.PARITY,
     "prop": Tier.PROPERTIES,
     "md": Tier.DYNAMICS,
+    "student": Tier.STUDENT,
     "perf": Tier.PERFORMANCE,
 }
 
@@ -204,7 +206,7 @@ class Pair(Generic[T]):
         name: Name of the crystal.
         base: The crystal as given, unrelaxed.
         ours: The candidate's.
-        theirs: The reference's.
+        theirs: The reference's, or the teacher's of a student.
     """
 
     name: str
@@ -218,7 +220,7 @@ def on_crystals(
     measures: str,
     judge: Callable[[Pair[T]], Measurement],
     *,
-    compute: Callable[[Context, Subject, Named], T],
+    compute: Callable[[Context, Evaluator, Named], T],
     group: str,
 ) -> Check:
     """A check with one measurement per crystal, made where the profile asks for its group.
@@ -240,7 +242,7 @@ def on_crystals(
             yield Measurement(skipped="there is no crystal to compare on")
         for crystal in crystals:
             ours = attempt(compute, context, subject, crystal)
-            theirs = attempt(compute, context, context.reference_subject, crystal)
+            theirs = attempt(compute, context, context.standard, crystal)
             if isinstance(ours, Failure) or isinstance(theirs, Failure):
                 yield _without_both(crystal.name, candidate=ours, reference=theirs)
             else:

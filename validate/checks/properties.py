@@ -20,6 +20,7 @@ from m3compress.analysis.solids import (
     relax,
     repeats_for_phonons,
 )
+from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.models.structures.frames import Named
@@ -27,14 +28,13 @@ from m3compress.validate.checks.building import Check, Pair, on_crystals
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
-from m3compress.validate.setup.subject import Subject
 
 #: A frequency (THz) above the negative of this is zero but for the tolerance of relaxation, and a
 #: change of less is no new instability (float32 rounding moves frequencies by less than 0.001).
 _IMAGINARY: Final = 0.1
 
 
-def relaxed(context: Context, subject: Subject, crystal: Named) -> Atoms:
+def relaxed(context: Context, subject: Evaluator, crystal: Named) -> Atoms:
     """The crystal at rest under the forces of a subject, relaxed when first asked for."""
     return recall(
         context,
@@ -44,7 +44,7 @@ def relaxed(context: Context, subject: Subject, crystal: Named) -> Atoms:
     )
 
 
-def _equation_of_state(context: Context, subject: Subject, crystal: Named) -> EquationOfState:
+def _equation_of_state(context: Context, subject: Evaluator, crystal: Named) -> EquationOfState:
     return recall(
         context,
         subject,
@@ -53,11 +53,11 @@ def _equation_of_state(context: Context, subject: Subject, crystal: Named) -> Eq
     )
 
 
-def _elastic_constants(context: Context, subject: Subject, crystal: Named) -> FloatArray:
+def _elastic_constants(context: Context, subject: Evaluator, crystal: Named) -> FloatArray:
     return elastic_constants(EvaluatorCalculator(subject), relaxed(context, subject, crystal))
 
 
-def _phonons(context: Context, subject: Subject, crystal: Named) -> FloatArray:
+def _phonons(context: Context, subject: Evaluator, crystal: Named) -> FloatArray:
     # The supercell is that of the crystal as given, or two relaxed cells might get unlike ones.
     repeats = repeats_for_phonons(crystal.atoms)
     return recall(

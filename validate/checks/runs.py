@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from ase import units
 
+from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.engines.dynamics.job import Ensemble, Job
 from m3compress.engines.dynamics.pool import Run, run_jobs
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
-from m3compress.validate.setup.subject import SubjectSpec
 
 Array = npt.NDArray[np.float64]
 Arm = Literal["candidate", "reference"]
@@ -124,10 +124,12 @@ def _job(
     return context.stand_in.alter(job) if context.stand_in and arm == "candidate" else job
 
 
-def _spec(context: Context, arm: Arm) -> SubjectSpec:
-    """The subject of an arm; the reference in the precision in which it was trained."""
+def _spec(context: Context, arm: Arm) -> EvaluatorSpec:
+    """Who moves an arm; the reference in the precision in which it was trained."""
     if arm == "candidate":
         return context.candidate
+    if context.teacher is not None:
+        return context.teacher.spec
     return replace(context.reference, precision="float32")
 
 

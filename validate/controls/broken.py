@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from ase import Atoms, units
 
-from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.evaluation import Evaluation, EvaluatorSpec
 from m3compress.contract.neighbors import Edges, FloatArray
+from m3compress.engines.calculators import CalculatorSpec
 from m3compress.validate.setup.subject import (
     Kind,
     SubjectSpec,
@@ -200,8 +201,8 @@ class _Redrawn(TrainedModel):
         return drawn.evaluate_edges(atoms, edges, vectors)
 
 
-def read_spec(document: dict[str, Any]) -> SubjectSpec:
-    """Inverse of ``to_json`` of every subject of the gate, broken or not.
+def read_spec(document: dict[str, Any]) -> EvaluatorSpec:
+    """Inverse of ``to_json`` of every subject of the gate, broken or not, and of calculators.
 
     Raises:
         KeyError: If it is the document of something else.
@@ -214,7 +215,10 @@ def read_spec(document: dict[str, Any]) -> SubjectSpec:
         "reordered": Reordered,
         "redrawn-triplets": RedrawnTriplets,
     }
-    maker = makers.get(values.pop("kind"))
+    kind = values.pop("kind")
+    if kind == "ase":
+        return CalculatorSpec.from_json(values)
+    maker = makers.get(kind)
     if maker is None:
         return read_subject(document)
     model = read_subject(values.pop("model"))

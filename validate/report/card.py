@@ -14,6 +14,12 @@ from m3compress.validate.result import CheckResult, Verdict
 
 #: What a reader of a card wants to know first.
 _HEADLINES = (
+    "student.force",
+    "student.own-force",
+    "student.energy-offset",
+    "student.energy-spread",
+    "student.stress",
+    "student.worst-frame",
     "parity.export-force",
     "parity.force-mae",
     "parity.energy",
@@ -22,6 +28,9 @@ _HEADLINES = (
     "md.rdf-total",
     "md.adf",
     "md.npt-volume",
+    "student.rdf-total",
+    "student.adf",
+    "student.npt-volume",
 )
 
 

@@ -81,6 +81,26 @@ class ReferenceInfo(_Strict):
     decided_by: str = ""
 
 
+class StudentInfo(_Strict):
+    """The student that was compared with its teacher, and what it is for.
+
+    Attributes:
+        teacher: What its teacher is called.
+        teacher_sha256: Hash of what decides the teacher's numbers.
+        elements: Chemical symbols that it was shown.
+        temperatures: Of dynamics in K, lowest and highest; None if there were none.
+        shortest: Shortest distance in Å of each pair of elements.
+        densities: Lowest and highest in g/cm³.
+    """
+
+    teacher: str
+    teacher_sha256: str
+    elements: tuple[str, ...]
+    temperatures: tuple[float, float] | None
+    shortest: dict[str, float]
+    densities: tuple[float, float]
+
+
 class Dynamics(_Strict):
     """What molecular dynamics ran on.
 
@@ -145,6 +165,7 @@ class Report(_Strict):
         machine: What it ran on.
         artefact: What was measured; None where a control stood in for a file.
         reference: What it was compared with.
+        student: What it is a student of, where it was compared with its teacher.
         profile: How much was measured.
         changed_options: Where that differs from the profile of its name.
         coverage: What was compared; None in older reports, which do not say it.
@@ -165,6 +186,7 @@ class Report(_Strict):
     profile: Profile
     changed_options: tuple[ChangedOption, ...] = ()
     coverage: Coverage | None = None
+    student: StudentInfo | None = None
     seed: int
     command: str
     results: tuple[CheckResult, ...]

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.progress import Progress, silent
+from m3compress.contract.teacher import Teacher
 from m3compress.engines.dynamics.job import Job
 from m3compress.models.structures.frames import Named
 from m3compress.validate.setup.profiles import Profile
 from m3compress.validate.setup.subject import Subject, SubjectSpec, TrainedSpec
+
+if TYPE_CHECKING:
+    from m3compress.models.student_record import StudentRecord
 
 
 class StandIn(Protocol):
@@ -42,6 +47,8 @@ class Context:
         crystals: Crystals at rest, for properties.
         samples: Periodic supercells for molecular dynamics.
         labels: Frames with DFT energies, forces (and stresses), or none.
+        teacher: Whom the reference copies, where it is a student that is compared with its teacher.
+        student: What the file of that student says of itself.
         stand_in: What stands in for the exported file, if something does.
         workplace: Folder for what a resumed run finds again.
         trajectories: Folder of the molecular dynamics; runs of several gates may share it.
@@ -61,6 +68,8 @@ class Context:
     workplace: Path
     trajectories: Path
     labels: tuple[Named, ...] = ()
+    teacher: Teacher | None = None
+    student: StudentRecord | None = None
     stand_in: StandIn | None = None
     seed: int = 0
     n_workers: int = 1
@@ -81,6 +90,11 @@ class Context:
     def reference_subject(self) -> Subject:
         """The reference, opened."""
         return self.reference.open()
+
+    @cached_property
+    def standard(self) -> Evaluator:
+        """Whose behaviour the candidate is to have: the teacher's where there is one, opened."""
+        return self.reference_subject if self.teacher is None else self.teacher.open()
 
     @cached_property
     def twin_subject(self) -> Subject | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from m3compress.contract.evaluation import Evaluator
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 def recall(
-    context: Context, subject: Subject | None, what: tuple[Hashable, ...], make: Callable[[], T]
+    context: Context, subject: Evaluator | None, what: tuple[Hashable, ...], make: Callable[[], T]
 ) -> T:
     """The result of ``make``, computed when first asked for; an exception is raised every time.
 

@@ -23,6 +23,7 @@ from m3compress.validate.result import Limit
 from m3compress.validate.setup.context import Context, StandIn
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import Profile, profile_named
+from m3compress.validate.setup.students import TeacherSource, with_teacher
 from m3compress.validate.setup.subject import (
     ExportedSpec,
     Subject,
@@ -67,6 +68,7 @@ class Settings:
         n_workers: Processes side by side; None for one per core.
         device: Where the exported file runs.
         control: A candidate in place of the exported file: the gate's test of itself.
+        teacher: Whom the model copies, where it is a student to be compared with its teacher.
     """
 
     artefact: Path
@@ -87,6 +89,7 @@ class Settings:
     n_workers: int | None = None
     device: Device = "cpu"
     control: StandIn | None = None
+    teacher: TeacherSource | None = None
 
     def read_profile(self) -> Profile:
         """The profile with the options in it.
@@ -114,13 +117,14 @@ class Settings:
 
     def fingerprint(self) -> dict[str, object]:
         """What must be the same for a run to be resumed; files by their content."""
-        document = asdict(replace(self, control=None))
+        document = asdict(replace(self, control=None, teacher=None))
         for name in ("n_workers", "limits", "limit"):
             del document[name]
         for name in ("artefact", "structures", "labels"):
             path = getattr(self, name)
             document[name] = None if path is None else content_sha256(path)
         document["model"] = content_sha256(Path(self.model))
+        document["teacher"] = None if self.teacher is None else self.teacher.identity()
         if self.control is not None:
             candidate = self.control.candidate(trained(self.model, self.convention))
             document["control"] = {"name": self.control.name, **candidate.identity()}
@@ -155,13 +159,17 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
     )
     model = context.reference_subject
     _require_same_source(manifest, model)
-    return replace(
+    context = replace(
         context,
         zoo=zoo_for(model.elements, model.cutoff, model.three_body_cutoff, profile.max_zoo_atoms),
         crystals=crystals_for(model.elements),
         samples=_samples(settings, profile, model),
         labels=() if settings.labels is None else read_labels(settings.labels, model),
     )
+    if settings.teacher is None:
+        return context
+    hot = settings.temperature is None
+    return with_teacher(context, settings.teacher, structures=settings.structures, hot=hot)
 
 
 def _runnable(settings: Settings) -> ExportedSpec:

@@ -8,18 +8,21 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def mean_squared_displacement(positions: Array, masses: Array) -> Array:
-    """⟨|x(t₀ + t) − x(t₀)|²⟩ over all atoms and time origins, the centre of mass at rest.
+def mean_squared_displacement(
+    positions: Array, masses: Array, chosen: npt.NDArray[np.bool_] | slice = slice(None)
+) -> Array:
+    """⟨|x(t₀ + t) − x(t₀)|²⟩ over atoms and time origins, the centre of mass of all at rest.
 
     Args:
         positions: Not wrapped into the cell, in Å, shape (n_frames, n_atoms, 3).
         masses: Shape (n_atoms,).
+        chosen: Over which atoms, shape (n_atoms,); all of them by default.
 
     Returns:
         In Å², for lags of 0 … n_frames − 1 frames.
     """
     centre = np.einsum("fax,a->fx", positions, masses) / masses.sum()
-    x = positions - centre[:, None, :]
+    x = (positions - centre[:, None, :])[:, chosen]
     n = len(x)
     # S₂ by the convolution theorem, S₁ by recursion (Calandrini et al., Collection SFN 12 (2011)).
     spectrum = np.fft.fft(x, n=2 * n, axis=0)

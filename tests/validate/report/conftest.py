@@ -42,7 +42,12 @@ SILICA = Coverage(
     largest_cell=36,
     dynamics=(Dynamics(formula="SiO2", n_atoms=72, n_replicas=3, duration=0.6, temperature=300.0),),
 )
-_TIERS = {"inv": Tier.INVARIANTS, "md": Tier.DYNAMICS, "grad": Tier.DERIVATIVES}
+_TIERS = {
+    "inv": Tier.INVARIANTS,
+    "md": Tier.DYNAMICS,
+    "grad": Tier.DERIVATIVES,
+    "student": Tier.STUDENT,
+}
 
 
 def _result(

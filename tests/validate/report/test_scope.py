@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from m3compress.validate.report.document import Coverage, Dynamics, Report
+from m3compress.validate.report.document import Coverage, Dynamics, Report, StudentInfo
 from m3compress.validate.report.html import html_page
 from m3compress.validate.report.scope import facts, scope
 from m3compress.validate.report.summary import summary_markdown
@@ -68,3 +68,34 @@ def test_loosened_limits_stand_in_the_sentence(make_result: Make, make_report: M
     assert "(a.b0, a.b1, a.b2, a.b3 and 5 more)" in scope(make_report(*many))
     tight = make_result("a.b", 0.5, 0.6, shipped=1.0)
     assert scope(make_report(tight)).startswith("certified: ")
+
+
+STUDENT = StudentInfo(
+    teacher="builtin",
+    teacher_sha256="0123456789abcdef",
+    elements=("O", "Si"),
+    temperatures=(300.0, 900.0),
+    shortest={"O-O": 2.01, "O-Si": 1.4},
+    densities=(2.42, 2.9),
+)
+
+
+def test_a_student_is_certified_in_its_domain_alone(
+    make_result: Make, make_report: MakeReport
+) -> None:
+    results = [
+        make_result("student.force", 4.1, limit=8.0),
+        make_result("student.stress", 0.07),
+        make_result("student.own-force", 5.25, limit=10.0),
+    ]
+    report = make_report(*results, coverage=UNIVERSAL, student=STUDENT)
+    assert scope(report).endswith("; as a student of builtin, in its domain alone")
+    told = dict(facts(report))
+    assert told["teacher"] == "builtin, sha256 0123456789ab…"
+    domain = "O Si; 300–900 K, 2.42–2.9 g/cm³; atoms no closer than O-O 2.01, O-Si 1.40 Å"
+    assert told["domain"] == domain
+    assert "trajectories: forces 4.1 eV, stress 0.07 eV; on its own" in told["errors"]
+    assert "own trajectories: forces 5.25 eV" in told["errors"]
+    assert "not compared with DFT" in told["not for"]
+    for text in (render_report(report, 80), html_page(report), summary_markdown(report)):
+        assert "2.42–2.9 g/cm³" in " ".join(text.split())

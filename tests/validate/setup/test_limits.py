@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from m3compress.validate.run import CHECKS
+from m3compress.validate.run import CHECKS, STUDENT_CHECKS
 from m3compress.validate.setup.limits import LimitError, read_limits
 from m3compress.validate.setup.profiles import PROFILES
 
@@ -23,8 +23,9 @@ def write(tmp_path):
 
 
 def test_every_check_has_a_limit_and_every_limit_a_check():
-    assert set(read_limits("ci")) == {check.id for check in CHECKS}
-    assert len({check.id for check in CHECKS}) == len(CHECKS)
+    assert set(read_limits("ci")) == {check.id for check in (*CHECKS, *STUDENT_CHECKS)}
+    for checks in (CHECKS, STUDENT_CHECKS):
+        assert len({check.id for check in checks}) == len(checks)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
