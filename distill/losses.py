@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
@@ -16,13 +17,27 @@ from m3compress.errors import M3CompressError
 #: Predicted and labelled values of one quantity, of equal shapes, and weights of a shape like it.
 Compared = Callable[[Prediction, Batch], tuple[Tensor, Tensor, Tensor]]
 
-#: What a term can be about: energies in eV/atom, forces in eV/Å, stresses in eV/Å³.
+
+def _atom_energies(found: Prediction, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the label is unknown, both values and the weight are 0."""
+    known = torch.isfinite(batch.atom_energies)
+    nothing = torch.zeros_like(batch.atom_energies)
+    return (
+        torch.where(known, found.atom_energies, nothing),
+        torch.where(known, batch.atom_energies, nothing),
+        torch.where(known, batch.weights[batch.owners], nothing),
+    )
+
+
+#: What a term can be about: energies in eV/atom, energies of single atoms in eV, forces in eV/Å,
+#: stresses in eV/Å³.
 QUANTITIES: Final[Mapping[str, Compared]] = {
     "energy": lambda found, batch: (
         found.energies / batch.sizes,
         batch.energies / batch.sizes,
         batch.weights,
     ),
+    "atom_energy": _atom_energies,
     "forces": lambda found, batch: (found.forces, batch.forces, batch.weights[batch.owners, None]),
     "stress": lambda found, batch: (found.stresses, batch.stresses, batch.weights[:, None]),
 }

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from m3compress.contract.files import expanded
 from m3compress.contract.forms import FACTORIZED, REMOVED, ThreeBodyForm
+from m3compress.distill.training.recipe import Recipe
 from m3compress.errors import M3CompressError, StructureError, UnknownNameError
 from m3compress.models.config import Basis, M3GNetConfig, convention
 
@@ -42,6 +43,7 @@ class Student(BaseModel):
         edge_basis: Radial basis of the edges.
         triplet_basis: Radial basis inside the three-body block.
         form: ``factorized``, or ``removed`` for one that knows pairs alone.
+        training: How it is trained, but for how long.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -59,6 +61,7 @@ class Student(BaseModel):
     edge_basis: Basis = "smooth"
     triplet_basis: Basis = "smooth"
     form: Literal["factorized", "removed"] = "factorized"
+    training: Recipe = Recipe()
 
     @property
     def three_body(self) -> ThreeBodyForm:

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final
 from m3compress.errors import OutputExistsError
 
 if TYPE_CHECKING:
+    from m3compress.contract.evaluation import EvaluatorSpec
     from m3compress.contract.manifest import Manifest
     from m3compress.contract.teacher import Teacher
+    from m3compress.distill.report import Distilled, Reporter
+    from m3compress.distill.settings import DistillSettings
     from m3compress.distill.share import ThreeBodyShare
     from m3compress.distill.teachers.examine import Candidate
     from m3compress.models.potential import Potential
@@ -204,6 +207,76 @@ def open_teacher(
     return replace(found, name=BUILTIN) if str(source) == BUILTIN else found
 
 
+def distill(
+    teacher: str | Path,
+    structures: Path,
+    output: Path,
+    settings: DistillSettings | None = None,
+    *,
+    work: Path | None = None,
+    resume: bool = False,
+    labels: Path | None = None,
+    convention: str | None = None,
+    cutoff: float = 5.0,
+    force: bool = False,
+    reporter: Reporter | None = None,
+) -> Distilled:
+    """Train a small model that copies a teacher on the systems that a user simulates.
+
+    Args:
+        teacher: See :func:`open_teacher`.
+        structures: File of any format of ASE with one or many phases.
+        output: ``NAME.m3c.safetensors``.
+        settings: Student, frames, rounds, time, threads and seed.
+        work: Folder for labels, trajectories and checkpoints; ``NAME.distill`` by default.
+        resume: Go on with what is in it.
+        labels: Frames to learn from, too, labelled by the teacher.
+        convention: Of a model, where its file does not say it.
+        cutoff: What is taken for the cutoff of a calculator in Å.
+        force: Replace an existing student.
+        reporter: Who is told how far it is.
+
+    Raises:
+        StructureError: If structures cannot be read, or the teacher does not know their elements.
+        TeacherError: If the teacher cannot be opened or believed.
+        OutputExistsError: If a file is in the way and ``force`` is not given.
+        M3CompressError: If the folder is another distillation's, or a step cannot run.
+    """
+    from m3compress.contract.files import document_sha256
+    from m3compress.distill.pipeline import Distillation
+    from m3compress.distill.report import Reporter as Unheard
+    from m3compress.distill.settings import DistillSettings as Default
+    from m3compress.distill.work import working_in
+    from m3compress.models.readers.native import require_writable
+    from m3compress.models.structures.frames import plain_values, read_frames, read_named
+
+    require_writable(output, force=force)
+    phases = read_named(structures)
+    brought = [] if labels is None else read_frames(labels)
+    chosen = settings or Default()
+    folder = work or output.with_name(output.name.partition(".m3c.")[0] + ".distill")
+    document = {
+        "teacher": str(teacher),
+        "convention": convention,
+        "cutoff": cutoff,
+        "structures": {entry.name: plain_values(entry.atoms) for entry in phases},
+        "labels": document_sha256([plain_values(frame) for frame in brought]),
+        **chosen.to_json(),
+    }
+    with working_in(folder, document, resume=resume):
+        found = open_teacher(teacher, phases, folder, convention=convention, cutoff=cutoff)
+        distillation = Distillation(
+            teacher=found,
+            structures=phases,
+            settings=chosen,
+            work=folder,
+            export=_export_student,
+            brought=brought,
+            reporter=reporter or Unheard(),
+        )
+        return distillation.run(output, force=force)
+
+
 def _exported_teacher(path: Path) -> Candidate:
     """An exported file as a candidate."""
     from m3compress.distill.teachers.examine import Candidate
@@ -236,26 +309,40 @@ def _calculator_teacher(path: str, cutoff: float) -> Candidate:
     return Candidate(name=spec.title, spec=spec, precision="unknown", facts=facts)
 
 
+def _export_student(potential: Potential, path: Path) -> EvaluatorSpec:
+    """The exported file of a student in training, made if it is not there."""
+    from m3compress.engines.spec import ArtefactSpec
+
+    _export_once(potential, path, "a student in training", _silent)
+    return ArtefactSpec(path=str(path.resolve()))
+
+
 def _export_for_teaching(potential: Potential, work: Path, report: Report) -> Path:
     """The exported file of a model in a work folder, made if it is not there."""
+    what = f"{potential.provenance.sha256[:12]}-{potential.config.convention.name}"
+    path = work / f"teacher-{what}-{potential.form}.m3c.onnx"
+    _export_once(potential, path, "the right form of a teacher", report)
+    return path
+
+
+def _export_once(potential: Potential, path: Path, reason: str, report: Report) -> None:
+    """Export a potential as it is, unless its file is there."""
     from m3compress.contract.manifest import manifest_path
     from m3compress.engines.evaluator import open_where_it_runs
     from m3compress.export.write import write_export
 
-    what = f"{potential.provenance.sha256[:12]}-{potential.config.convention.name}"
-    path = work / f"teacher-{what}-{potential.form}.m3c.onnx"
-    if not (path.exists() and manifest_path(path).exists()):
-        write_export(
-            potential,
-            path,
-            reason="the right form of a teacher",
-            target="onnx",
-            precision="float32",
-            max_atoms=0,
-            open_file=open_where_it_runs,
-            report=report,
-        )
-    return path
+    if path.exists() and manifest_path(path).exists():
+        return
+    write_export(
+        potential,
+        path,
+        reason=reason,
+        target="onnx",
+        precision="float32",
+        max_atoms=0,
+        open_file=open_where_it_runs,
+        report=report,
+    )
 
 
 def describe_potential(potential: Potential) -> str:

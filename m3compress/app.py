@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from m3compress import __version__
+from m3compress.distill_app import register as register_distill
 from m3compress.gate_app import register
 from m3compress.options import (
     MODEL_HELP,
@@ -187,6 +188,7 @@ def doctor(
         raise typer.Exit(run(as_json=as_json))
 
 
+register_distill(app)
 register(app)
 
 

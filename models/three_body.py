@@ -115,9 +115,23 @@ def factorized_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyF
     """
     graph, weights = geometry.graph, gated_weights(geometry, gate)
     harmonics = solid_harmonics(geometry.unit, geometry.max_l)
-    moments = graph.sum_outer(harmonics, weights)
-    total = graph.contract(harmonics, moments * geometry.same_order) - weights
-    return geometry.taper * total * geometry.norms
+    if isinstance(graph, EdgeGraph):
+        total = _by_orders(graph, harmonics, weights, geometry)
+    else:
+        moments = graph.sum_outer(harmonics, weights)
+        total = graph.contract(harmonics, moments * geometry.same_order)
+    return geometry.taper * (total - weights) * geometry.norms
+
+
+def _by_orders(
+    graph: EdgeGraph, harmonics: Tensor, weights: Tensor, geometry: TripletGeometry
+) -> Tensor:
+    """Σ_m Y_lm(ij) Σ_k Y_lm(ik) w_ik[l, n], of equal l alone: a third of all products."""
+    rows, columns = geometry.same_order.nonzero(as_tuple=True)
+    spread = harmonics.index_select(1, rows)
+    moments = graph.sum_to_centers(spread * weights.index_select(1, columns))
+    over_m = torch.nn.functional.one_hot(columns, weights.shape[-1]).to(weights.dtype)
+    return (spread * graph.from_centers(moments)) @ over_m
 
 
 def triplet_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyForm) -> Tensor:

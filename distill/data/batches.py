@@ -14,7 +14,7 @@ from torch import Tensor
 
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.contract.neighbors import FloatArray, find_edges
-from m3compress.distill.data.labels import largest_force
+from m3compress.distill.data.labels import energies_of_atoms, largest_force
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import EdgeGraph, Graph
 from m3compress.units import VOIGT
@@ -30,6 +30,7 @@ class Prediction(NamedTuple):
     """What a network says about a batch, in the shapes and units of :class:`Batch`."""
 
     energies: Tensor
+    atom_energies: Tensor
     forces: Tensor
     stresses: Tensor
 
@@ -47,6 +48,7 @@ class Batch:
         sizes: Atoms of every structure, shape (n_structures,).
         volumes: In Å³, shape (n_structures,).
         energies: Of every structure in eV, less the element references, shape (n_structures,).
+        atom_energies: Of every atom, likewise; NaN where they are unknown, shape (n_atoms,).
         forces: In eV/Å, shape (n_atoms, 3).
         stresses: In eV/Å³, Voigt order, shape (n_structures, 6).
         weights: What the errors of each structure count in a loss, shape (n_structures,).
@@ -60,6 +62,7 @@ class Batch:
     sizes: Tensor
     volumes: Tensor
     energies: Tensor
+    atom_energies: Tensor
     forces: Tensor
     stresses: Tensor
     weights: Tensor
@@ -90,7 +93,7 @@ class Batch:
         outer = outer + self.vectors[:, _COLUMNS] * pull[:, _ROWS]
         edge_owners = self.owners[self.centers]
         virials = outer.new_zeros(n_structures, 6).index_add(0, edge_owners, outer) / 2
-        return Prediction(energies, forces, virials / self.volumes[:, None])
+        return Prediction(energies, atomic, forces, virials / self.volumes[:, None])
 
 
 def to_batch(
@@ -109,6 +112,7 @@ def to_batch(
     edges, vectors = find_edges(frame, config.cutoff)
     species = np.array([config.elements.index(symbol) for symbol in frame.symbols])
     energy = frame.get_potential_energy() - references[species].sum()
+    atom_energies = energies_of_atoms(frame) - references[species]
     return Batch(
         centers=torch.from_numpy(edges.centers),
         neighbors=torch.from_numpy(edges.neighbors),
@@ -118,6 +122,7 @@ def to_batch(
         sizes=torch.tensor([len(frame)]),
         volumes=torch.tensor([frame.get_volume()], dtype=torch.float32),
         energies=torch.tensor([energy], dtype=torch.float32),
+        atom_energies=torch.tensor(atom_energies, dtype=torch.float32),
         forces=torch.tensor(frame.get_forces(), dtype=torch.float32),
         stresses=torch.tensor(frame.get_stress(), dtype=torch.float32)[None],
         weights=torch.tensor([weight], dtype=torch.float32),
@@ -141,10 +146,17 @@ def join(batches: Sequence[Batch]) -> Batch:
 
 
 def fit_references(frames: Sequence[Atoms], elements: Sequence[str]) -> FloatArray:
-    """Energy of each element in eV by least squares over energies per atom, shape (n_elements,).
+    """Energy of each element in eV, shape (n_elements,).
 
-    The values are rounded to float32, which is what the file will hold.
+    The mean of the energies of its atoms where all frames tell them, which is right for any
+    composition; else by least squares over energies per atom. The values are rounded to float32,
+    which is what the file will hold.
     """
+    atomic = np.concatenate([energies_of_atoms(frame) for frame in frames])
+    symbols = np.concatenate([np.array(frame.symbols) for frame in frames])
+    if np.isfinite(atomic).all():
+        means = [atomic[symbols == name].mean() if name in symbols else 0.0 for name in elements]
+        return np.array(means, dtype=np.float32).astype(np.float64)
     counts = np.array([[np.sum(frame.symbols == name) for name in elements] for frame in frames])
     sizes = counts.sum(1, keepdims=True)
     energies = np.array([frame.get_potential_energy() for frame in frames])

@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
 from m3compress.contract.teacher import Teacher
 from m3compress.distill.data.phases import DataPlan
-from m3compress.distill.data.plan import SPLITS, Group, Split, of_split
+from m3compress.distill.data.plan import SPLITS, Group, Kind, Split, of_split
 from m3compress.distill.data.store import FrameStore
 from m3compress.engines.dynamics.processes import worker_processes
 from m3compress.errors import M3CompressError, StructureError
@@ -89,13 +90,18 @@ class LabelStore:
                     return
                 time.sleep(_POLL)
 
-    def read(self, split: Split) -> list[Atoms]:
+    def read(self, split: Split, without: Sequence[Kind] = ()) -> list[Atoms]:
         """All frames of a split, labelled; ``info["group"]`` is the name of their group.
+
+        Args:
+            split: Which one.
+            without: Kinds of frames that are not wanted.
 
         Raises:
             StructureError: If it is empty, or a file is missing or cannot be read.
         """
-        frames = self.frames.read(of_split(self.plan.groups, split))
+        wanted = [g for g in of_split(self.plan.groups, split) if g.kind not in without]
+        frames = self.frames.read(wanted)
         if not frames:
             reasons = "; ".join(dict.fromkeys(line for _, line in self.left_out(split)))
             raise StructureError(
@@ -183,7 +189,7 @@ _WHY_NOT: Final = (
 
 
 def seconds_per_atom(teacher: Teacher, plan: DataPlan) -> float:
-    """How long the teacher takes per atom and evaluation on one thread, measured on a phase.
+    """Of the processor per atom and evaluation of the teacher on one thread, measured on a phase.
 
     Raises:
         M3CompressError: If it cannot be opened, or cannot evaluate the phase.
@@ -192,9 +198,9 @@ def seconds_per_atom(teacher: Teacher, plan: DataPlan) -> float:
     atoms = next(iter(plan.phases.values())).copy()
     evaluator.evaluate(atoms)  # the first one allocates and compiles
     atoms.rattle(0.01, seed=1)
-    began = time.perf_counter()
+    began = time.process_time()
     evaluator.evaluate(atoms)
-    return (time.perf_counter() - began) / len(atoms)
+    return (time.process_time() - began) / len(atoms)
 
 
 @cache

@@ -7,6 +7,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.contract.evaluation import Evaluator
+from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.teacher import ask
 
 
@@ -34,3 +35,11 @@ def label(teacher: Evaluator, atoms: Atoms) -> Atoms:
 def largest_force(frame: Atoms) -> float:
     """Length of the largest force of a labelled frame in eV/Å."""
     return float(np.linalg.norm(frame.get_forces(), axis=1).max())
+
+
+def energies_of_atoms(frame: Atoms) -> FloatArray:
+    """Energies of the atoms of a labelled frame in eV, shape (n_atoms,); NaN if unknown."""
+    told = frame.calc.results.get("energies")
+    if told is None:
+        return np.full(len(frame), np.nan)
+    return np.array(told, dtype=np.float64).reshape(len(frame))

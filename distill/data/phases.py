@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -25,7 +25,7 @@ from m3compress.distill.data.plan import SPLITS, Group, Kind, Split, of_split, r
 from m3compress.distill.data.sampler import Pairs, Sampler, Trajectory
 from m3compress.distill.data.sampling import Sampling, between
 from m3compress.errors import StructureError
-from m3compress.models.structures.frames import Named, require_periodic
+from m3compress.models.structures.frames import Named, plain_values, require_periodic
 from m3compress.models.structures.supercell import supercell_of
 
 #: Raised when the same plan gives other frames.
@@ -48,6 +48,7 @@ class DataPlan:
         pairs: Isolated pairs by their symbols.
         sampling: How frames are made.
         trajectory: How trajectories are sampled.
+        given: Structures of groups that are not made but given, by the names of these.
     """
 
     groups: tuple[Group, ...]
@@ -55,11 +56,23 @@ class DataPlan:
     pairs: Mapping[str, Pairs]
     sampling: Sampling
     trajectory: Trajectory
+    given: Mapping[str, Sequence[Atoms]] = field(default_factory=dict)
 
     @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols of the phases, sorted."""
         return tuple(sorted({symbol for atoms in self.phases.values() for symbol in atoms.symbols}))
+
+    def with_given(self, given: Mapping[Group, Sequence[Atoms]]) -> DataPlan:
+        """The plan and more groups, whose structures are given.
+
+        Raises:
+            M3CompressError: If two groups have one name.
+        """
+        groups = (*self.groups, *given)
+        require_unique(groups)
+        structures = {group.name: tuple(frames) for group, frames in given.items()}
+        return replace(self, groups=groups, given={**self.given, **structures})
 
     def sampler(self, teacher: Evaluator, teacher_id: str, folder: Path) -> Sampler:
         """Makes the frames.
@@ -79,6 +92,7 @@ class DataPlan:
             distortion=self.sampling.distortion,
             trajectory=self.trajectory,
             wall=self.sampling.wall,
+            given=self.given,
             seed=self.sampling.seed,
         )
 
@@ -105,23 +119,24 @@ class DataPlan:
             "pairs": self.pairs[group.parent] if group.kind == "pairs" else None,
             "compressed": self.sampling.wall,
             "close": self.sampling.wall,
-        }[group.kind]
-        document: dict[str, Any] = {"group": asdict(group), "how": asdict(how)}
+        }.get(group.kind)
+        document: dict[str, Any] = {"group": asdict(group), "how": how and asdict(how)}
+        if group.name in self.given:
+            document["given"] = [plain_values(atoms) for atoms in self.given[group.name]]
+            return document
         if group.kind == "trajectory":
             document["start"] = asdict(self.sampling.distortion)
         atoms = self.phases.get(group.parent)
         if atoms is not None:
-            document["parent"] = {
-                "numbers": atoms.numbers.tolist(),
-                "positions": atoms.positions.tolist(),
-                "cell": atoms.cell.array.tolist(),
-            }
+            document["parent"] = plain_values(atoms)
         return document
 
     def atoms_evaluated(self, group: Group) -> int:
         """Atoms × evaluations of the teacher that a group takes, if no frame is drawn again."""
         if group.kind == "pairs":
             return 2 * group.n_frames
+        if group.name in self.given:
+            return sum(len(atoms) for atoms in self.given[group.name])
         evaluations = group.n_frames
         if group.kind == "trajectory":
             evaluations += 1 + self.trajectory.skipped + group.n_frames * self.trajectory.stride
@@ -265,6 +280,8 @@ _WORDS: Final[dict[Kind, str]] = {
     "compressed": "compressed",
     "close": "with close atoms",
     "pairs": "isolated pairs",
+    "own": "of a student's own dynamics",
+    "brought": "of the user's",
 }
 
 

@@ -16,8 +16,15 @@ from m3compress.errors import M3CompressError
 
 Split = Literal["train", "validation", "test"]
 #: Strained and rattled crystals, frames of a trajectory, isolated pairs of atoms, crystals under
-#: high pressure, or crystals in which two atoms were pulled together.
-Kind = Literal["distorted", "trajectory", "pairs", "compressed", "close"]
+#: high pressure, crystals in which two atoms were pulled together, frames of a student's own
+#: dynamics, or frames that the user brings.
+Kind = Literal["distorted", "trajectory", "pairs", "compressed", "close", "own", "brought"]
+#: Kinds whose structures are not made but given.
+GIVEN: Final = ("own", "brought")
+#: Kinds whose names would not tell them from others.
+_NAMED: Final = ("compressed", "close", *GIVEN)
+#: Kinds that are made at a temperature.
+_HOT: Final = ("trajectory", "own")
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
@@ -30,7 +37,7 @@ class Group:
         kind: How they are made.
         parent: Name of what they descend from, in the :class:`~.sampler.Sampler` that makes them.
         split: What they are for.
-        temperature: Of a trajectory in K; 0 for other kinds.
+        temperature: Of a trajectory, the teacher's or a student's, in K; 0 for other kinds.
         n_frames: How many.
         index: Tells it from others that are alike but for the random numbers.
     """
@@ -43,7 +50,7 @@ class Group:
     index: int = 0
 
     def __post_init__(self) -> None:
-        if (self.kind == "trajectory") != (self.temperature > 0):
+        if (self.kind in _HOT) != (self.temperature > 0):
             raise M3CompressError(
                 f"a trajectory has a temperature and nothing else has: "
                 f"{self.parent}, {self.kind}, {self.temperature:g} K"
@@ -53,7 +60,7 @@ class Group:
     def name(self) -> str:
         """Unique in a plan, and the name of the file."""
         parts = [self.split, self.parent, f"{self.temperature:g}"]
-        if self.kind in ("compressed", "close"):
+        if self.kind in _NAMED:
             parts.append(self.kind)
         if self.index:
             parts.append(str(self.index))

@@ -13,7 +13,7 @@ from ase import Atoms
 from m3compress.contract.evaluation import Evaluator
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.labels import label, largest_force
-from m3compress.distill.data.plan import Group
+from m3compress.distill.data.plan import GIVEN, Group
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.engines.dynamics.pool import run_here
@@ -76,6 +76,7 @@ class Sampler:
         distortion: Of distorted crystals; strain and volume also of the start of trajectories.
         trajectory: How trajectories are sampled.
         wall: How far crystals are compressed and pairs of atoms pulled together.
+        given: Structures of groups that are not made but given, by the names of these.
         seed: Added to the seeds of all groups.
     """
 
@@ -88,6 +89,7 @@ class Sampler:
     distortion: Distortion = field(default_factory=Distortion)
     trajectory: Trajectory = field(default_factory=Trajectory)
     wall: Wall = field(default_factory=Wall)
+    given: Mapping[str, Sequence[Atoms]] = field(default_factory=dict)
     seed: int = 0
 
     def __call__(self, group: Group) -> list[Atoms]:
@@ -97,23 +99,38 @@ class Sampler:
             StructureError: If the group's parent is not known, has too large forces by itself, or
                 its trajectory broke.
         """
-        known = self.pairs if group.kind == "pairs" else self.parents
-        if group.parent not in known:
-            raise StructureError(
-                f"there is nothing called {group.parent} to make {group.kind} frames of",
-                hint=f"choose from {', '.join(known) or 'none'}",
-            )
+        self._require_known(group)
         makers = {
             "distorted": self._distorted,
             "trajectory": self._steps,
             "pairs": self._pairs,
             "compressed": self._compressed,
             "close": self._close,
+            "own": self._given,
+            "brought": self._given,
         }
         frames = list(makers[group.kind](group))
         for frame in frames:
             frame.info["group"] = group.name
         return frames
+
+    def _require_known(self, group: Group) -> None:
+        name = group.parent
+        known: Mapping[str, object] = self.pairs if group.kind == "pairs" else self.parents
+        if group.kind in GIVEN:
+            name, known = group.name, self.given
+        if name not in known:
+            raise StructureError(
+                f"there is nothing called {name} to make {group.kind} frames of",
+                hint=f"choose from {', '.join(known) or 'none'}",
+            )
+
+    def _given(self, group: Group) -> Iterator[Atoms]:
+        for number, atoms in enumerate(self.given[group.name]):
+            frame = self._calm(atoms)
+            if frame is not None:
+                frame.info["number"] = number
+                yield frame
 
     def _distorted(self, group: Group) -> Iterator[Atoms]:
         rng = np.random.default_rng(group.seed + self.seed)

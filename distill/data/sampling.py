@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -39,6 +39,12 @@ class Amounts:
     compressed: int = 16
     close: int = 24
     pairs: int = 6
+
+    def scaled(self, part: float) -> Amounts:
+        """A part of each, of everything at least one."""
+        return Amounts(
+            **{name: max(1, round(part * n)) if n else 0 for name, n in asdict(self).items()}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ from m3compress.units import MEV_PER_EV
 
 logger = logging.getLogger(__name__)
 
+#: Time between two checkpoints within an epoch in s: what a killed training loses at most.
+_CHECKPOINT_EVERY = 20.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -53,9 +56,10 @@ def train(
     settings: Settings,
     *,
     checkpoint: Path,
+    until: int | None = None,
     after_epoch: Callable[[Run], None] | None = None,
 ) -> None:
-    """Train from where the run is to the end of the schedule.
+    """Train from where the run is.
 
     Args:
         run: Changed in place.
@@ -63,47 +67,66 @@ def train(
         batches: Labelled frames to learn from, one each.
         held_back: Labelled frames to measure errors on after each epoch, one each.
         settings: How to train.
-        checkpoint: Written after each epoch.
+        checkpoint: Written after each epoch, and every 20 s.
+        until: Steps at which to stop, which ends the epoch; the end of the schedule by default.
         after_epoch: Called once the checkpoint is written.
 
     Raises:
         M3CompressError: If the checkpoint cannot be written.
     """
-    schedule = settings.schedule
-    while schedule.progress(run.epoch, run.seconds) < 1:
-        loss = train_epoch(run, step, batches, settings)
+    until = settings.schedule.steps if until is None else until
+    while run.steps < until:
+        n_batches = _finish_epoch(run, step, batches, settings, until, checkpoint)
+        loss = run.total / n_batches
         found = mean_errors(run.averaged, held_back, settings.loss.form)
         run.history.append({"loss": loss, **found})
+        run.begin_epoch()
         run.save(checkpoint)
         if after_epoch is not None:
             after_epoch(run)
         logger.info(
-            "epoch %d/%d: loss %.4f, validation %.2f meV/atom, %.1f meV/Å (%.2f %%), %.0f s",
-            *(run.epoch, schedule.epochs, loss, found["energy_mae"]),
-            *(found["force_mae"], found["force_percent"], run.seconds),
+            "epoch %d, step %d/%d: loss %.4f, validation %.2f meV/atom, %.1f meV/Å (%.2f %%)",
+            *(run.epoch, run.steps, settings.schedule.steps, loss),
+            *(found["energy_mae"], found["force_mae"], found["force_percent"]),
         )
 
 
-def train_epoch(run: Run, step: Step, batches: Sequence[Batch], settings: Settings) -> float:
-    """One pass over all frames in an order that depends on the epoch alone; the mean loss."""
+def _finish_epoch(
+    run: Run,
+    step: Step,
+    batches: Sequence[Batch],
+    settings: Settings,
+    until: int,
+    checkpoint: Path,
+) -> int:
+    """What is left of a pass over all frames, in an order that depends on the epoch alone.
+
+    Returns:
+        Steps of the epoch.
+    """
     order = np.random.default_rng([settings.seed, run.epoch]).permutation(len(batches))
     chunks = np.array_split(order, math.ceil(len(order) / settings.batch_size))
-    total = 0.0
-    for index, chunk in enumerate(chunks):
-        began = time.monotonic()
-        progress = settings.schedule.progress(run.epoch + index / len(chunks), run.seconds)
-        for group in run.optimizer.param_groups:
-            group["lr"] = settings.schedule.rate(progress)
-        loss, *gradients = step(join([batches[i] for i in chunk]))
-        for weight, gradient in zip(run.network.parameters(), gradients, strict=True):
-            weight.grad = gradient
-        torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.largest_gradient)
-        run.optimizer.step()
-        run.average.update_parameters(run.network)
-        total += float(loss) / len(chunks)
-        run.seconds += time.monotonic() - began
-    run.epoch += 1
-    return total
+    saved = time.monotonic()
+    while run.in_epoch < len(chunks) and run.steps < until:
+        if time.monotonic() - saved > _CHECKPOINT_EVERY:
+            run.save(checkpoint)
+            saved = time.monotonic()
+        take_step(run, step, join([batches[i] for i in chunks[run.in_epoch]]), settings)
+    return run.in_epoch
+
+
+def take_step(run: Run, step: Step, batch: Batch, settings: Settings) -> None:
+    """One step of the optimiser."""
+    began = time.process_time()
+    for group in run.optimizer.param_groups:
+        group["lr"] = settings.schedule.rate(run.steps)
+    loss, *gradients = step(batch)
+    for weight, gradient in zip(run.network.parameters(), gradients, strict=True):
+        weight.grad = gradient
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.largest_gradient)
+    run.optimizer.step()
+    run.average.update_parameters(run.network)
+    run.count(float(loss), time.process_time() - began)
 
 
 def mean_errors(

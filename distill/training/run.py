@@ -15,10 +15,12 @@ from m3compress.contract.files import write_atomically
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.contract.neighbors import FloatArray
 from m3compress.distill.training.average import running_average
+from m3compress.distill.training.optimizers import OptimizerName, make_optimizer
 from m3compress.errors import M3CompressError
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
 
+_COUNTERS = ("epoch", "steps", "in_epoch", "total", "seconds")
 _DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError)
 
 #: Element energies of the same frames differ by less on any machine (eV).
@@ -34,8 +36,11 @@ class Run:
         average: Running average of its weights, which is the result.
         optimizer: Of the network's parameters.
         references: Energy of each element in eV that labels are relative to, shape (n_elements,).
-        epoch: Passes over all frames so far.
-        seconds: Time spent in steps so far.
+        epoch: Passes over all frames that are done.
+        steps: Steps of the optimiser so far.
+        in_epoch: Those of them in the epoch that is not done.
+        total: Sum of the losses of these.
+        seconds: Of the processor, spent in steps so far.
         history: Loss and held-back errors after each epoch.
     """
 
@@ -44,6 +49,9 @@ class Run:
     optimizer: torch.optim.Optimizer
     references: FloatArray
     epoch: int = 0
+    steps: int = 0
+    in_epoch: int = 0
+    total: float = 0.0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -51,6 +59,19 @@ class Run:
     def averaged(self) -> M3GNet:
         """The network with the averaged weights."""
         return cast("M3GNet", self.average.module)
+
+    def count(self, loss: float, seconds: float) -> None:
+        """Note a step."""
+        self.steps += 1
+        self.in_epoch += 1
+        self.total += loss
+        self.seconds += seconds
+
+    def begin_epoch(self) -> None:
+        """Note that an epoch is done."""
+        self.epoch += 1
+        self.in_epoch = 0
+        self.total = 0.0
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: all of it, or none if the process is killed meanwhile.
@@ -63,8 +84,7 @@ class Run:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "seconds": self.seconds,
+            **{name: getattr(self, name) for name in _COUNTERS},
             "history": self.history,
             "references": torch.tensor(self.references),
         }
@@ -85,8 +105,8 @@ class Run:
             self.network.load_state_dict(document["network"])
             self.average.load_state_dict(document["average"])
             self.optimizer.load_state_dict(document["optimizer"])
-            self.epoch = int(document["epoch"])
-            self.seconds = float(document["seconds"])
+            for name in _COUNTERS:
+                setattr(self, name, document[name])
             self.history = document["history"]
         except _DAMAGE as error:
             raise _foreign(path, error) from error
@@ -132,17 +152,28 @@ class Run:
         )
 
 
-def begin(network: M3GNet, references: FloatArray, *, decay: float, learning_rate: float) -> Run:
-    """A run before its first step, with Adam.
+def begin(
+    network: M3GNet,
+    references: FloatArray,
+    *,
+    decay: float,
+    learning_rate: float,
+    optimizer: OptimizerName = "adam",
+) -> Run:
+    """A run before its first step.
 
     Args:
         network: With its first weights.
         references: Energy of each element in eV, shape (n_elements,).
         decay: Of the running average of the weights, per step.
         learning_rate: Of the optimiser until the schedule sets it.
+        optimizer: Which one.
+
+    Raises:
+        ImportError: If the package of the optimiser is not installed.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    return Run(network, running_average(network, decay), optimizer, references)
+    chosen = make_optimizer(optimizer, network.parameters(), learning_rate)
+    return Run(network, running_average(network, decay), chosen, references)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

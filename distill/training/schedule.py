@@ -1,4 +1,4 @@
-"""How far a training is, and the learning rate there."""
+"""The learning rate in the course of a training."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ _LAST = 0.005
 class Schedule:
     """A short linear rise of the learning rate, then half a cosine down to almost nothing.
 
+    It counts steps, not time, so that it repeats exactly.
+
     Attributes:
-        epochs: Length.
-        minutes: The same in time; whichever is further on counts. A schedule that follows the clock
-            does not repeat exactly.
+        steps: Length in steps of the optimiser.
         learning_rate: Peak.
         warm_up: Fraction of the schedule over which the rate rises.
     """
 
-    epochs: int
-    minutes: float = math.inf
+    steps: int
     learning_rate: float
     warm_up: float = 0.02
 
-    def progress(self, epochs: float, seconds: float) -> float:
-        """Fraction of the schedule after so many epochs and seconds of training; 1 is the end."""
-        return min(1.0, max(epochs / self.epochs, seconds / (60 * self.minutes)))
-
-    def rate(self, progress: float) -> float:
-        """Learning rate at a fraction of the schedule."""
+    def rate(self, steps: int) -> float:
+        """Learning rate of the step that follows so many."""
+        progress = min(1.0, steps / self.steps)
         rise = min(1.0, (progress + _FIRST) / self.warm_up)
         fall = _LAST + (1 - _LAST) * 0.5 * (1 + math.cos(math.pi * progress))
         return self.learning_rate * rise * fall
+
+
+def steps_of(epochs: int, n_frames: int, batch_size: int) -> int:
+    """Steps of so many passes over all frames."""
+    return epochs * math.ceil(n_frames / batch_size)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ase import Atoms
 
@@ -72,6 +73,33 @@ def read_frames(path: Path) -> list[Atoms]:
     for number, atoms in enumerate(frames):
         refuse_what_is_no_structure(atoms, f"frame {number} of {path}")
     return frames
+
+
+def read_named(path: Path) -> list[Named]:
+    """The structures of a file of any format that ASE reads, each with a name of its own.
+
+    It is what the file calls it (``name=…`` in extended XYZ), else its formula; later ones of the
+    same name are numbered.
+
+    Raises:
+        StructureError: See :func:`read_frames`.
+    """
+    named: list[Named] = []
+    seen: Counter[str] = Counter()
+    for atoms in read_frames(path):
+        name = str(atoms.info.get("name") or atoms.get_chemical_formula("metal", empirical=True))
+        seen[name] += 1
+        named.append(Named(name if seen[name] == 1 else f"{name}-{seen[name]}", atoms))
+    return named
+
+
+def plain_values(atoms: Atoms) -> dict[str, Any]:
+    """Elements, positions (Å) and cell (Å) as plain values: what a structure is told apart by."""
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell.array.tolist(),
+    }
 
 
 def require_known(atoms: Atoms, elements: Sequence[str], what: str) -> None:

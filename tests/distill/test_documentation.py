@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ import torch
 
 from m3compress.api import load_potential
 from m3compress.distill.data.sampling import Sampling
+from m3compress.distill.on_policy.settings import OwnDynamics
 from m3compress.distill.students import PRESETS, Student, parse_student
+from m3compress.distill.training.recipe import Recipe
 from m3compress.models.student_record import record_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "distillation.md"
@@ -40,31 +42,22 @@ def test_the_example_makes_a_student(folder, capsys):
     names = {"__name__": "__main__"}
     exec(compile(block, DOCUMENT.name, "exec"), names)
     said = capsys.readouterr().out
-    assert "train: 27 frames, 4 of 2 trajectories (300–900 K), 12 strained and rattled" in said
     assert "error on trajectories that it never saw: " in said
+    assert "where it goes by itself: " in said
     record = record_of(load_potential(folder / "quartz.m3c.safetensors"))
     assert record.teacher["name"] == "silica.m3c.onnx"
     assert record.domain.elements == ("O", "Si")
-
-    # Workers wrote what this process would have written, and write nothing twice.
-    labels = names["labels"]
-    here, evaluator = replace(labels, folder=folder / "here"), names["teacher"].open(threads=1)
-    for group in labels.plan.groups:
-        if group.kind in ("close", "pairs"):
-            here.make(group, evaluator)
-            made = here.frames.path(group).read_bytes()
-            assert made == labels.frames.path(group).read_bytes()
-    stamps = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*")}
-    labels.fill(n_workers=2)
-    assert stamps == {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*")}
+    assert record.data["frames"]["train"]["distorted"] == 12
 
 
 def test_the_file_of_a_student_is_read():
-    (block,) = blocks("toml")
+    block, training = blocks("toml")
     student = parse_student(tomllib.loads(block), DOCUMENT.name)
     assert (student.width, student.hidden, student.form) == (24, (24,), "removed")
     named = set(re.findall(r"`(\w+)`|^(\w+) = |(cutoff_ratio)", TEXT, re.M))
-    assert set(Student.model_fields) <= {word for words in named for word in words}
+    assert set(Student.model_fields) - {"training"} <= {word for words in named for word in words}
+    recipe = parse_student(tomllib.loads(training), DOCUMENT.name).training
+    assert (recipe.optimizer, len(recipe.loss)) == ("adam", 2)
 
 
 def test_tables_hold_the_defaults():
@@ -75,3 +68,11 @@ def test_tables_hold_the_defaults():
     for kind in ("distorted", "trajectory", "compressed", "close"):
         assert f"| {amounts[kind]} |" in TEXT
     assert f"{Sampling().largest_force:,g} eV/Å" in TEXT
+    for term in Recipe().loss:
+        assert re.search(
+            rf"`{term.quantity}`.* \| {term.weight:g} per .* \| {term.delta:g} \|", TEXT
+        )
+    own = OwnDynamics()
+    assert f"{own.hotter} of the highest" in TEXT
+    assert f"{own.steps} steps each" in TEXT
+    assert f"the {own.frames} frames" in TEXT

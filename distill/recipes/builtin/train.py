@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,10 +21,11 @@ from m3compress.distill.data.batches import fit_references, join, to_batch
 from m3compress.distill.data.plan import Group, of_split
 from m3compress.distill.data.store import FrameStore
 from m3compress.distill.recipes.builtin.frames import plan, sampler
-from m3compress.distill.recipes.builtin.recipe import CONFIG, SETTINGS
+from m3compress.distill.recipes.builtin.recipe import CONFIG, EPOCHS, LEARNING_RATE
+from m3compress.distill.recipes.builtin.recipe import settings as recipe
 from m3compress.distill.training.compiled import compile_step
 from m3compress.distill.training.initial import initial_network
-from m3compress.distill.training.loop import Settings, train
+from m3compress.distill.training.loop import train
 from m3compress.distill.training.memory import keep_memory
 from m3compress.distill.training.run import Run, begin
 from m3compress.distill.training.step import eager_step
@@ -59,9 +58,10 @@ def make_frames(reference: Potential, work: Path, groups: Sequence[Group]) -> No
 
 def train_builtin(
     work: Path,
-    settings: Settings,
     groups: Sequence[Group],
     *,
+    epochs: int = EPOCHS,
+    learning_rate: float = LEARNING_RATE,
     resume: bool,
     compiled: bool,
     start_from: Path | None = None,
@@ -70,8 +70,9 @@ def train_builtin(
 
     Args:
         work: Holds ``frames``; gets ``checkpoint.pt`` and ``model``.
-        settings: How to train.
         groups: The frames: those of the splits ``train`` and ``validation`` are used.
+        epochs: Passes over all frames.
+        learning_rate: Peak.
         resume: Continue from the checkpoint, where there is one.
         compiled: Compile the training step, which needs a C++ compiler.
         start_from: Checkpoint of another run whose averaged weights are the first weights.
@@ -81,6 +82,7 @@ def train_builtin(
     """
     store = FrameStore(work / FRAMES)
     frames = store.read(of_split(groups, "train"))
+    settings = recipe(len(frames), epochs=epochs, learning_rate=learning_rate)
     references = fit_references(frames, CONFIG.elements)
     batches = [to_batch(frame, CONFIG, references) for frame in frames]
     held_back = store.read(of_split(groups, "validation"))
@@ -127,11 +129,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--start-from", type=Path, help="checkpoint.pt of another run to take the weights from"
     )
-    parser.add_argument("--learning-rate", type=float, default=SETTINGS.schedule.learning_rate)
-    parser.add_argument("--epochs", type=int, default=SETTINGS.schedule.epochs)
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="length of the schedule in time"
-    )
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--eager", action="store_true", help="do not compile (half the speed)")
     chosen = parser.parse_args(arguments)
@@ -141,16 +140,11 @@ def main(arguments: list[str] | None = None) -> None:
     reference = read_tensorflow(chosen.reference).with_form(FACTORIZED).to(torch.float32)
     groups = plan()
     make_frames(reference, chosen.work, groups)
-    schedule = replace(
-        SETTINGS.schedule,
-        epochs=chosen.epochs,
-        minutes=chosen.minutes,
-        learning_rate=chosen.learning_rate,
-    )
     train_builtin(
         chosen.work,
-        replace(SETTINGS, schedule=schedule),
         groups,
+        epochs=chosen.epochs,
+        learning_rate=chosen.learning_rate,
         resume=chosen.resume,
         compiled=not chosen.eager,
         start_from=chosen.start_from,

@@ -1,10 +1,6 @@
-"""From labels to the file of a student: it learns, survives a kill, and says what it is."""
+"""From labels to the file of a student: it learns in stages, and says what it is."""
 
 from __future__ import annotations
-
-import shutil
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,62 +10,59 @@ from m3compress.api import load_potential
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.distill.data.batches import fit_references
 from m3compress.distill.data.labels import largest_force
+from m3compress.distill.outcome import record_of_training
 from m3compress.distill.students import Student
-from m3compress.distill.training.student import Course, measure, train_student
-from m3compress.errors import M3CompressError, OutputExistsError, StructureError
-from m3compress.models.student_record import record_of
+from m3compress.distill.training.student import StudentTraining, measure, seconds_per_step
+from m3compress.errors import M3CompressError
+from m3compress.models.student_record import record_of, write_student
 
 STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
-COURSE = Course(epochs=4, learning_rate=1e-2, seed=3)
+STEPS = 120
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-class KilledError(Exception):
-    pass
+def begin(labelled, folder, student=STUDENT, steps=STEPS):
+    config = student.config(labelled.plan.elements, labelled.teacher.cutoff)
+    path = folder / "training.pt"
+    return StudentTraining.begin(student, config, labelled.read("train"), steps, 3, path)
 
 
-@pytest.fixture
-def store(labelled, tmp_path):
-    """A copy of the labels, without checkpoints."""
-    ignored = shutil.ignore_patterns("training-*")
-    shutil.copytree(labelled.folder, tmp_path / "work", ignore=ignored)
-    return replace(labelled, folder=tmp_path / "work")
+def advance(training, labelled, until=STEPS, after_epoch=None):
+    training.advance(labelled.read("train"), labelled.read("validation"), until, after_epoch)
 
 
 @pytest.fixture(scope="module")
-def trained(labelled, tmp_path_factory) -> tuple[Path, list[float]]:
-    """A student and its validation errors, epoch by epoch."""
-    path, errors = tmp_path_factory.mktemp("trained") / "salt.m3c.safetensors", []
-    train_student(
-        labelled,
-        STUDENT,
-        replace(COURSE, epochs=16),
-        path,
-        after_epoch=lambda run: errors.append(run.history[-1]["force_mae"]),
-    )
-    return path, errors
+def trained(labelled, tmp_path_factory):
+    """A training that is done, its validation errors epoch by epoch, and its student's file."""
+    folder, errors = tmp_path_factory.mktemp("trained"), []
+    training = begin(labelled, folder)
+    advance(training, labelled, after_epoch=lambda run: errors.append(run.history[-1]["force_mae"]))
+    path = folder / "salt.m3c.safetensors"
+    write_student(training.potential, record_of_training(training, labelled), path)
+    return training, errors, path
 
 
 def test_a_student_learns(trained, labelled):
-    path, errors = trained
-    assert len(errors) == 16
+    training, errors, path = trained
+    assert training.is_done
     assert errors[-1] < 0.8 * errors[0]
     found = record_of(load_potential(path))
     assert found.errors["test"] == measure(
         load_potential(path).to(torch.float32), labelled.read("test")
     )
+    assert found.errors["test salt"] == found.errors["test"], "there is one phase"
 
 
 def test_its_file_says_what_it_is(trained, labelled):
-    potential = load_potential(trained[0])
+    potential = load_potential(trained[2])
     record = record_of(potential)
     assert potential.form == FACTORIZED
     assert record.teacher == labelled.teacher.to_json()
     assert record.data["frames"]["train"]["close"] == 4
-    assert record.recipe["epochs"] == 16
-    assert record.recipe["minutes"] is None
+    assert record.recipe["steps"] == STEPS
+    assert record.recipe["optimizer"] == "soap"
     assert record.domain.temperatures == (300.0, 600.0)
     assert 1.5 < potential.provenance.shortest["O-Si"] < 2.25, "walls are no part of the domain"
     assert min(record.domain.densities) > 1
@@ -79,64 +72,46 @@ def test_walls_do_not_decide_the_energies_of_the_elements(trained, labelled):
     frames = labelled.read("train")
     calm = [frame for frame in frames if largest_force(frame) <= 20]
     assert len(calm) < len(frames)
-    potential = load_potential(trained[0])
+    potential = load_potential(trained[2])
     expected = fit_references(calm, ("O", "Si"))
     np.testing.assert_allclose(potential.element_energies, expected, atol=1e-6)
     assert float(potential.network.scales[0]) < 20
 
 
-def test_a_killed_training_ends_as_if_it_had_not_been_killed(store, tmp_path):
-    whole, resumed = tmp_path / "whole.m3c.safetensors", tmp_path / "resumed.m3c.safetensors"
-    train_student(store, STUDENT, COURSE, whole)
-    (checkpoint,) = store.folder.glob("training-*.pt")
-    checkpoint.unlink()
-
-    def kill(run):
-        if run.epoch == 2:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        train_student(store, STUDENT, COURSE, resumed, after_epoch=kill)
-    assert not resumed.exists()
-    epochs = []
-    train_student(store, STUDENT, COURSE, resumed, after_epoch=lambda run: epochs.append(run.epoch))
-    assert epochs == [3, 4]
-    one, other = (load_potential(path).network.state_dict() for path in (whole, resumed))
+def test_a_training_in_stages_that_is_taken_up_again_is_one_training(labelled, tmp_path):
+    whole = begin(labelled, tmp_path, steps=30)
+    for until in (7, 30):
+        advance(whole, labelled, until)
+    (tmp_path / "again").mkdir()
+    for until in (7, 20, 30):
+        part = begin(labelled, tmp_path / "again", steps=30)
+        part.advance(labelled.read("train"), labelled.read("validation"), 7)
+        assert part.run.steps == max(7, part.run.steps)
+        if until != 20:
+            advance(part, labelled, until)
+    one, other = (training.potential.network.state_dict() for training in (whole, part))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_another_student_does_not_go_on_from_this_one(store, tmp_path):
-    course = replace(COURSE, epochs=1)
-    for number, student in enumerate((STUDENT, STUDENT.model_copy(update={"form": "removed"}))):
-        train_student(store, student, course, tmp_path / f"{number}.m3c.safetensors")
-    assert len(list(store.folder.glob("training-*.pt"))) == 2
-    assert load_potential(tmp_path / "1.m3c.safetensors").form == REMOVED
+def test_a_student_of_pairs_alone(labelled, tmp_path):
+    student = STUDENT.model_copy(update={"form": "removed"})
+    training = begin(labelled, tmp_path, student, steps=3)
+    advance(training, labelled, 3)
+    assert training.potential.form == REMOVED
 
 
-def test_a_training_that_diverged_gives_no_student(store, tmp_path):
-    path = tmp_path / "x.m3c.safetensors"
-
+def test_a_training_that_diverged_is_an_error(labelled, tmp_path):
     def diverge(run):
         run.history[-1]["force_mae"] = float("nan")
 
     with pytest.raises(M3CompressError, match=r"diverged.*nan"):
-        train_student(store, STUDENT, replace(COURSE, epochs=1), path, after_epoch=diverge)
-    assert not path.exists()
+        advance(begin(labelled, tmp_path), labelled, 3, diverge)
 
 
-def test_a_time_too_short_for_an_epoch_gives_no_student(store, tmp_path):
-    path = tmp_path / "x.m3c.safetensors"
-    with pytest.raises(M3CompressError, match="too short: one epoch takes"):
-        train_student(store, STUDENT, replace(COURSE, minutes=1e-6), path)
-    assert not path.exists()
-
-
-def test_what_is_missing_or_in_the_way_is_said_before_anything_is_trained(store, tmp_path):
-    path = tmp_path / "x.m3c.safetensors"
-    path.write_text("in the way")
-    with pytest.raises(OutputExistsError):
-        train_student(store, STUDENT, COURSE, path)
-    assert not list(store.folder.glob("training-*.pt"))
-    store.frames.path(store.plan.groups[0]).unlink()
-    with pytest.raises(StructureError, match="cannot be read"):
-        train_student(store, STUDENT, COURSE, tmp_path / "y.m3c.safetensors")
+def test_a_step_of_a_wider_student_takes_longer(labelled):
+    took = []
+    for width in (8, 128):
+        student = STUDENT.model_copy(update={"width": width})
+        config = student.config(labelled.plan.elements, labelled.teacher.cutoff)
+        took.append(seconds_per_step(student, config, labelled.read("train")[:8]))
+    assert 1e-4 < took[0] < took[1]

@@ -1,0 +1,1 @@
+"""A student's own molecular dynamics: where it goes, whether it is right there, what to learn."""

@@ -1,0 +1,256 @@
+"""A distillation from structures to the file of a student.
+
+Labels, then a training that is interrupted by rounds in which the student runs its own dynamics, is
+judged, and gets the frames that are new to it. Whatever was done before a kill is found in the work
+folder and not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from m3compress.contract.evaluation import EvaluatorSpec
+from m3compress.contract.teacher import Teacher
+from m3compress.distill.budget import Budget, make_budget
+from m3compress.distill.data.labelling import LabelStore, seconds_per_atom
+from m3compress.distill.data.phases import DataPlan, plan_data
+from m3compress.distill.data.plan import Group
+from m3compress.distill.on_policy.round import OWN, RoundReport, Rounds
+from m3compress.distill.outcome import record_of_training
+from m3compress.distill.report import Distilled, Reporter
+from m3compress.distill.settings import DistillSettings
+from m3compress.distill.speed import compare_speed
+from m3compress.distill.training.student import StudentTraining, seconds_per_step, settings_of
+from m3compress.distill.work import remembered
+from m3compress.errors import M3CompressError
+from m3compress.models.config import M3GNetConfig
+from m3compress.models.potential import Potential
+from m3compress.models.spec import torch_threads
+from m3compress.models.structures.frames import Named
+from m3compress.models.student_record import write_student
+
+#: Makes a file of a student that runs fast, and says how any process opens it.
+ExportsStudent = Callable[[Potential, Path], EvaluatorSpec]
+
+#: The rounds are spread over this part of the training, so that new frames are learned well.
+_ROUNDS_UNTIL: Final = 0.5
+#: Frames that a user brings are labelled so many at a time.
+_AT_ONCE: Final = 20
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Everything that a distillation needs.
+
+    Attributes:
+        teacher: Who is copied.
+        structures: The user's.
+        settings: How.
+        work: Folder, claimed.
+        export: Exports a student: this room knows no engine.
+        brought: Frames of the user's to learn, too; the teacher labels them.
+        reporter: Who is told how far it is.
+    """
+
+    teacher: Teacher
+    structures: Sequence[Named]
+    settings: DistillSettings
+    work: Path
+    export: ExportsStudent
+    brought: Sequence[Atoms] = ()
+    reporter: Reporter = field(default_factory=Reporter)
+
+    @cached_property
+    def config(self) -> M3GNetConfig:
+        """Of the student's network."""
+        elements = {s for entry in self.structures for s in entry.atoms.symbols}
+        return self.settings.student.config(sorted(elements), self.teacher.cutoff)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What fits in the time, decided once."""
+        document = remembered(
+            self.work / "budget.json",
+            lambda: {"teacher": self.teacher.sha256, **self._measure().to_json()},
+        )
+        if document.pop("teacher", None) != self.teacher.sha256:
+            raise M3CompressError(
+                f"{self.work} holds labels of another teacher than {self.teacher.name} is now",
+                hint="give another folder to --work",
+            )
+        return Budget.from_json(document)
+
+    @cached_property
+    def plan(self) -> DataPlan:
+        """The frames that are there before the first round."""
+        plan = self.budget.plan(self.structures, self.teacher.cutoff, self.settings)
+        given = {}
+        for index, first in enumerate(range(0, len(self.brought), _AT_ONCE)):
+            frames = self.brought[first : first + _AT_ONCE]
+            group = Group(
+                kind="brought", parent="user", split="train", n_frames=len(frames), index=index
+            )
+            given[group] = frames
+        return plan.with_given(given)
+
+    def run(self, output: Path, *, force: bool = False) -> Distilled:
+        """Do it, and write the student.
+
+        Args:
+            output: ``NAME.m3c.safetensors``.
+            force: Replace existing files.
+
+        Raises:
+            StructureError: If a split has no frames left.
+            M3CompressError: If the time is too short, the teacher fails, or the training diverges.
+        """
+        self._announce()
+        store = LabelStore(self.work, self.plan, self.teacher)
+        store.fill(self.settings.threads, self.reporter.progress)
+        for name, why in store.left_out():
+            self.reporter.say("left out", f"{name}: {why}")
+        with torch_threads(self.settings.threads):
+            training = self._begin(store)
+            reports, store = self._train(training, store)
+            return self._finish(training, store, reports, output, force=force)
+
+    def _begin(self, store: LabelStore) -> StudentTraining:
+        return StudentTraining.begin(
+            self.settings.student,
+            self.config,
+            store.read("train"),
+            self.budget.steps,
+            self.settings.seed,
+            self.work / "training.pt",
+        )
+
+    def _train(
+        self, training: StudentTraining, store: LabelStore
+    ) -> tuple[list[RoundReport], LabelStore]:
+        rounds = Rounds(
+            how=self.budget.own_dynamics(self.settings),
+            folder=self.work / "own",
+            n_workers=self.settings.threads,
+            progress=self.reporter.progress,
+        )
+        reports: list[RoundReport] = []
+        n_rounds, steps = self.settings.rounds, self.budget.steps
+        for number in range(1, n_rounds + 1):
+            until = round(_ROUNDS_UNTIL * steps * number / n_rounds)
+            report, store = self._round(training, store, rounds, number, until)
+            reports.append(report)
+            if not report.n_wrong:
+                break
+        report, store = self._round(training, store, rounds, len(reports) + 1, steps)
+        return [*reports, report], store
+
+    def _round(
+        self,
+        training: StudentTraining,
+        store: LabelStore,
+        rounds: Rounds,
+        number: int,
+        until: int,
+    ) -> tuple[RoundReport, LabelStore]:
+        """Train to so many steps, then see where the student goes."""
+        learn = until < self.budget.steps
+        training.advance(
+            store.read("train"),
+            store.read("validation", without=(OWN,)),
+            until,
+            lambda run: self.reporter.epoch(run, self.budget.steps),
+        )
+        student = self._exported(training, number, until)
+        report, store = rounds(number, until, student, store, learn=learn)
+        self.reporter.say(f"round {number}" if learn else "trained", str(report))
+        return report, store
+
+    def _exported(self, training: StudentTraining, number: int, until: int) -> EvaluatorSpec:
+        """The student as it is after so many steps: a later one finds the file of that time."""
+        path = self.work / "own" / f"student-{number}.m3c.onnx"
+        if training.run.steps != until and not path.exists():
+            raise M3CompressError(
+                f"{path} is missing: the student after {until} steps, which has learned since",
+                hint="remove the work folder, and begin anew",
+            )
+        return self.export(training.potential, path)
+
+    def _finish(
+        self,
+        training: StudentTraining,
+        store: LabelStore,
+        reports: Sequence[RoundReport],
+        output: Path,
+        *,
+        force: bool,
+    ) -> Distilled:
+        student = self._exported(training, len(reports), self.budget.steps)
+        record = record_of_training(training, store, reports, self.settings.minutes)
+        write_student(training.potential, record, output, force=force)
+        speed = compare_speed(
+            student.with_threads(1).open(),
+            self.teacher.open(threads=1),
+            next(iter(store.plan.phases.values())),
+        )
+        return Distilled(
+            path=output,
+            record=record,
+            rounds=tuple(reports),
+            speed=speed,
+            n_parameters=sum(p.numel() for p in training.run.network.parameters()),
+        )
+
+    def _measure(self) -> Budget:
+        """The budget, from what teacher and training take here."""
+        whole = plan_data(self.structures, self.teacher.cutoff, self.settings.sampling)
+        frames = [_anyhow(atoms) for atoms in whole.phases.values()]
+        student = self.settings.student
+        with torch_threads(self.settings.threads):
+            step = seconds_per_step(student, self.config, frames)
+        return make_budget(
+            self.structures,
+            self.teacher.cutoff,
+            self.settings,
+            seconds_per_atom(self.teacher, whole),
+            step,
+            settings_of(student, frames, 1, 0).batch_size,
+        )
+
+    def _announce(self) -> None:
+        say, budget, config = self.reporter.say, self.budget, self.config
+        say("teacher", f"{self.teacher.name}, cutoff {self.teacher.cutoff:g} Å")
+        say(
+            "student",
+            f"{config.n_blocks} blocks, {config.node_width} wide, cutoff {config.cutoff:g} Å, "
+            f"{self.settings.student.training.optimizer}",
+        )
+        for line in self.plan.describe():
+            say("plan", line)
+        if budget.frames < 1:
+            say("plan", f"that is {100 * budget.frames:.0f} % of the frames, which fit in the time")
+        say(
+            "time",
+            f"about {budget.minutes:.3g} min: labels {budget.label_seconds / 60:.2g}, "
+            f"{self.settings.rounds} rounds {budget.own_seconds / 60:.2g}, training "
+            f"{budget.training_seconds / 60:.2g} ({budget.steps:,} steps of "
+            f"{1e3 * budget.step_seconds:.0f} ms, {budget.steps / budget.epoch:.3g} epochs)",
+        )
+
+
+def _anyhow(atoms: Atoms) -> Atoms:
+    """A copy that is labelled with anything: what a step takes does not depend on the labels."""
+    frame = atoms.copy()
+    frame.rattle(0.05, seed=1)
+    rng = np.random.default_rng(1)
+    frame.calc = SinglePointCalculator(
+        frame, energy=0.0, forces=rng.normal(size=(len(frame), 3)), stress=np.zeros(6)
+    )
+    return frame

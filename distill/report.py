@@ -1,0 +1,79 @@
+"""What a distillation tells: as it goes on, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from m3compress.contract.progress import Progress, silent
+from m3compress.distill.on_policy.round import RoundReport
+from m3compress.distill.speed import Speed
+from m3compress.distill.training.run import Run
+from m3compress.models.student_record import StudentRecord
+
+#: Told (stage, detail), a line each.
+Say = Callable[[str, str], None]
+
+
+def unheard(stage: str, detail: str) -> None:
+    """What is said where nobody listens."""
+    del stage, detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distilled:
+    """What a distillation made.
+
+    Attributes:
+        path: The student's file.
+        record: What it says of itself.
+        rounds: What the student's own dynamics showed; the last one after its training.
+        speed: Of student and teacher.
+        n_parameters: Of the student.
+    """
+
+    path: Path
+    record: StudentRecord
+    rounds: tuple[RoundReport, ...]
+    speed: Speed
+    n_parameters: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "student": str(self.path),
+            "bytes": self.path.stat().st_size,
+            "parameters": self.n_parameters,
+            "speed": self.speed.to_json(),
+            "rounds": [report.to_json() for report in self.rounds],
+            "record": self.record.model_dump(mode="json"),
+        }
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Whom a distillation tells how far it is.
+
+    Attributes:
+        say: Told what has been done, a line each.
+        progress: Told what is running.
+    """
+
+    say: Say = unheard
+    progress: Progress = silent
+    _tenth: int = field(default=-1)
+
+    def epoch(self, run: Run, steps: int) -> None:
+        """Tell how far a training of so many steps is, and at every tenth how good."""
+        self.progress("training", run.steps / steps)
+        tenth = 10 * run.steps // steps
+        if tenth > self._tenth:
+            self._tenth = tenth
+            last = run.history[-1]
+            self.say(
+                f"at {100 * run.steps / steps:.0f} %",
+                "validation: {force_mae:.1f} meV/Å ({force_percent:.1f} %), "
+                "{energy_mae:.2f} meV/atom, {stress_mae:.3f} GPa".format(**last),
+            )

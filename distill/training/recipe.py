@@ -1,0 +1,37 @@
+"""How a student is trained: everything that its file may say, and what it says by default."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from m3compress.distill.losses import Term
+from m3compress.distill.training.optimizers import OptimizerName
+
+
+class Recipe(BaseModel):
+    """Settings of a training, but for its length.
+
+    Attributes:
+        optimizer: ``soap`` or ``adam``.
+        learning_rate: Peak.
+        warm_up: Fraction of the steps over which the rate rises.
+        decay: Of the running average of the weights, per step.
+        batch_atoms: Atoms of a batch, about.
+        loss: Table of losses; energies in eV/atom, forces in eV/Å, stresses in eV/Å³.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    optimizer: OptimizerName = "soap"
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
+    warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    batch_atoms: Annotated[int, Field(ge=1)] = 100
+    loss: Annotated[tuple[Term, ...], Field(min_length=1)] = (
+        Term("energy", weight=2.0, delta=0.1),
+        Term("forces", weight=1.0, delta=0.2),
+        Term("stress", weight=10.0, delta=0.02),
+        Term("atom_energy", weight=0.5, delta=0.1),
+    )

@@ -1,0 +1,96 @@
+"""The folder in which a distillation works: whose it is, and that nobody else works in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from m3compress.contract.files import write_atomically
+from m3compress.errors import M3CompressError
+
+SETTINGS: Final = "distillation.json"
+_LOCK: Final = ".lock"
+
+
+@contextmanager
+def working_in(folder: Path, document: dict[str, Any], *, resume: bool) -> Iterator[None]:
+    """Claim a folder for a distillation while the block runs.
+
+    Args:
+        folder: Made if it is not there.
+        document: What decides the distillation, plain values.
+        resume: Go on with what is in the folder, where that is the same.
+
+    Raises:
+        M3CompressError: If it holds another distillation, the same one and ``resume`` is not given,
+            or something else; if it is in use, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise M3CompressError(
+            f"another distillation is working in {folder}",
+            hint="wait for it, or use another --work",
+        ) from error
+    except OSError as error:
+        raise M3CompressError(f"cannot work in {folder}: {error.strerror}") from error
+    try:
+        _claim(folder, json.loads(json.dumps(document)), resume=resume)
+        yield
+    finally:
+        lock.release()
+
+
+def _claim(folder: Path, document: dict[str, Any], *, resume: bool) -> None:
+    note = folder / SETTINGS
+    if not note.exists():
+        if any(path.name != _LOCK for path in folder.iterdir()):
+            raise M3CompressError(
+                f"{folder} holds something else than a distillation",
+                hint="give an empty folder, or one that does not exist, to --work",
+            )
+        write_atomically(note, json.dumps(document, indent=1).encode())
+        return
+    changed = [name for name in document if _read(note).get(name) != document[name]]
+    if changed:
+        raise M3CompressError(
+            f"{folder} holds another distillation: {', '.join(changed)} differ",
+            hint="give another folder to --work, or remove this one",
+        )
+    if not resume:
+        raise M3CompressError(
+            f"{folder} holds this distillation, begun before",
+            hint="`--resume` goes on with it; remove the folder to begin anew",
+        )
+
+
+def _read(note: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise M3CompressError(
+            f"{note} cannot be read: {error}", hint="remove its folder, and begin anew"
+        ) from error
+    return document if isinstance(document, dict) else {}
+
+
+def remembered(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The document of a file, made and written if it is not there: decided once.
+
+    Args:
+        path: JSON file.
+        make: Gives the document, plain values.
+
+    Raises:
+        M3CompressError: If the file cannot be read or written.
+    """
+    if not path.exists():
+        write_atomically(path, json.dumps(make(), indent=1).encode())
+    return _read(path)

@@ -1,0 +1,136 @@
+"""``m3compress distill``: a small model that copies a teacher, and how well it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from m3compress.api import distill
+from m3compress.console import print_json, print_row, shows_progress, stage_bar, stderr, wide
+from m3compress.contract.progress import Progress
+from m3compress.distill.data.sampling import Sampling, ladder
+from m3compress.distill.report import Distilled, Reporter
+from m3compress.distill.settings import DistillSettings
+from m3compress.distill.students import find_student
+from m3compress.distill.training.memory import keep_memory
+from m3compress.errors import M3CompressError
+
+
+def run(
+    *,
+    teacher: str,
+    structures: Path,
+    output: Path,
+    student: str,
+    temperatures: tuple[float, float],
+    minutes: float,
+    epochs: int | None,
+    rounds: int,
+    work: Path | None,
+    resume: bool,
+    labels: Path | None,
+    convention: str | None,
+    cutoff: float,
+    threads: int,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Distil and print what came of it; returns the exit code."""
+    settings = DistillSettings(
+        student=find_student(student),
+        sampling=Sampling(temperatures=_rungs(*temperatures), seed=seed),
+        rounds=rounds,
+        minutes=minutes,
+        epochs=epochs,
+        threads=threads,
+        seed=seed,
+    )
+    keep_memory()
+    with stage_bar() as progress:
+        done = distill(
+            teacher,
+            structures,
+            output,
+            settings,
+            work=work,
+            resume=resume,
+            labels=labels,
+            convention=convention,
+            cutoff=cutoff,
+            force=force,
+            reporter=Reporter(say=_say, progress=_bar_only(progress)),
+        )
+    if as_json:
+        print_json(done.to_json())
+        return 0
+    console = wide()
+    console.print(_table(done))
+    _print_summary(done)
+    return 0
+
+
+def _rungs(lowest: float, highest: float) -> tuple[float, ...]:
+    if not 0 < lowest <= highest:
+        raise M3CompressError(
+            f"temperatures are {lowest:g} and {highest:g}, expected the lower one first, in K",
+            hint="such as --temperatures 300 1200",
+        )
+    return ladder(lowest, highest) if highest > lowest else (lowest,)
+
+
+def _say(stage: str, detail: str) -> None:
+    print_row(stage, detail, to=stderr())
+
+
+def _bar_only(progress: Progress) -> Progress:
+    """Without a bar, what is said of the training is enough."""
+
+    def show(what: str, fraction: float) -> None:
+        if what != "training" or shows_progress():
+            progress(what, fraction)
+
+    return show
+
+
+def _table(done: Distilled) -> Table:
+    table = Table(
+        title="mean absolute errors on trajectories that were not learned",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for heading in ("frames", "E\nmeV/atom", "F\nmeV/Å", "F\n%", "S\nGPa"):
+        table.add_column(heading, justify="left" if heading == "frames" else "right")
+    for name, errors in done.record.errors.items():
+        stress = "" if errors.stress_mae is None else f"{errors.stress_mae:.3f}"
+        table.add_row(
+            _TITLES.get(name, name.removeprefix("test ")),
+            f"{errors.energy_mae:.2f}",
+            f"{errors.force_mae:.1f}",
+            f"{errors.force_percent:.1f}",
+            stress,
+        )
+    return table
+
+
+_TITLES = {"test": "teacher's dynamics", "own": "the student's own, hotter"}
+
+
+def _print_summary(done: Distilled) -> None:
+    to = stderr()
+    last = done.rounds[-1]
+    print_row("own", str(last), to=to)
+    if last.n_wrong:
+        print_row(
+            "note",
+            "the student finds states of its own that are wrong: give it more minutes or rounds, "
+            "or simulate no hotter than it was shown",
+            to=to,
+        )
+    print_row("speed", str(done.speed), to=to)
+    size = done.path.stat().st_size / 1e3
+    print_row("written", f"{done.path}  {size:.0f} kB, {done.n_parameters:,} parameters", to=to)
+    artefact = done.path.name.removesuffix(".safetensors") + ".onnx"
+    to.print(f"next: `m3compress export {done.path} -o {artefact}`", markup=False)

@@ -1,0 +1,72 @@
+"""How time is divided: never more than there is, and told before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from m3compress.distill.budget import Budget, make_budget
+from m3compress.distill.data.sampling import Sampling
+from m3compress.distill.settings import DistillSettings
+from m3compress.errors import M3CompressError
+from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.structures.frames import Named
+
+RUTILE = [Named("rutile", build_crystal("TiO2-rutile"))]
+SETTINGS = DistillSettings(minutes=50.0)
+#: Of an M3GNet on one thread, and of a step of the default student on it (s).
+TEACHER, STEP = 0.7e-3, 0.04
+
+
+def budget(settings=SETTINGS, teacher=TEACHER, step=STEP):
+    return make_budget(RUTILE, 5.0, settings, teacher, step, batch_size=2)
+
+
+def test_a_usual_teacher_leaves_most_of_the_time_to_the_training():
+    found = budget()
+    assert found.frames == found.own == 1.0
+    assert found.minutes == pytest.approx(50, abs=0.1)
+    assert found.training_seconds > 0.7 * 50 * 60
+    assert found.own_dynamics(SETTINGS) == SETTINGS.own
+
+
+def test_a_slow_teacher_labels_fewer_frames():
+    found = budget(teacher=20e-3)
+    assert 0.05 < found.frames < 0.5
+    assert found.minutes <= 50.1
+    plan = found.plan(RUTILE, 5.0, SETTINGS)
+    assert {group.split for group in plan.groups} == {"train", "validation", "test"}
+    assert plan.seconds(20e-3, 1) <= 0.4 * 50 * 60
+
+
+def test_more_processes_label_more():
+    slow = [budget(replace(SETTINGS, threads=n), teacher=20e-3).frames for n in (1, 2)]
+    assert slow[1] > slow[0]
+
+
+def test_too_little_time_for_an_epoch_says_how_much_is_needed():
+    with pytest.raises(M3CompressError, match="too short for one epoch") as caught:
+        budget(replace(SETTINGS, minutes=0.2))
+    needed = float(caught.value.hint.split("at least ")[1].split(" ")[0])
+    assert budget(replace(SETTINGS, minutes=4 * needed)).steps > 0
+
+
+def test_epochs_stand_for_what_fits():
+    found = budget(replace(SETTINGS, epochs=3))
+    assert found.steps == 3 * found.epoch
+
+
+def test_it_is_kept_as_it_was():
+    found = budget()
+    assert Budget.from_json(found.to_json()) == found
+    with pytest.raises(M3CompressError, match="not the budget"):
+        Budget.from_json({"steps": 3})
+
+
+def test_a_time_that_is_none_is_refused():
+    for minutes in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(M3CompressError, match="no time"):
+            DistillSettings(minutes=minutes)
+    with pytest.raises(M3CompressError, match="positive ones in K"):
+        DistillSettings(sampling=Sampling(temperatures=(0.0,)))

@@ -1,0 +1,179 @@
+"""A distillation from structures to a file: killed anywhere, it ends as if it had not been."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from m3compress.api import load_potential
+from m3compress.distill import pipeline
+from m3compress.distill.data.labelling import LabelStore
+from m3compress.distill.on_policy import round as rounds
+from m3compress.distill.on_policy.round import Rounds
+from m3compress.distill.on_policy.settings import OwnDynamics
+from m3compress.distill.pipeline import Distillation
+from m3compress.distill.report import Reporter
+from m3compress.distill.settings import DistillSettings
+from m3compress.distill.students import Student
+from m3compress.distill.training import loop
+from m3compress.engines.dynamics.pool import run_here
+from m3compress.errors import M3CompressError, StructureError
+from m3compress.models.readers.native import write_native
+from m3compress.models.spec import ModelSpec
+from m3compress.models.student_record import record_of
+
+STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class KilledError(BaseException):
+    """Nothing catches it."""
+
+
+def export(potential, path):
+    """No file for an engine, but a model beside where it would be."""
+    model = path.with_name(path.name.replace(".onnx", ".safetensors"))
+    if not model.exists():
+        path.parent.mkdir(exist_ok=True)
+        write_native(potential, model)
+        path.touch()
+    return ModelSpec(path=str(model), form="factorized", precision="float32")
+
+
+@pytest.fixture
+def distillation(rocksalt, spheres, sampling, how, tmp_path):
+    settings = DistillSettings(
+        student=STUDENT, sampling=sampling, own=how, rounds=1, minutes=5.0, epochs=2
+    )
+    (tmp_path / "work").mkdir()
+    return Distillation(
+        teacher=spheres,
+        structures=[rocksalt],
+        settings=settings,
+        work=tmp_path / "work",
+        export=export,
+    )
+
+
+@pytest.fixture(scope="session")
+def how():
+    return OwnDynamics(learned=2, held_back=2, steps=40, every=5, judged=2, frames=4)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Labels and dynamics without processes of their own, which take seconds to begin."""
+
+    def fill(store, n_workers, progress):
+        for group in store.missing:
+            store.make(group, store.teacher.open())
+
+    def run_jobs(jobs, root, n_workers, progress):
+        return [run_here(job, root) for job in jobs]
+
+    monkeypatch.setattr(LabelStore, "fill", fill)
+    monkeypatch.setattr(rounds, "run_jobs", run_jobs)
+
+
+def weights(path):
+    return load_potential(path).network.state_dict()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_it_ends_with_a_student_that_says_what_it_is(distillation, tmp_path):
+    said, path = [], tmp_path / "salt.m3c.safetensors"
+    reporter = Reporter(say=lambda *line: said.append(line))
+    done = replace(distillation, reporter=reporter).run(path)
+    record = record_of(load_potential(path))
+    assert record == done.record
+    assert set(record.errors) == {"test", "test salt", "own"}
+    assert [report.number for report in done.rounds] == [1, 2]
+    assert record.recipe["rounds"] == [report.to_json() for report in done.rounds]
+    assert record.data["frames"]["train"]["own"] == done.rounds[0].n_learned > 0
+    assert done.rounds[-1].steps == done.record.recipe["steps"] == distillation.budget.steps
+    assert done.speed.ratio > 0
+    stages = [stage for stage, _ in said]
+    assert stages.index("time") < stages.index("at 50 %") < stages.index("round 1")
+    assert done.to_json()["parameters"] == done.n_parameters > 1000
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_killed_in_labels_training_and_rounds_it_is_the_same_distillation(
+    distillation, tmp_path, monkeypatch
+):
+    path = tmp_path / "whole.m3c.safetensors"
+    distillation.run(path)
+    (tmp_path / "again").mkdir()
+    again = replace(distillation, work=tmp_path / "again")
+    kills = [
+        (LabelStore, "make", 3),
+        (loop, "take_step", 2),
+        (Rounds, "_choose", 0),
+        (Rounds, "_report", 0),
+        (loop, "take_step", 3),
+        (loop, "mean_errors", 0),
+        (pipeline, "write_student", 0),
+    ]
+    monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", -1.0)
+    resumed = tmp_path / "resumed.m3c.safetensors"
+    for place, name, after in kills:
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, _dying(getattr(place, name), after))
+            with pytest.raises(KilledError):
+                replace(again).run(resumed)
+        assert not resumed.exists()
+    replace(again).run(resumed)
+    one, other = weights(path), weights(resumed)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    mine, theirs = (record_of(load_potential(p)) for p in (path, resumed))
+    assert mine.errors == theirs.errors
+    assert mine.recipe["rounds"] == theirs.recipe["rounds"]
+
+
+def _dying(function, after):
+    """The function, whose call after so many ends everything."""
+    calls = []
+
+    def call(*arguments, **options):
+        calls.append(1)
+        if len(calls) > after:
+            raise KilledError
+        return function(*arguments, **options)
+
+    return call
+
+
+def test_the_labels_of_another_teacher_are_refused(distillation):
+    assert distillation.budget.steps > 0
+    other = replace(distillation, teacher=replace(distillation.teacher, sha256="other"))
+    with pytest.raises(M3CompressError, match="another teacher"):
+        _ = other.budget
+
+
+def test_time_too_short_for_an_epoch_is_said_before_anything_is_labelled(distillation):
+    short = replace(distillation.settings, minutes=1e-4, epochs=None)
+    with pytest.raises(M3CompressError, match="too short for one epoch"):
+        replace(distillation, settings=short).run(distillation.work / "x.m3c.safetensors")
+    assert not list(distillation.work.iterdir())
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_structures_that_fall_apart_leave_nothing_to_test_on(distillation, sampling):
+    hot = replace(distillation.settings, sampling=replace(sampling, temperatures=(3e5,)))
+    with pytest.raises(StructureError, match=r"no frames to .* on.*broke"):
+        replace(distillation, settings=hot).run(distillation.work / "x.m3c.safetensors")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_frames_of_the_users_are_labelled_and_learned(distillation, rocksalt):
+    frames = [rocksalt.atoms.repeat((2, 1, 1)) for _ in range(3)]
+    for seed, frame in enumerate(frames):
+        frame.rattle(0.1, seed=seed)
+    plan = replace(distillation, brought=frames).plan
+    (group,) = (group for group in plan.groups if group.kind == "brought")
+    assert (group.n_frames, group.split) == (3, "train")
+    sampler = plan.sampler(distillation.teacher.open(), "x", distillation.work)
+    assert len(sampler(group)) == 3
