@@ -33,7 +33,7 @@ class Amounts:
     """
 
     distorted: int = 240
-    trajectory: int = 288
+    trajectory: int = 400
     validation: int = 24
     test: int = 72
     compressed: int = 16

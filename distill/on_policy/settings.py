@@ -29,7 +29,7 @@ class OwnDynamics:
     steps: int = 800
     every: int = 10
     judged: int = 4
-    frames: int = 120
+    frames: int = 200
     limit: float = 2.5
 
     def scaled(self, part: float) -> OwnDynamics:
