@@ -22,20 +22,21 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Modules that take the longest, which come first: begun last, one would run beside idle workers.
 LONG = (
     "export/test_parity_on_zoo.py",
-    "validate/test_pytest_plugin.py",
     "cli/test_export.py",
     "analysis/statistics/test_inversion.py",
-    "models/test_matgl_parity.py",
-    "validate/checks/test_scans.py",
-    "models/test_detection.py",
+    "validate/test_rerun.py",
+    "models/test_builtin.py",
     "test_packaging.py",
+    "validate/checks/test_properties.py",
+    "models/test_detection.py",
+    "validate/test_pytest_plugin.py",
+    "engines/codes/test_ase.py",
+    "validate/checks/test_scans.py",
     "validate/checks/test_sizes.py",
+    "models/test_matgl_parity.py",
+    "distill/training/test_compiled.py",
     "validate/checks/test_survey.py",
     "models/test_golden.py",
-    "validate/checks/test_properties.py",
-    "validate/test_rerun.py",
-    "distill/training/test_compiled.py",
-    "models/readers/test_lightning.py",
 )
 
 
