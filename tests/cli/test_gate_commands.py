@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from m3compress.__main__ import main
+from m3compress.api import load_potential
+from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.student_record import Domain, StudentRecord, write_student
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +57,56 @@ def test_what_cannot_run(
     assert message in shown.err
     assert "Traceback" not in shown.err
     assert not list(tmp_path.glob("**/report.*"))
+
+
+@pytest.fixture
+def student(artefact: Path, tmp_path: Path) -> list[str | Path]:
+    """Words that validate the built-in model as a student of nobody in particular."""
+    potential = load_potential("builtin")
+    quartz = build_crystal("SiO2-quartz")
+    domain = Domain.of([quartz], [300.0, 900.0], potential.cutoff)
+    record = StudentRecord(teacher={}, data={}, recipe={}, errors={}, domain=domain)
+    write_student(potential, record, tmp_path / "student.m3c.safetensors")
+    # Of the same weights: only the hash of their file is another one.
+    digest = load_potential(tmp_path / "student.m3c.safetensors").provenance.sha256
+    document = json.loads(artefact.with_suffix(".json").read_text(encoding="utf-8"))
+    document["source"]["sha256"] = digest
+    copied = shutil.copyfile(artefact, tmp_path / "student.m3c.onnx")
+    copied.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
+    against = ("--against", tmp_path / "student.m3c.safetensors")
+    return ["validate", copied, *against, "--profile", "smoke", "--report-dir", tmp_path / "r"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--teacher", "ase:no.such.module:Calculator"], "import no.such.module"),
+        (["--teacher", "ase:ase.calculators.emt:EMT"], "raised NotImplementedError"),
+        (["--teacher", "nowhere.m3c.onnx"], "nowhere.m3c.onnx"),
+        (["--teacher", "builtin", "--selfcheck"], "--selfcheck"),
+        (["--teacher", "builtin", "--structures", "nowhere.cif"], "nowhere.cif"),
+    ],
+)
+def test_what_is_no_teacher(
+    options: list[str],
+    message: str,
+    student: list[str | Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = run(*student, *options)
+    shown = capsys.readouterr()
+    assert (code, shown.err.count("error:")) == (2, 1)
+    assert message in shown.err
+    assert not list(tmp_path.glob("**/report.*"))
+
+
+def test_a_model_that_is_no_student(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("validate", artefact, "--against", "builtin", "--report-dir", tmp_path)
+    assert run(*words, "--teacher", "builtin") == 2
+    assert "is no student" in capsys.readouterr().err
 
 
 def test_a_report_directory_that_cannot_be_written(

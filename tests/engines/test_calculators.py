@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -148,3 +149,10 @@ def test_identity_is_arguments_files_and_code(own_module, tmp_path):
     weights.write_bytes(b"1")
     own_module.write_text(MODULE.replace("2.0", "2.1"))
     assert identity(own) != before
+
+
+def test_a_calculator_is_written_down_and_read_again():
+    spec = CalculatorSpec.parse("ase:ase.calculators.lj:LennardJones?rc=4.0&smooth=true", cutoff=4)
+    assert CalculatorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    with pytest.raises(TypeError):
+        CalculatorSpec.from_json({"kind": "ase", "path": "x"})

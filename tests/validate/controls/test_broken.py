@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 
+from m3compress.engines.calculators import CalculatorSpec
 from m3compress.validate.controls.broken import (
     Pressed,
     RedrawnTriplets,
@@ -137,3 +138,8 @@ def test_an_exported_file_is_not_broken_on_the_way(artefact_spec):
     document = {"kind": "redrawn-triplets", "model": artefact_spec.to_json()}
     with pytest.raises(TypeError, match="only a trained model"):
         read_spec(document)
+
+
+def test_a_calculator_is_read_as_what_it_is():
+    spec = CalculatorSpec.parse("ase:ase.calculators.emt:EMT")
+    assert read_spec(spec.to_json()) == spec

@@ -16,7 +16,7 @@ from ase.io import write
 from m3compress.contract.manifest import Manifest, Source, ThreeBodyMethod
 from m3compress.models.structures.crystals import build_crystal
 from m3compress.validate.report.card import model_card
-from m3compress.validate.report.document import Report
+from m3compress.validate.report.document import Report, StudentInfo
 from m3compress.validate.result import CheckResult
 
 yaml = pytest.importorskip("yaml")
@@ -75,6 +75,26 @@ def test_card(make_result: Make, make_report: MakeReport, manifest: Manifest) ->
     assert "(3 checks)" in card
     rows = [line for line in card.splitlines() if line.startswith("| ")]
     assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
+
+
+def test_the_card_of_a_student_says_what_it_is_for(
+    make_result: Make, make_report: MakeReport, manifest: Manifest
+) -> None:
+    student = StudentInfo(
+        teacher="big.model",
+        teacher_sha256="a" * 64,
+        elements=("O", "Si"),
+        temperatures=(300.0, 900.0),
+        shortest={"O-Si": 1.4},
+        densities=(2.42, 2.9),
+    )
+    report = make_report(make_result("student.force", 0.5), student=student)
+    card = model_card(report, manifest, "f" * 64)
+    assert "as a student of big.model, in its domain alone" in card
+    for line in ("teacher: big.model", "domain: O Si; 300–900 K", "errors: on its", "not for"):
+        assert f"- {line}" in card
+    (metric,) = front_matter(card)["model-index"][0]["results"][0]["metrics"]
+    assert metric["type"] == "student.force"
 
 
 def test_card_without_headlines(
