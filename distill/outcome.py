@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ase import Atoms
 
-from m3compress.distill.data.labelling import LabelStore
+from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.data.plan import of_split
 from m3compress.distill.on_policy.round import OWN, RoundReport
 from m3compress.distill.training.student import StudentTraining, measure

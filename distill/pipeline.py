@@ -20,7 +20,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.contract.teacher import Teacher
 from m3compress.distill.budget import Budget, make_budget
-from m3compress.distill.data.labelling import LabelStore, seconds_per_atom
+from m3compress.distill.data.label_store import LabelStore, seconds_per_atom
 from m3compress.distill.data.phases import DataPlan, plan_data
 from m3compress.distill.data.plan import Group
 from m3compress.distill.on_policy.round import OWN, RoundReport, Rounds
@@ -29,12 +29,12 @@ from m3compress.distill.report import Distilled, Reporter
 from m3compress.distill.settings import DistillSettings
 from m3compress.distill.speed import compare_speed
 from m3compress.distill.training.student import StudentTraining, seconds_per_step, settings_of
-from m3compress.distill.work import remembered
+from m3compress.distill.work import BUDGET, remembered
 from m3compress.errors import M3CompressError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.potential import Potential
 from m3compress.models.spec import torch_threads
-from m3compress.models.structures.frames import Named
+from m3compress.models.structures.frames import Named, require_known, require_periodic
 from m3compress.models.student_record import write_student
 
 #: Makes a file of a student that runs fast, and says how any process opens it.
@@ -78,7 +78,7 @@ class Distillation:
     def budget(self) -> Budget:
         """What fits in the time, decided once."""
         document = remembered(
-            self.work / "budget.json",
+            self.work / BUDGET,
             lambda: {"teacher": self.teacher.sha256, **self._measure().to_json()},
         )
         if document.pop("teacher", None) != self.teacher.sha256:
@@ -91,6 +91,10 @@ class Distillation:
     @cached_property
     def plan(self) -> DataPlan:
         """The frames that are there before the first round."""
+        for number, frame in enumerate(self.brought):
+            what = f"frame {number} of the labels"
+            require_periodic(frame, what)
+            require_known(frame, self.config.elements, what)
         plan = self.budget.plan(self.structures, self.teacher.cutoff, self.settings)
         given = {}
         for index, first in enumerate(range(0, len(self.brought), _AT_ONCE)):

@@ -14,6 +14,8 @@ from m3compress.contract.files import write_atomically
 from m3compress.errors import M3CompressError
 
 SETTINGS: Final = "distillation.json"
+#: Written once everything is decided: what is computed comes after it.
+BUDGET: Final = "budget.json"
 _LOCK: Final = ".lock"
 
 
@@ -50,12 +52,13 @@ def working_in(folder: Path, document: dict[str, Any], *, resume: bool) -> Itera
 
 def _claim(folder: Path, document: dict[str, Any], *, resume: bool) -> None:
     note = folder / SETTINGS
-    if not note.exists():
-        if any(path.name != _LOCK for path in folder.iterdir()):
-            raise M3CompressError(
-                f"{folder} holds something else than a distillation",
-                hint="give an empty folder, or one that does not exist, to --work",
-            )
+    if not note.exists() and any(path.name != _LOCK for path in folder.iterdir()):
+        raise M3CompressError(
+            f"{folder} holds something else than a distillation",
+            hint="give an empty folder, or one that does not exist, to --work",
+        )
+    if not (folder / BUDGET).exists():
+        # One that came to nothing, such as for a teacher that does not open, is no obstacle.
         write_atomically(note, json.dumps(document, indent=1).encode())
         return
     changed = [name for name in document if _read(note).get(name) != document[name]]

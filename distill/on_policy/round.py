@@ -13,7 +13,7 @@ from ase import Atoms
 from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
 from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.progress import Progress, silent
-from m3compress.distill.data.labelling import LabelStore
+from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.data.plan import Group, Split
 from m3compress.distill.on_policy.dynamics import OwnTrajectory, own_trajectories
 from m3compress.distill.on_policy.judge import FrameError, Judged, frame_error, judge, pooled

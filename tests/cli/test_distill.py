@@ -13,7 +13,7 @@ from ase.io import write
 
 from m3compress.__main__ import main
 from m3compress.api import load_potential
-from m3compress.distill.work import SETTINGS
+from m3compress.distill.work import BUDGET, SETTINGS
 from m3compress.models.structures.crystals import build_crystal
 from m3compress.models.student_record import record_of
 
@@ -147,6 +147,7 @@ def test_what_makes_no_sense_is_refused(folder, capsys, options, complaint):
 def test_a_work_folder_of_another_run_is_refused_and_nothing_in_it_is_lost(folder, capsys):
     Path("work").mkdir()
     Path("work", SETTINGS).write_text(json.dumps({"teacher": "another", "seed": 3}))
+    Path("work", BUDGET).write_text("{}")
     command = [SPHERES, "--structures", "salt.xyz", "--work", "work", "--resume"]
     assert "another distillation: teacher" in refused(capsys, *command)
     assert json.loads(Path("work", SETTINGS).read_text())["seed"] == 3

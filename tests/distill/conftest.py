@@ -12,7 +12,7 @@ from ase.calculators.lj import LennardJones
 from m3compress.contract.evaluation import Evaluation
 from m3compress.distill.data.batches import fit_references, to_batch
 from m3compress.distill.data.distortions import Distortion
-from m3compress.distill.data.labelling import LabelStore
+from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.data.labels import label
 from m3compress.distill.data.phases import plan_data
 from m3compress.distill.data.sampler import Trajectory

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from ase.build import bulk
 
 from m3compress.api import load_potential
 from m3compress.distill import pipeline
-from m3compress.distill.data.labelling import LabelStore
+from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.on_policy import round as rounds
 from m3compress.distill.on_policy.round import Rounds
 from m3compress.distill.on_policy.settings import OwnDynamics
@@ -177,3 +178,12 @@ def test_frames_of_the_users_are_labelled_and_learned(distillation, rocksalt):
     assert (group.n_frames, group.split) == (3, "train")
     sampler = plan.sampler(distillation.teacher.open(), "x", distillation.work)
     assert len(sampler(group)) == 3
+
+
+def test_frames_of_other_elements_than_the_student_knows_are_refused(distillation):
+    gold = bulk("Au", cubic=True)
+    with pytest.raises(StructureError, match=r"frame 0 of the labels contains Au"):
+        _ = replace(distillation, brought=[gold]).plan
+    gold.pbc = False
+    with pytest.raises(StructureError, match="not periodic"):
+        _ = replace(distillation, brought=[gold]).plan

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from m3compress.distill.work import SETTINGS, remembered, working_in
+from m3compress.distill.work import BUDGET, SETTINGS, remembered, working_in
 from m3compress.errors import M3CompressError
 
 DOCUMENT = {"minutes": 5, "seed": 0}
@@ -15,8 +17,14 @@ def work(folder, document=None, *, resume=False):
         pass
 
 
+def begun(folder):
+    """A folder in which everything was decided."""
+    work(folder)
+    (folder / BUDGET).write_text("{}")
+
+
 def test_it_is_made_and_taken_up_again_only_when_asked(tmp_path):
-    work(tmp_path / "a" / "b")
+    begun(tmp_path / "a" / "b")
     with pytest.raises(M3CompressError, match="begun before") as caught:
         work(tmp_path / "a" / "b")
     assert "--resume" in caught.value.hint
@@ -24,9 +32,15 @@ def test_it_is_made_and_taken_up_again_only_when_asked(tmp_path):
 
 
 def test_that_of_another_is_refused_and_what_differs_is_named(tmp_path):
-    work(tmp_path / "a")
+    begun(tmp_path / "a")
     with pytest.raises(M3CompressError, match="another distillation: seed differ"):
         work(tmp_path / "a", {**DOCUMENT, "seed": 1}, resume=True)
+
+
+def test_one_that_came_to_nothing_is_no_obstacle(tmp_path):
+    work(tmp_path / "a")
+    work(tmp_path / "a", {**DOCUMENT, "minutes": 50})
+    assert json.loads((tmp_path / "a" / SETTINGS).read_text())["minutes"] == 50
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
@@ -46,7 +60,7 @@ def test_two_at_a_time_are_refused(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "[1]", "{"])
 def test_damaged_settings_are_an_error(tmp_path, content):
-    work(tmp_path)
+    begun(tmp_path)
     (tmp_path / SETTINGS).write_text(content)
     with pytest.raises(M3CompressError):
         work(tmp_path, resume=True)

@@ -21,8 +21,8 @@ from ase import Atoms, units
 
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.contract.neighbors import FloatArray
+from m3compress.distill.data.frame_store import FrameStore
 from m3compress.distill.data.plan import SPLITS, of_split
-from m3compress.distill.data.store import FrameStore
 from m3compress.distill.recipes.builtin.frames import plan
 from m3compress.distill.recipes.builtin.train import CHECKPOINT, FRAMES
 from m3compress.distill.training.run import read_checkpoint

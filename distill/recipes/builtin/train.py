@@ -18,8 +18,8 @@ import torch
 from m3compress.contract.distances import shortest_distances
 from m3compress.contract.forms import FACTORIZED
 from m3compress.distill.data.batches import fit_references, join, to_batch
+from m3compress.distill.data.frame_store import FrameStore
 from m3compress.distill.data.plan import Group, of_split
-from m3compress.distill.data.store import FrameStore
 from m3compress.distill.recipes.builtin.frames import plan, sampler
 from m3compress.distill.recipes.builtin.recipe import CONFIG, EPOCHS, LEARNING_RATE
 from m3compress.distill.recipes.builtin.recipe import settings as recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from m3compress.distill.data.frame_store import FrameStore
 from m3compress.distill.data.plan import Group
-from m3compress.distill.data.store import FrameStore
 from m3compress.errors import M3CompressError, StructureError
 
 GROUPS = [

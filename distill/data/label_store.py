@@ -26,9 +26,9 @@ from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
 from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
 from m3compress.contract.teacher import Teacher
+from m3compress.distill.data.frame_store import FrameStore
 from m3compress.distill.data.phases import DataPlan
 from m3compress.distill.data.plan import SPLITS, Group, Kind, Split, of_split
-from m3compress.distill.data.store import FrameStore
 from m3compress.engines.dynamics.processes import worker_processes
 from m3compress.errors import M3CompressError, StructureError
 

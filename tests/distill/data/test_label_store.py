@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from m3compress.distill.data.labelling import LabelStore, _work, seconds_per_atom
+from m3compress.distill.data.label_store import LabelStore, _work, seconds_per_atom
 from m3compress.distill.data.labels import largest_force
 from m3compress.distill.data.phases import plan_data
 from m3compress.errors import M3CompressError, StructureError, TeacherError
@@ -28,7 +28,7 @@ sys.modules["torch"] = None  # which nothing here needs, and others import where
 
 if __name__ == "__main__":
     folder, plan, teacher = pickle.loads(Path(sys.argv[1]).read_bytes())
-    from m3compress.distill.data.labelling import LabelStore
+    from m3compress.distill.data.label_store import LabelStore
     LabelStore(folder, plan, teacher).fill(1)
 """
 
