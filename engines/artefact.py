@@ -14,7 +14,12 @@ from typing import Any
 from ase.data import atomic_numbers
 from pydantic import ValidationError
 
-from m3compress.contract.backends import artefact_patterns, artefact_suffixes, backend_named
+from m3compress.contract.backends import (
+    BACKENDS,
+    artefact_patterns,
+    artefact_suffixes,
+    backend_named,
+)
 from m3compress.contract.distances import problem_with
 from m3compress.contract.files import expanded, sha256_of
 from m3compress.contract.manifest import (
@@ -127,9 +132,12 @@ def _manifest_beside(path: Path) -> Path:
         )
     beside = manifest_path(path)
     if not beside.is_file():
+        together = "the two files belong together: copy both"
+        models = tuple(backend.suffix for backend in BACKENDS if backend.is_model)
+        made = "; a model becomes an exported file by `m3compress export MODEL --to native`"
         raise ArtefactError(
             f"there is no {beside.name} beside {path}",
-            hint="the two files belong together: copy both",
+            hint=together + (made if path.name.endswith(models) else ""),
         )
     return beside
 

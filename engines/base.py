@@ -7,7 +7,7 @@ would hide any drift of the energy in molecular dynamics.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -17,6 +17,11 @@ from m3compress.contract.manifest import Manifest
 from m3compress.contract.tables import Int64Array, RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact
 from m3compress.errors import StructureError
+
+#: Of the arithmetic of an engine that has a choice.
+Precision = Literal["float32", "float64"]
+#: What such an engine does with the features of edges: keep them, compute them again, or what fits.
+Memory = Literal["auto", "keep", "recompute"]
 
 
 class Engine(Protocol):
@@ -41,13 +46,16 @@ class Engine(Protocol):
 class OpensArtefact(Protocol):
     """What the ``engine`` of a row of the table of backends names."""
 
-    def __call__(self, artefact: Artefact, *, device: Device, threads: int | None) -> Engine:
+    def __call__(
+        self, artefact: Artefact, *, device: Device, threads: int | None, **options: str
+    ) -> Engine:
         """Load a file that has passed all checks that need no runtime.
 
         Args:
             artefact: The file and its manifest.
             device: One of the backend's devices.
             threads: Threads of one run on the CPU; None for all physical cores.
+            **options: Those of the backend's ``options`` that the caller has chosen.
 
         Raises:
             ArtefactError: If the runtime refuses the file.

@@ -19,7 +19,7 @@ from m3compress.contract.files import expanded
 from m3compress.contract.manifest import Manifest
 from m3compress.contract.tables import TableInputs
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.base import complete
+from m3compress.engines.base import Memory, Precision, complete
 from m3compress.engines.open import load_engine
 from m3compress.engines.overlap import OnOverlap, OverlapGuard
 from m3compress.engines.tables.verlet import VerletTable, species_of
@@ -38,6 +38,8 @@ class _Opened:
         threads: Threads of one evaluation on the CPU; None for all physical cores.
         skin: Extra radius of the neighbour search in Å.
         on_overlap: What happens when atoms are closer than any in the training domain.
+        precision: Of the arithmetic, where the engine has a choice.
+        memory: How the engine trades time for memory, where it can.
     """
 
     path: Path
@@ -45,6 +47,8 @@ class _Opened:
     threads: int | None
     skin: float
     on_overlap: OnOverlap
+    precision: Precision | None
+    memory: Memory | None
 
 
 class ArtefactEvaluator:
@@ -60,11 +64,13 @@ class ArtefactEvaluator:
         skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
         on_overlap: What happens when atoms are closer than any in the training domain; see
             :mod:`m3compress.engines.overlap`.
+        precision: ``float32`` or ``float64``, of native files only.
+        memory: ``auto``, ``keep`` or ``recompute``, of native files only; see ``docs/native.md``.
 
     Raises:
         ArtefactError: If the file is damaged, of another schema version, or not one of ours.
         MissingDependencyError: If its runtime or the device is missing.
-        UnknownNameError: If ``on_overlap`` is none of those that exist.
+        UnknownNameError: If ``on_overlap``, ``precision`` or ``memory`` is none of those there are.
     """
 
     def __init__(
@@ -75,15 +81,24 @@ class ArtefactEvaluator:
         threads: int | None = None,
         skin: float = 0.5,
         on_overlap: OnOverlap = "ignore",
+        precision: Precision | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        self._open(_Opened(expanded(artefact).absolute(), device, threads, skin, on_overlap))
+        path = expanded(artefact).absolute()
+        self._open(_Opened(path, device, threads, skin, on_overlap, precision, memory))
         report_status(self.manifest, Path(artefact).name)
 
     def _open(self, opened: _Opened) -> None:
         self._opened = opened
         self._lock = threading.Lock()
-        self.engine = load_engine(opened.path, device=opened.device, threads=opened.threads)
-        self.table = VerletTable(self.cutoff, opened.skin)
+        self.engine = load_engine(
+            opened.path,
+            device=opened.device,
+            threads=opened.threads,
+            precision=opened.precision,
+            memory=opened.memory,
+        )
+        self.table = VerletTable(self.cutoff, opened.skin, dtype=opened.precision or "float32")
         self._guard = OverlapGuard(self.manifest, opened.on_overlap)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,16 +13,19 @@ from m3compress.errors import ArtefactError
 _ONLY_ON: Final = {"cpu": "CPUs", "cuda": "GPUs"}
 
 
-def load_engine(path: str | Path, *, device: Device = "cpu", threads: int | None = None) -> Engine:
+def load_engine(
+    path: str | Path, *, device: Device = "cpu", threads: int | None = None, **options: str | None
+) -> Engine:
     """Check and load an exported file.
 
     Args:
         path: An exported file (such as ``.m3c.onnx``), or its ``.m3c.json``.
         device: Where to run.
         threads: Threads of one run on the CPU; None for all physical cores.
+        **options: What only some engines can be told, such as ``precision``; None for the default.
 
     Raises:
-        ArtefactError: If the file is damaged, not ours, or not one for this device.
+        ArtefactError: If the file is damaged, not ours, or not one for this device or option.
         MissingDependencyError: If its runtime or the device is missing.
         UnknownNameError: If there is no such device.
         ValueError: If ``threads`` is below 1.
@@ -31,8 +34,14 @@ def load_engine(path: str | Path, *, device: Device = "cpu", threads: int | None
     artefact = load_artefact(path)
     require_runs_on(artefact, device)
     backend = backend_named(artefact.manifest.backend)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() - set(backend.options):
+        raise ArtefactError(
+            f"{artefact.path.name} is a {backend.file} and takes no {name}={given[name]!r}",
+            hint="`m3compress export MODEL --to native` writes a file that does",
+        )
     open_artefact: OpensArtefact = backend.load_engine_opener()
-    return open_artefact(artefact, device=device, threads=threads)
+    return open_artefact(artefact, device=device, threads=threads, **given)
 
 
 def require_runs_on(artefact: Artefact, device: Device) -> None:

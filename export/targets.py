@@ -114,6 +114,7 @@ TARGETS: Final[tuple[Target, ...]] = (
         backends=("tensorrt", "tensorrt-rtx"),
         module="m3compress.export.tensorrt",
     ),
+    Target(name="native", backends=("native",), module="m3compress.export.native.write"),
 )
 
 

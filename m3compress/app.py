@@ -14,6 +14,7 @@ import typer
 from m3compress import __version__
 from m3compress.distill_app import register as register_distill
 from m3compress.gate_app import register
+from m3compress.native_app import register as register_native
 from m3compress.options import (
     MODEL_HELP,
     AsJson,
@@ -116,7 +117,7 @@ def export(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model as ONNX or TensorRT, and compare the file with it."""
+    """Write a model as ONNX, TensorRT or for the native core, and compare the file with it."""
     with session(context):
         from m3compress.commands.export import run
 
@@ -190,6 +191,7 @@ def doctor(
 
 register_distill(app)
 register(app)
+register_native(app)
 
 
 def _parse_sizes(text: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from m3compress.contract.backends import looks_exported
+from m3compress.contract.backends import is_exported
 from m3compress.contract.files import expanded
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.contract.teacher import (
@@ -80,7 +80,7 @@ def find_teacher(
     name = str(source)
     if name.startswith(CALCULATOR_PREFIX):
         candidate = engines.calculator(name, cutoff)
-    elif looks_exported(name):
+    elif is_exported(name):
         candidate = engines.exported(expanded(name))
     else:
         potential = right_form(read_model(source, convention=convention, labels=labels))

@@ -14,7 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.manifest import Manifest
-from m3compress.engines.base import Engine
+from m3compress.engines.base import Engine, Memory, Precision
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.engines.overlap import OnOverlap
 from m3compress.engines.tables.verlet import VerletTable
@@ -136,7 +136,8 @@ class Calculator(EvaluatorCalculator):
     with the arguments given here; a file that has changed meanwhile is refused.
 
     Args:
-        artefact: A ``.m3c.onnx``, a ``.plan`` or their ``.m3c.json``; ``~`` is the home folder.
+        artefact: A ``.m3c.onnx``, a ``.m3c.safetensors``, a ``.plan`` or their ``.m3c.json``; ``~``
+            is the home folder.
         device: ``cpu`` or ``cuda``.
         threads: Threads of one evaluation on the CPU; None for all physical cores.
         skin: Extra radius of the neighbour search in Å; see ``engines/tables/verlet.py``.
@@ -145,11 +146,13 @@ class Calculator(EvaluatorCalculator):
             once for a calculator, with an :class:`~m3compress.errors.OverlapWarning`; ``raise`` an
             :class:`~m3compress.errors.OverlapError`; or ``ignore``. Where the manifest knows
             nothing of a pair of elements, nothing is said about it.
+        precision: ``float32`` or ``float64``, of native files only.
+        memory: ``auto``, ``keep`` or ``recompute``, of native files only; see ``docs/native.md``.
 
     Raises:
         ArtefactError: If the file is damaged, of another schema version, or not one of ours.
         MissingDependencyError: If its runtime or the device is missing.
-        UnknownNameError: If ``on_overlap`` is none of those.
+        UnknownNameError: If ``on_overlap``, ``precision`` or ``memory`` is none of those.
     """
 
     evaluator: ArtefactEvaluator
@@ -162,10 +165,18 @@ class Calculator(EvaluatorCalculator):
         threads: int | None = None,
         skin: float = 0.5,
         on_overlap: OnOverlap = "warn",
+        precision: Precision | None = None,
+        memory: Memory | None = None,
     ) -> None:
         super().__init__(
             ArtefactEvaluator(
-                artefact, device=device, threads=threads, skin=skin, on_overlap=on_overlap
+                artefact,
+                device=device,
+                threads=threads,
+                skin=skin,
+                on_overlap=on_overlap,
+                precision=precision,
+                memory=memory,
             )
         )
 

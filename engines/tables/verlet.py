@@ -16,7 +16,13 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from m3compress.contract.neighbors import COINCIDENT_DISTANCE, Edges, NeighborTable, find_edges
-from m3compress.contract.tables import Float32Array, Float64Array, Int64Array, TableInputs
+from m3compress.contract.tables import (
+    Float32Array,
+    Float64Array,
+    FloatingArray,
+    Int64Array,
+    TableInputs,
+)
 from m3compress.errors import StructureError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -105,17 +111,26 @@ class VerletTable:
         cutoff: Cutoff of the edges in Å.
         skin: Extra radius of the search in Å; 0 searches whenever something moved.
         multiple_of: K and K_in are rounded up to a multiple of this, so that shapes repeat.
+        dtype: Of the edge vectors.
 
     Attributes:
         n_searches: How often edges have been searched.
     """
 
-    def __init__(self, cutoff: float, skin: float = 0.5, *, multiple_of: int = 2) -> None:
+    def __init__(
+        self,
+        cutoff: float,
+        skin: float = 0.5,
+        *,
+        multiple_of: int = 2,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
         if not (cutoff > 0 and skin >= 0 and multiple_of >= 1):
             raise ValueError(f"bad table: cutoff={cutoff}, skin={skin}, multiple_of={multiple_of}")
         self.cutoff = cutoff
         self.skin = skin
         self.multiple_of = multiple_of
+        self.dtype = dtype
         self.n_searches = 0
         self._search: _Search | None = None
         self._layout: _Layout | None = None
@@ -146,7 +161,7 @@ class VerletTable:
             species=species,
             neighbors=layout.table.neighbors,
             mask=layout.mask,
-            edge_vectors=_pad_vectors(layout, vectors),
+            edge_vectors=_pad_vectors(layout, vectors, self.dtype),
             incoming=layout.table.incoming,
             incoming_mask=layout.incoming_mask,
         )
@@ -233,13 +248,13 @@ def _slots(rows: Int64Array, n_rows: int, multiple_of: int) -> tuple[Int64Array,
     return np.arange(len(rows)) + shift.take(rows), counts, width
 
 
-def _pad_vectors(layout: _Layout, vectors: Float64Array) -> Float32Array:
+def _pad_vectors(layout: _Layout, vectors: Float64Array, dtype: npt.DTypeLike) -> FloatingArray:
     """Kept vectors (3, n_edges) in their slots, shape (n_atoms, K, 3); zero in padded slots.
 
     Differences are taken in float64 and rounded last: positions far from the origin lose nothing.
     """
-    padded = np.empty((layout.source.size, 3), dtype=np.float32)
-    rounded = np.zeros(vectors.shape[1] + 1, dtype=np.float32)
+    padded = np.empty((layout.source.size, 3), dtype=dtype)
+    rounded = np.zeros(vectors.shape[1] + 1, dtype=dtype)
     for axis in range(3):
         rounded[:-1] = vectors[axis]
         padded[:, axis] = rounded.take(layout.source)

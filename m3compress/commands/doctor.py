@@ -68,6 +68,7 @@ class Diagnosis:
     providers: tuple[str, ...]
     tensorrt: str | None
     gpus: tuple[str, ...]
+    native: str
 
     @property
     def broken(self) -> tuple[Package, ...]:
@@ -106,6 +107,7 @@ def diagnose() -> Diagnosis:
         providers=_providers(),
         tensorrt=_version("tensorrt"),
         gpus=_gpus(),
+        native=_native(),
     )
 
 
@@ -186,6 +188,27 @@ def _providers() -> tuple[str, ...]:
     return tuple(onnxruntime.get_available_providers())
 
 
+def _native() -> str:
+    """The library of the native core, or what is missing for it."""
+    try:
+        from m3compress.engines.native.build import find_compiler
+        from m3compress.engines.native.library import find_library, load_library
+
+        library = find_library()
+        if library is not None:
+            load_library()
+            return str(library)
+        compiler = find_compiler()
+    except Exception as error:  # a library that does not load, or no NumPy to bind it with
+        return str(error)
+    if compiler is None:
+        return (
+            "not built, and no C++ compiler was found: install g++, or "
+            "`pip install 'm3compress[native]'`; then `m3compress native build`"
+        )
+    return f"not built: `m3compress native build` builds it with {compiler.command[0]}"
+
+
 def _gpus() -> tuple[str, ...]:
     """One line per NVIDIA GPU: name, memory, compute capability, driver."""
     program = shutil.which("nvidia-smi")
@@ -212,6 +235,7 @@ def _show(diagnosis: Diagnosis) -> None:
     wide().print(_table(diagnosis.packages))
     console.print(f"ONNX Runtime providers: {', '.join(diagnosis.providers) or 'none'}")
     console.print(f"TensorRT (not RTX): {diagnosis.tensorrt or 'not installed'}")
+    console.print(f"native core: {diagnosis.native}", markup=False)
     if not diagnosis.gpus:
         console.print("GPUs: none found (no nvidia-smi); exported files run on the CPU")
     for gpu in diagnosis.gpus:

@@ -8,14 +8,14 @@ from typing import Any
 
 from m3compress.api import load_potential
 from m3compress.console import print_json, print_row, stderr, stdout
-from m3compress.contract.backends import looks_exported
+from m3compress.contract.backends import is_exported
 from m3compress.contract.manifest import Manifest, Parity
 from m3compress.engines.artefact import Artefact, load_artefact
 
 
 def run(*, file: str, convention: str | None, labels: Path | None, as_json: bool) -> int:
     """Inspect a model or an exported file and print; returns the exit code."""
-    if looks_exported(file):
+    if is_exported(file):
         artefact = load_artefact(file)
         if as_json:
             print_json(json.loads(artefact.manifest.model_dump_json()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal
 
@@ -33,6 +34,9 @@ class Backend:
         modules: Python modules that any one of which runs it, in the order in which to try them.
         install: How to get one of them.
         is_graph: Whether its files are ONNX graphs, which can be read and checked.
+        is_model: Whether its files are models as well, which can be read back; one is an exported
+            file if its manifest stands beside it.
+        options: What its engine can be told besides device and threads.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Backend:
     modules: tuple[str, ...] = ()
     install: str = ""
     is_graph: bool = False
+    is_model: bool = False
+    options: tuple[str, ...] = ()
 
     @property
     def extension(self) -> str:
@@ -101,6 +107,17 @@ BACKENDS: Final[tuple[Backend, ...]] = (
         modules=("tensorrt_rtx", "tensorrt_rtx_bindings"),
         install="`pip install 'm3compress[tensorrt]'`",
     ),
+    Backend(
+        name="native",
+        title="libm3c",
+        file="native file",
+        suffix=".m3c.safetensors",
+        devices=("cpu",),
+        engine="m3compress.engines.runtimes.native:NativeEngine",
+        install="`m3compress native build`",
+        is_model=True,
+        options=("precision", "memory"),
+    ),
 )
 
 #: Graphs and engines that other programs write: no checkpoints, and nothing that we can run.
@@ -143,5 +160,17 @@ def artefact_patterns() -> str:
 
 
 def looks_exported(name: str) -> bool:
-    """Whether a file name is one of an exported model or of its manifest, ours or a foreign one."""
-    return name.endswith((*artefact_suffixes(), _MANIFEST_SUFFIX, *_FOREIGN_SUFFIXES))
+    """Whether a file name can be nothing but that of an exported file or of its manifest.
+
+    Ours or a foreign one; files that are models as well do not count, see :func:`is_exported`.
+    """
+    pure = (backend.suffix for backend in BACKENDS if not backend.is_model)
+    return name.endswith((*pure, _MANIFEST_SUFFIX, *_FOREIGN_SUFFIXES))
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a path is that of an exported file: by its name, or by the manifest beside it."""
+    path = Path(path).expanduser()
+    if looks_exported(path.name):
+        return True
+    return path.name.endswith(artefact_suffixes()) and path.with_suffix(".json").is_file()

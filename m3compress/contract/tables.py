@@ -1,4 +1,7 @@
-"""What an exported graph takes and gives: padded tables in, energies, forces and virial out."""
+"""What an engine takes and gives: padded tables in, energies, forces and virial out.
+
+Graphs take and give float32; an engine that computes in float64 is given float64.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from m3compress.contract.manifest import INPUT_NAMES
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
+FloatingArray = npt.NDArray[np.floating]
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -30,7 +34,7 @@ class TableInputs:
     species: Int64Array
     neighbors: Int64Array
     mask: Float32Array
-    edge_vectors: Float32Array
+    edge_vectors: FloatingArray
     incoming: Int64Array
     incoming_mask: Float32Array
 
@@ -49,6 +53,6 @@ class RawOutputs:
         virial: ∂E/∂strain in eV, shape (3, 3).
     """
 
-    energies: Float32Array
-    forces: Float32Array
-    virial: Float32Array
+    energies: FloatingArray
+    forces: FloatingArray
+    virial: FloatingArray

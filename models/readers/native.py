@@ -5,8 +5,10 @@
 the provenance. The same document lies beside it as ``NAME.m3c.model.json`` for people to read; only
 the safetensors file is read back.
 
-The name is that of a model and never of an exported file: ``NAME.m3c.onnx`` and its manifest
-``NAME.m3c.json`` may stand beside it.
+What ``m3compress export --to native`` writes is such a file, too: tables of the radial functions
+and the manifest are added to it, which nobody needs to read the model.
+
+``NAME.m3c.onnx`` and its manifest ``NAME.m3c.json`` may stand beside a model.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from m3compress.contract.distances import problem_with
 from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.forms import FormError, ThreeBodyForm
+from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import CheckpointError, OutputExistsError
 from m3compress.models.config import CONVENTIONS, Activation, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance
@@ -36,6 +39,7 @@ METADATA_KEY = "m3compress"
 SCHEMA_VERSION = 1
 
 _NETWORK = "network."
+_TABLES = "tables."
 _ELEMENT_ENERGIES = "element_energies"
 _KEYS = ("schema_version", "config", "form", "energy_offset", "provenance")
 _REWRITE = "read the original checkpoint again and write it with this version"
@@ -66,15 +70,36 @@ def write_native(potential: Potential, path: Path, *, force: bool = False) -> No
         CheckpointError: If the suffix is another one, or the file does not read back the same.
     """
     require_writable(path, force=force)
-    document = _document(potential)
-    tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
-    tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
+    content = serialize(potential)
     with workplace(path) as folder:
         written = folder / path.name
-        save_file(tensors, written, metadata={METADATA_KEY: document})
+        written.write_bytes(content)
         _compare(read_native(written), potential)
-        description_path(written).write_text(document + "\n", encoding="utf-8")
+        description_path(written).write_text(_document(potential) + "\n", encoding="utf-8")
         move_into_place(folder, path, description_path(path))
+
+
+def serialize(
+    potential: Potential,
+    *,
+    tables: Mapping[str, FloatArray] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes of a file, with what the native core needs besides the model.
+
+    Args:
+        potential: The potential.
+        tables: Of the radial functions, under names that begin with ``tables.``.
+        metadata: More entries of the metadata.
+
+    Raises:
+        CheckpointError: If the evidence holds something that JSON cannot.
+    """
+    tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
+    tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
+    tensors |= {name: torch.from_numpy(table.copy()) for name, table in (tables or {}).items()}
+    content: bytes = save(tensors, {**(metadata or {}), METADATA_KEY: _document(potential)})
+    return content
 
 
 def require_writable(path: Path, *, force: bool) -> None:
@@ -199,7 +224,8 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as stream:
             metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            names = [name for name in stream.keys() if not name.startswith(_TABLES)]  # noqa: SIM118
+            tensors = {name: stream.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file: {error}", hint="copy or download it again"

@@ -1,0 +1,1 @@
+"""libm3c: the C++ core that evaluates an M3GNet on the CPU, how it is built and loaded."""

@@ -1,0 +1,129 @@
+"""The native core against PyTorch in float64, and against its own energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from native_library import core_system
+from random_networks import CASES, random_potential, reference_of
+
+from m3compress.contract.evaluation import Evaluation
+from m3compress.engines.native.core import Core
+from m3compress.models.potential import Potential, evaluate
+
+NativeModel = Callable[[str], tuple[Path, Potential]]
+
+#: Of a case, so that every structure is seen by some.
+SEEN = ("triclinic", "tiny", "slab", "molecule", "isolated", "dimer apart")
+
+
+@cache
+def expected(name: str) -> Callable[[str, Atoms], Evaluation]:
+    potential = reference_of(random_potential(name))
+    return cache(lambda key, atoms: evaluate(potential, atoms))
+
+
+def largest(difference: np.ndarray) -> float:
+    return float(np.abs(difference).max(initial=0.0))
+
+
+@pytest.mark.parametrize("memory", ["keep", "recompute"])
+@pytest.mark.parametrize("name", CASES)
+def test_float64_equals_pytorch(
+    native_model: NativeModel, structures: dict[str, Atoms], name: str, memory: str
+) -> None:
+    path, potential = native_model(name)
+    with Core(path, precision="float64", threads=2, memory=memory) as core:
+        for key in SEEN:
+            atoms = structures[key]
+            result = core.evaluate(core_system(potential, atoms))
+            reference = evaluate(reference_of(potential), atoms)
+            energies = result.energies + potential.element_energies[potential.species(atoms)]
+            assert largest(energies - reference.energies) < 1e-9, key
+            assert largest(result.forces - reference.forces) < 1e-8, key
+            assert largest(result.virial - reference.virial) < 1e-7, key
+            assert largest(result.atom_virials.sum(axis=0) - result.virial) < 1e-12, key
+            assert core.keeps == (memory == "keep")
+
+
+@pytest.mark.parametrize("name", ["tf", "matgl-4.1", "mattersim", "matgl-dgl removed"])
+def test_float32_rounds_and_nothing_else(
+    native_model: NativeModel, structures: dict[str, Atoms], name: str
+) -> None:
+    path, potential = native_model(name)
+    atoms = structures["salt"]
+    reference = evaluate(reference_of(potential), atoms)
+    with Core(path, threads=2) as core:
+        result = core.evaluate(core_system(potential, atoms, "float32"))
+    assert 0 < largest(result.forces - reference.forces) < 1e-4
+    assert largest(result.virial - reference.virial) / len(atoms) < 1e-5
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_every_build_that_runs_here(
+    native_model: NativeModel, structures: dict[str, Atoms], isa: str
+) -> None:
+    path, potential = native_model("tf wide, odd widths")
+    atoms = structures["triclinic"]
+    reference = evaluate(reference_of(potential), atoms)
+    for precision, limit in (("float32", 1e-4), ("float64", 1e-8)):
+        try:
+            core = Core(path, precision=precision, threads=1, isa=isa)
+        except Exception as error:
+            pytest.skip(str(error))
+        assert core.isa == isa
+        result = core.evaluate(core_system(potential, atoms, precision))
+        assert largest(result.forces - reference.forces) < limit
+
+
+@pytest.mark.parametrize("memory", ["keep", "recompute"])
+def test_two_runs_give_the_same_bits_and_thread_counts_round(
+    native_model: NativeModel, structures: dict[str, Atoms], memory: str
+) -> None:
+    path, potential = native_model("matgl-4.1")
+    system = core_system(potential, structures["salt"], "float32")
+    by_threads = []
+    for threads in (1, 2, 3):
+        with Core(path, threads=threads, memory=memory) as core:
+            first, second = core.evaluate(system), core.evaluate(system)
+        for field in ("energies", "forces", "virial"):
+            assert np.array_equal(getattr(first, field), getattr(second, field))
+        by_threads.append(first)
+    for other in by_threads[1:]:
+        assert largest(other.forces - by_threads[0].forces) < 1e-5
+
+
+def test_forces_and_virial_are_derivatives(
+    native_model: NativeModel, structures: dict[str, Atoms]
+) -> None:
+    path, potential = native_model("mattersim")
+    atoms = structures["triclinic"]
+
+    with Core(path, precision="float64", threads=1) as core:
+
+        def energy(moved: Atoms) -> float:
+            return float(core.evaluate(core_system(potential, moved)).energies.sum())
+
+        result = core.evaluate(core_system(potential, atoms))
+        step = 1e-4
+        for atom, axis in ((0, 0), (2, 1), (3, 2)):
+            found = []
+            for sign in (1, -1):
+                moved = atoms.copy()
+                moved.positions[atom, axis] += sign * step
+                found.append(energy(moved))
+            slope = (found[1] - found[0]) / (2 * step)
+            assert slope == pytest.approx(result.forces[atom, axis], abs=1e-6)
+        found = []
+        for sign in (1, -1):
+            strained, deformation = atoms.copy(), np.eye(3)
+            deformation[0, 1] += sign * step
+            strained.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
+            found.append(energy(strained))
+        slope = (found[0] - found[1]) / (2 * step)
+        assert slope == pytest.approx(result.virial[0, 1], abs=1e-5)
