@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from m3compress.contract.backends import Device
-from m3compress.contract.manifest import MANIFEST_KEY, Manifest
+from m3compress.contract.manifest import MANIFEST_KEY, METADATA_KEY, Manifest
 from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
 from m3compress.engines.base import Memory, Precision
@@ -87,7 +87,8 @@ def manifest_in(path: Path) -> str:
         with path.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
             header: Any = json.loads(stream.read(min(size, path.stat().st_size)))
-        return str(header["__metadata__"][MANIFEST_KEY])
+        description = json.loads(header["__metadata__"][METADATA_KEY])
+        return json.dumps(description[MANIFEST_KEY])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(
             f"{path.name} holds no manifest, so it is damaged or no exported file",

@@ -8,7 +8,7 @@ import torch
 
 from m3compress.contract.backends import backend_named
 from m3compress.contract.forms import FACTORIZED, REMOVED
-from m3compress.contract.manifest import BESIDE_ONLY, MANIFEST_KEY
+from m3compress.contract.manifest import BESIDE_ONLY
 from m3compress.errors import ExportError
 from m3compress.export.native.tables import build_tables
 from m3compress.export.onnx.build import describe
@@ -45,8 +45,8 @@ def write(potential: Potential, order: Order) -> Written:
     manifest = describe(potential, reason=order.reason).model_copy(
         update={"backend": "native", "tools": {"torch": torch.__version__}}
     )
-    inside = manifest.model_dump_json(exclude=set(BESIDE_ONLY))
-    content = serialize(potential, tables=tables, metadata={MANIFEST_KEY: inside})
+    inside = manifest.model_dump(mode="json", exclude=set(BESIDE_ONLY))
+    content = serialize(potential, tables=tables, manifest=inside)
     sizes = ", ".join(f"{len(table)} points" for table in tables.values() if table.ndim == 3)
     order.report("tables", f"quintic splines of {sizes}, {len(content) / 1e6:.1f} MB in all")
     return Written(content, manifest)

@@ -48,8 +48,8 @@ CONVENTIONS: Final = {
 SCHEMA_VERSION: Final = 1
 #: Key of the manifest in ONNX metadata_props.
 METADATA_KEY: Final = "m3compress"
-#: The same in files of the native core, whose ``m3compress`` is the description of the model.
-MANIFEST_KEY: Final = "m3compress_manifest"
+#: In files of the native core: of the manifest in the description of the model.
+MANIFEST_KEY: Final = "manifest"
 #: Fields of the manifest that are not repeated inside the file.
 BESIDE_ONLY: Final = ("artefact_sha256", "parity", "graph_parity", "gate")
 #: Who ran the files whose parity names no engine: written before others were run.

@@ -28,6 +28,7 @@ from torch import Tensor
 from m3compress.contract.distances import problem_with
 from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.forms import FormError, ThreeBodyForm
+from m3compress.contract.manifest import MANIFEST_KEY
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import CheckpointError, OutputExistsError
 from m3compress.models.config import CONVENTIONS, Activation, Basis, M3GNetConfig
@@ -83,14 +84,14 @@ def serialize(
     potential: Potential,
     *,
     tables: Mapping[str, FloatArray] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The bytes of a file, with what the native core needs besides the model.
 
     Args:
         potential: The potential.
         tables: Of the radial functions, under names that begin with ``tables.``.
-        metadata: More entries of the metadata.
+        manifest: What the file says of itself as an exported one.
 
     Raises:
         CheckpointError: If the evidence holds something that JSON cannot.
@@ -98,7 +99,8 @@ def serialize(
     tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
     tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
     tensors |= {name: torch.from_numpy(table.copy()) for name, table in (tables or {}).items()}
-    content: bytes = save(tensors, {**(metadata or {}), METADATA_KEY: _document(potential)})
+    # One entry: the order of several would differ from run to run.
+    content: bytes = save(tensors, {METADATA_KEY: _document(potential, manifest)})
     return content
 
 
@@ -173,7 +175,7 @@ def _compact(value: Tensor) -> Tensor:
     return narrow if torch.equal(narrow.to(value.dtype), value) else value.to(torch.float64)
 
 
-def _document(potential: Potential) -> str:
+def _document(potential: Potential, manifest: Mapping[str, Any] | None = None) -> str:
     """The JSON document.
 
     Raises:
@@ -186,6 +188,8 @@ def _document(potential: Potential) -> str:
         "energy_offset": potential.energy_offset,
         "provenance": asdict(potential.provenance),
     }
+    if manifest is not None:
+        content[MANIFEST_KEY] = manifest
     try:
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
