@@ -7,14 +7,16 @@ would hide any drift of the energy in molecular dynamics.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
+from ase import Atoms
 
 from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import Manifest
-from m3compress.contract.tables import Int64Array, RawOutputs, TableInputs
+from m3compress.contract.tables import Float64Array, Int64Array, RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact
 from m3compress.errors import StructureError
 
@@ -40,6 +42,45 @@ class Engine(Protocol):
 
         Raises:
             M3CompressError: If the runtime fails, for instance for lack of memory.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePair:
+    """Two atoms, and how close they are.
+
+    Attributes:
+        first: Its number.
+        second: That of the other.
+        distance: In Å.
+        ratio: Of the squared distance to the squared limit of their elements.
+    """
+
+    first: int
+    second: int
+    distance: float
+    ratio: float
+
+
+@runtime_checkable
+class FindsEdges(Protocol):
+    """An engine that needs no tables: it finds the edges of a structure for itself."""
+
+    def run_structure(
+        self, atoms: Atoms, species: Int64Array, limits: Float64Array | None
+    ) -> tuple[RawOutputs, ClosePair | None]:
+        """Evaluate a structure.
+
+        Args:
+            atoms: A structure that :func:`~m3compress.contract.neighbors.check_structure` accepts.
+            species: Position of every atom's element in the manifest, shape (n_atoms,).
+            limits: Shortest distances by elements in Å, 0 for any; None where nobody asks.
+
+        Returns:
+            The outputs, and the pair that is closest by its limit, if one has a limit.
+
+        Raises:
+            M3CompressError: If the runtime fails.
         """
 
 

@@ -17,9 +17,10 @@ from m3compress.contract.backends import Device, backend_named
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.files import expanded
 from m3compress.contract.manifest import Manifest
+from m3compress.contract.neighbors import check_structure
 from m3compress.contract.tables import TableInputs
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.base import Memory, Precision, complete
+from m3compress.engines.base import FindsEdges, Memory, Precision, complete
 from m3compress.engines.open import load_engine
 from m3compress.engines.overlap import OnOverlap, OverlapGuard
 from m3compress.engines.tables.verlet import VerletTable, species_of
@@ -150,9 +151,19 @@ class ArtefactEvaluator:
             OverlapError: If atoms are too close, and that is to be an error.
         """
         with self._lock:  # the table is that of one structure at a time
+            if isinstance(self.engine, FindsEdges):
+                return self._evaluate_directly(self.engine, atoms)
             inputs = self.inputs(atoms)
             self._guard.check(inputs)
             return self.run(inputs)
+
+    def _evaluate_directly(self, engine: FindsEdges, atoms: Atoms) -> Evaluation:
+        check_structure(atoms)
+        species = species_of(atoms, self.elements)
+        outputs, closest = engine.run_structure(atoms, species, self._guard.limits)
+        if closest is not None:
+            self._guard.judge(species, closest)
+        return complete(self.manifest, species, outputs)
 
     def inputs(self, atoms: Atoms) -> TableInputs:
         """What the graph is given for a structure.

@@ -14,7 +14,8 @@ import numpy as np
 
 from m3compress.contract.distances import as_matrix, pair_name
 from m3compress.contract.manifest import Manifest
-from m3compress.contract.tables import TableInputs
+from m3compress.contract.tables import Float64Array, Int64Array, TableInputs
+from m3compress.engines.base import ClosePair
 from m3compress.errors import OverlapError, OverlapWarning, UnknownNameError
 
 OnOverlap = Literal["raise", "warn", "ignore"]
@@ -65,19 +66,38 @@ class OverlapGuard:
         with np.errstate(divide="ignore"):
             ratios = squared[near] / limits  # infinite for pairs of which nothing is known
         worst = int(ratios.argmin())
-        if not ratios[worst] < 1:
+        distance = float(squared[near][worst] ** 0.5)
+        pair = ClosePair(int(near[0][worst]), int(others[worst]), distance, float(ratios[worst]))
+        self.judge(inputs.species, pair)
+
+    @property
+    def limits(self) -> Float64Array | None:
+        """Shortest distances by elements in Å, 0 where nothing is known; None if nobody asks."""
+        return None if self._action == "ignore" else np.sqrt(self._squared)
+
+    def judge(self, species: Int64Array, pair: ClosePair) -> None:
+        """Complain of a pair of atoms that is closer than any in the domain.
+
+        Args:
+            species: Of all atoms, shape (n_atoms,).
+            pair: The closest of them.
+
+        Raises:
+            OverlapError: If that is to be an error.
+        """
+        if not pair.ratio < 1 or self._action == "ignore":
             return
-        message = self._tell(
-            inputs, int(near[0][worst]), int(others[worst]), squared[near][worst], limits[worst]
-        )
+        message = self._tell(species, pair)
         if self._action == "raise":
             raise OverlapError(message, hint=_HINT)
         self._action = "ignore"
         warnings.warn(f"{message} ({_HINT})", OverlapWarning, stacklevel=2)
 
-    def _tell(self, inputs: TableInputs, i: int, j: int, squared: float, limit: float) -> str:
-        pair = pair_name(*(self._elements[inputs.species[atom]] for atom in (i, j)))
+    def _tell(self, species: Int64Array, pair: ClosePair) -> str:
+        i, j = species[pair.first], species[pair.second]
         return (
-            f"atoms {i} and {j} (counting from 0) are {squared**0.5:.3f} Å apart; in the training "
-            f"domain of the model {pair} is never closer than {limit**0.5:.3f} Å"
+            f"atoms {pair.first} and {pair.second} (counting from 0) are {pair.distance:.3f} Å "
+            f"apart; in the training domain of the model "
+            f"{pair_name(self._elements[i], self._elements[j])} is never closer than "
+            f"{self._squared[i, j] ** 0.5:.3f} Å"
         )

@@ -12,11 +12,17 @@ from typing import Any, Final, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
+from ase import Atoms
 
-from m3compress.contract.tables import Float64Array
-from m3compress.engines.base import Memory, Precision
+from m3compress.contract.tables import Float64Array, Int64Array
+from m3compress.engines.base import ClosePair, Memory, Precision
 from m3compress.engines.native.library import load_library
-from m3compress.errors import ArtefactError, M3CompressError, UnknownNameError
+from m3compress.errors import (
+    ArtefactError,
+    M3CompressError,
+    StructureError,
+    UnknownNameError,
+)
 
 Index32 = npt.NDArray[np.int32]
 Index64 = npt.NDArray[np.int64]
@@ -46,6 +52,26 @@ class _System(ctypes.Structure):
         ("begins", ctypes.c_void_p),
         ("neighbors", ctypes.c_void_p),
         ("vectors", ctypes.c_void_p),
+    )
+
+
+class _Structure(ctypes.Structure):
+    _fields_ = (
+        ("n_atoms", ctypes.c_int64),
+        ("species", ctypes.c_void_p),
+        ("positions", ctypes.c_void_p),
+        ("cell", ctypes.c_void_p),
+        ("periodic", ctypes.c_void_p),
+        ("limits", ctypes.c_void_p),
+    )
+
+
+class _Pair(ctypes.Structure):
+    _fields_ = (
+        ("first", ctypes.c_int64),
+        ("second", ctypes.c_int64),
+        ("distance", ctypes.c_double),
+        ("ratio", ctypes.c_double),
     )
 
 
@@ -213,6 +239,49 @@ class Core:
         )
         return result
 
+    def evaluate_structure(
+        self, atoms: Atoms, species: Int64Array, limits: Float64Array | None = None
+    ) -> tuple[CoreResult, ClosePair | None]:
+        """Energies, forces and virials of a structure whose edges the core finds.
+
+        Args:
+            atoms: A structure that :func:`~m3compress.contract.neighbors.check_structure` accepts.
+            species: Position of every atom's element, shape (n_atoms,).
+            limits: Shortest distances by elements in Å, shape (n_elements, n_elements); 0 for any.
+
+        Returns:
+            The result, without virials of atoms, and, with limits, the pair of atoms that is
+            closest by its limit, if any has one.
+
+        Raises:
+            M3CompressError: If atoms coincide, or the structure does not fit into the memory.
+        """
+        cell = np.array(atoms.cell.complete() if atoms.pbc.any() else np.eye(3), dtype=np.float64)
+        arrays = (
+            species.astype(np.int32),
+            np.ascontiguousarray(atoms.positions, dtype=np.float64),
+            cell,
+            atoms.pbc.astype(np.int32),
+        )
+        bounds = None if limits is None else np.ascontiguousarray(limits, dtype=np.float64)
+        held = _Structure(
+            len(atoms),
+            *(a.ctypes.data for a in arrays),
+            None if bounds is None else bounds.ctypes.data,
+        )
+        n_atoms, pair = len(atoms), _Pair()
+        energies, forces, virial = np.zeros(n_atoms), np.zeros((n_atoms, 3)), np.zeros((3, 3))
+        self._call(
+            "evaluate_structure",
+            ctypes.byref(held),
+            *map(_address, (energies, forces, virial)),
+            None,
+            ctypes.byref(pair),
+        )
+        close = ClosePair(pair.first, pair.second, pair.distance, pair.ratio)
+        result = CoreResult(energies, forces, virial, np.zeros((0, 3, 3)))
+        return result, None if pair.first < 0 else close
+
     def begin(self, system: CoreSystem) -> Steps:
         """Begin an evaluation in steps; see ``m3c.h``.
 
@@ -246,7 +315,8 @@ class Core:
         if getattr(self._library, f"m3c_{name}")(self._handle, *arguments):
             message = self._library.m3c_error(self._handle).decode(errors="replace")
             text, _, hint = message.partition("; ")
-            raise M3CompressError(f"the native core: {text}", hint=hint or None)
+            kind = StructureError if " apart" in text else M3CompressError
+            raise kind(f"the native core: {text}", hint=hint or None)
 
     def _rows(self, name: str, block: int, n_rows: int) -> Numbers:
         """Rows of features or adjoints, as a view."""

@@ -54,6 +54,7 @@ def load_library() -> ctypes.CDLL:
         ("bytes", number, (pointer,)),
         ("keeps", integer, (pointer,)),
         ("evaluate", integer, (pointer,) * 6),
+        ("evaluate_structure", integer, (pointer,) * 7),
         ("begin", integer, (pointer, pointer)),
         ("forward", integer, (pointer, integer)),
         ("readout", integer, (pointer, pointer)),

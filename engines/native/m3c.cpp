@@ -5,12 +5,16 @@
 #include <cstring>
 #include <new>
 
+#include "cells.h"
 #include "engine.h"
 #include "parallel.h"
 
 struct m3c_model {
   m3c::Model model;
   std::unique_ptr<m3c::Engine> engine;
+  m3c::Options options;
+  m3c::Cells<float> cells_float;
+  m3c::Cells<double> cells_double;
   std::string isa;
   std::string error;
 };
@@ -81,6 +85,46 @@ m3c::System system_of(const m3c_system& given) {
   return {given.n_owned, given.n_rows, given.species, given.begins, given.neighbors, given.vectors};
 }
 
+void evaluate(m3c_model& model, const m3c::System& system, double* energies, double* forces,
+              double* virial, double* atom_virials) {
+  m3c::Engine& engine = *model.engine;
+  const int n_blocks = model.model.n_blocks;
+  engine.begin(system);
+  for (int block = 0; block + 1 < n_blocks; ++block) engine.forward(block);
+  engine.readout(energies);
+  for (int block = n_blocks - 1; block >= 0; --block) engine.backward(block);
+  engine.forces(forces, virial, atom_virials);
+}
+
+// Rows [n][width] from the order of the cells into that of the caller.
+void put_back(const std::vector<int32_t>& order, int width, const std::vector<double>& from, double* to) {
+  if (to == nullptr) return;
+  for (std::size_t place = 0; place < order.size(); ++place)
+    std::copy_n(&from[place * width], width, to + static_cast<std::size_t>(order[place]) * width);
+}
+
+template <class T>
+void evaluate_structure(m3c_model& model, m3c::Cells<T>& cells, const m3c::Structure& structure,
+                        double* energies, double* forces, double* virial, double* atom_virials) {
+  const int64_t n = structure.n_atoms;
+  if (n < 1) throw m3c::Error("there are no atoms, expected at least one");
+  for (int64_t i = 0; i < n; ++i)
+    if (structure.species[i] < 0 || structure.species[i] >= structure.n_elements)
+      throw m3c::Error("atom " + std::to_string(i) + " is of no element that the model knows");
+  cells.search(structure, model.model.cutoff, model.options.threads);
+  const std::size_t size = static_cast<std::size_t>(n);
+  std::vector<double> own_energies(size), own_forces(3 * size);
+  std::vector<double> own_virials(atom_virials == nullptr ? 0 : 9 * size);
+  evaluate(model,
+           {n, n, cells.species.data(), cells.begins.data(), cells.neighbors.data(),
+            cells.vectors.data()},
+           own_energies.data(), own_forces.data(), virial,
+           atom_virials == nullptr ? nullptr : own_virials.data());
+  put_back(cells.order, 1, own_energies, energies);
+  put_back(cells.order, 3, own_forces, forces);
+  put_back(cells.order, 9, own_virials, atom_virials);
+}
+
 }  // namespace
 
 extern "C" {
@@ -96,6 +140,7 @@ m3c_model* m3c_open(const char* path, const m3c_options* options, char* error, s
     auto model = std::make_unique<m3c_model>();
     const Build build = choose_build(options->isa);
     model->isa = build.name;
+    model->options = checked_options;
     model->model = m3c::read_model(path);
     model->engine = build.make(model->model, checked_options);
     model->model.arrays.clear();  // the engine has them in its own order
@@ -145,13 +190,24 @@ int m3c_forces(m3c_model* model, double* forces, double* virial, double* atom_vi
 
 int m3c_evaluate(m3c_model* model, const m3c_system* system, double* energies, double* forces,
                  double* virial, double* atom_virials) {
-  return guarded(model, [&](m3c::Engine& engine) {
-    const int n_blocks = model->model.n_blocks;
-    engine.begin(system_of(*system));
-    for (int block = 0; block + 1 < n_blocks; ++block) engine.forward(block);
-    engine.readout(energies);
-    for (int block = n_blocks - 1; block >= 0; --block) engine.backward(block);
-    engine.forces(forces, virial, atom_virials);
+  return guarded(model, [&](m3c::Engine&) {
+    evaluate(*model, system_of(*system), energies, forces, virial, atom_virials);
+  });
+}
+
+int m3c_evaluate_structure(m3c_model* model, const m3c_structure* given, double* energies,
+                           double* forces, double* virial, double* atom_virials,
+                           m3c_pair* closest) {
+  return guarded(model, [&](m3c::Engine&) {
+    const m3c::Structure structure = {given->n_atoms, given->species, given->positions, given->cell,
+                                      given->periodic, given->limits, m3c_n_elements(model)};
+    const bool single = model->options.precision == 4;
+    if (single)
+      evaluate_structure(*model, model->cells_float, structure, energies, forces, virial, atom_virials);
+    else
+      evaluate_structure(*model, model->cells_double, structure, energies, forces, virial, atom_virials);
+    const m3c::Closest& found = single ? model->cells_float.closest : model->cells_double.closest;
+    *closest = {found.first, found.second, found.distance, found.ratio};
   });
 }
 

@@ -66,6 +66,27 @@ M3C_API int m3c_keeps(const m3c_model* model);
 M3C_API int m3c_evaluate(m3c_model* model, const m3c_system* system, double* energies,
                          double* forces, double* virial, double* atom_virials);
 
+/* A whole structure: edges are found here, and atoms are taken in an order of their own that keeps
+ * neighbours together; results are in that of the caller. */
+typedef struct {
+  int64_t n_atoms;
+  const int32_t* species;  /* [n_atoms] */
+  const double* positions; /* [n_atoms][3] */
+  const double* cell;      /* rows [3][3]; not singular, also along what is not periodic */
+  const int* periodic;     /* [3] */
+  const double* limits;    /* shortest distances by pairs of elements [n][n], 0 for any, or null */
+} m3c_structure;
+
+/* The pair that is closest by its limit; first is -1 without limits. */
+typedef struct {
+  int64_t first, second;
+  double distance, ratio; /* in A; squared distance over squared limit */
+} m3c_pair;
+
+M3C_API int m3c_evaluate_structure(m3c_model* model, const m3c_structure* structure,
+                                   double* energies, double* forces, double* virial,
+                                   double* atom_virials, m3c_pair* closest);
+
 /* The same in steps:
  *
  *   begin; forward(b) for b = 0 ... n_blocks - 2, after each of which the features of block b + 1

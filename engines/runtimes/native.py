@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from m3compress.contract.backends import Device
 from m3compress.contract.manifest import MANIFEST_KEY, METADATA_KEY, Manifest
-from m3compress.contract.tables import RawOutputs, TableInputs
+from m3compress.contract.tables import Float64Array, Int64Array, RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
-from m3compress.engines.base import Memory, Precision
+from m3compress.engines.base import ClosePair, Memory, Precision
 from m3compress.engines.native.core import Core, CoreSystem
 from m3compress.errors import ArtefactError
 
@@ -75,6 +76,18 @@ class NativeEngine:
             )
         )
         return RawOutputs(result.energies, result.forces, result.virial)
+
+    def run_structure(
+        self, atoms: Atoms, species: Int64Array, limits: Float64Array | None
+    ) -> tuple[RawOutputs, ClosePair | None]:
+        """Evaluate a structure whose edges the core finds; no tables, no skin.
+
+        Raises:
+            StructureError: If atoms coincide.
+            M3CompressError: If the structure does not fit into the memory.
+        """
+        result, pair = self.core.evaluate_structure(atoms, species, limits)
+        return RawOutputs(result.energies, result.forces, result.virial), pair
 
 
 def manifest_in(path: Path) -> str:

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Run the tests of the native core under AddressSanitizer with UndefinedBehaviorSanitizer, and under
+# ThreadSanitizer. Each builds a library of its own; PYTHON names the interpreter, arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PYTHON=${PYTHON:-python}
+CXX=${CXX:-g++}
+M3COMPRESS_CACHE=$(mktemp -d)
+export M3COMPRESS_CACHE CXX
+trap 'rm -rf "$M3COMPRESS_CACHE"' EXIT
+
+build() { # build FLAG...: a library with these flags, in place of the one that would be built
+  rm -f "$M3COMPRESS_CACHE"/libm3c-*
+  "$PYTHON" - "$@" <<'PY'
+import sys
+
+from m3compress.engines.native.build import build_library, cache_folder
+
+print(build_library(cache_folder(), extra=("-g", "-O1", *sys.argv[1:])))
+PY
+}
+
+check() { # check RUNTIME OPTIONS: the tests, with the runtime of a sanitizer loaded before Python
+  env "$2" LD_PRELOAD="$("$CXX" -print-file-name="$1")" OMP_NUM_THREADS=2 \
+    "$PYTHON" -m pytest -q -n 0 -p no:cacheprovider tests/engines/native "${arguments[@]}"
+}
+
+arguments=("$@")
+build -fsanitize=address,undefined -fno-sanitize-recover=all
+# Python and NumPy keep what they allocate until the end.
+check libasan.so ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+build -fsanitize=thread -DM3C_STD_THREADS
+check libtsan.so TSAN_OPTIONS=halt_on_error=1:report_bugs=1:ignore_noninstrumented_modules=1
