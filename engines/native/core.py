@@ -14,19 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.contract.tables import Float64Array, Int64Array
+from m3compress.contract.tables import Float64Array, FloatingArray, Int64Array
 from m3compress.engines.base import ClosePair, Memory, Precision
 from m3compress.engines.native.library import load_library
+from m3compress.engines.native.system import CoreResult, CoreSystem
 from m3compress.errors import (
     ArtefactError,
     M3CompressError,
     StructureError,
     UnknownNameError,
 )
-
-Index32 = npt.NDArray[np.int32]
-Index64 = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.floating]
 
 _MEMORY_NUMBERS: Final[dict[Memory, int]] = {"keep": 0, "recompute": 1, "auto": 2}
 _MESSAGE_SIZE: Final = 2000
@@ -73,45 +70,6 @@ class _Pair(ctypes.Structure):
         ("distance", ctypes.c_double),
         ("ratio", ctypes.c_double),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class CoreSystem:
-    """Atoms and edges as the core reads them, in the order of the atoms.
-
-    Attributes:
-        species: Position in the elements of the model, shape (n_rows,); ghosts behind the atoms.
-        begins: Edges of atom i are begins[i] … begins[i + 1] − 1, shape (n_owned + 1,).
-        neighbors: Row at the end of every edge, shape (n_edges,).
-        vectors: r_ij in Å, in the precision of the core, shape (n_edges, 3).
-    """
-
-    species: Index32
-    begins: Index64
-    neighbors: Index32
-    vectors: Numbers
-
-    @property
-    def n_owned(self) -> int:
-        """Atoms that have edges and an energy."""
-        return len(self.begins) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class CoreResult:
-    """What the core computes; energies without those of the elements.
-
-    Attributes:
-        energies: Network energy of every owned atom in eV, shape (n_owned,).
-        forces: In eV/Å, shape (n_rows, 3); those on ghosts belong to their owners.
-        virial: ∂E/∂strain in eV, shape (3, 3).
-        atom_virials: Its parts by the centres of the edges, shape (n_owned, 3, 3).
-    """
-
-    energies: Float64Array
-    forces: Float64Array
-    virial: Float64Array
-    atom_virials: Float64Array
 
 
 class Core:
@@ -231,7 +189,7 @@ class Core:
             M3CompressError: If the system makes no sense, or does not fit into the memory.
         """
         held = self._checked(system)
-        result = _empty_result(system)
+        result = CoreResult.empty(system)
         self._call(
             "evaluate",
             ctypes.byref(held),
@@ -289,7 +247,7 @@ class Core:
             M3CompressError: As :meth:`evaluate`.
         """
         self._call("begin", ctypes.byref(self._checked(system)))
-        return Steps(self._call, self._rows, system, _empty_result(system))
+        return Steps(self._call, self._rows, system, CoreResult.empty(system))
 
     def _checked(self, system: CoreSystem) -> _System:
         """Types and shapes; what the numbers are is for the core to judge."""
@@ -318,7 +276,7 @@ class Core:
             kind = StructureError if " apart" in text else M3CompressError
             raise kind(f"the native core: {text}", hint=hint or None)
 
-    def _rows(self, name: str, block: int, n_rows: int) -> Numbers:
+    def _rows(self, name: str, block: int, n_rows: int) -> FloatingArray:
         """Rows of features or adjoints, as a view."""
         address = getattr(self._library, f"m3c_{name}")(self._handle, block)
         if not address:
@@ -345,7 +303,7 @@ class Steps:
     """
 
     call: Callable[..., None]
-    rows: Callable[[str, int, int], Numbers]
+    rows: Callable[[str, int, int], FloatingArray]
     system: CoreSystem
     result: CoreResult
 
@@ -367,26 +325,16 @@ class Steps:
         self.call("forces", *map(_address, arrays))
         return self.result
 
-    def features(self, block: int) -> Numbers:
+    def features(self, block: int) -> FloatingArray:
         """V as it goes into a block (not the first), to be read and written, (n_rows, width)."""
         return self.rows("features", block, len(self.system.species))
 
-    def adjoints(self, block: int) -> Numbers:
+    def adjoints(self, block: int) -> FloatingArray:
         """∂E/∂v of :meth:`features`, to be read and written, (n_rows, width)."""
         return self.rows("adjoints", block, len(self.system.species))
 
 
-def _empty_result(system: CoreSystem) -> CoreResult:
-    n_owned, n_rows = system.n_owned, len(system.species)
-    return CoreResult(
-        energies=np.zeros(n_owned),
-        forces=np.zeros((n_rows, 3)),
-        virial=np.zeros((3, 3)),
-        atom_virials=np.zeros((n_owned, 3, 3)),
-    )
-
-
-def _address(array: Numbers) -> ctypes.c_void_p:
+def _address(array: FloatingArray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 

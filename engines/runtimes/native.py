@@ -14,7 +14,8 @@ from m3compress.contract.manifest import MANIFEST_KEY, METADATA_KEY, Manifest
 from m3compress.contract.tables import Float64Array, Int64Array, RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
 from m3compress.engines.base import ClosePair, Memory, Precision
-from m3compress.engines.native.core import Core, CoreSystem
+from m3compress.engines.native.core import Core
+from m3compress.engines.native.system import CoreSystem
 from m3compress.errors import ArtefactError
 
 

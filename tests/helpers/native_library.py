@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from m3compress.contract.neighbors import find_edges
 from m3compress.engines.native.build import build_library, cache_folder
-from m3compress.engines.native.core import CoreSystem
 from m3compress.engines.native.library import find_library
+from m3compress.engines.native.system import CoreSystem
 from m3compress.models.potential import Potential
 
 

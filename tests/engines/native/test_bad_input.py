@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from m3compress import Calculator
 from m3compress.contract.files import sha256_of
-from m3compress.engines.native.core import Core, CoreSystem
+from m3compress.engines.native.core import Core
+from m3compress.engines.native.system import CoreSystem
 from m3compress.errors import ArtefactError, M3CompressError, StructureError
 from m3compress.models.potential import Potential
 

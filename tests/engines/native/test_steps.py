@@ -12,7 +12,8 @@ import pytest
 from ase import Atoms
 from native_library import core_system
 
-from m3compress.engines.native.core import Core, CoreResult, CoreSystem, Steps
+from m3compress.engines.native.core import Core, Steps
+from m3compress.engines.native.system import CoreResult, CoreSystem
 from m3compress.errors import M3CompressError
 from m3compress.models.potential import Potential
 
