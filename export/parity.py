@@ -103,13 +103,14 @@ class Limits:
         """Limit for a structure with this error of the energy, in eV/atom.
 
         Where all atoms are alike, rounding adds up instead of averaging out, and float32 costs some
-        models more than ``energy`` in PyTorch already. A file may be off by twice that.
+        models more than ``energy`` in PyTorch already. A file may be off by :data:`ROUNDINGS` times
+        that.
 
         Args:
             error: |ΔE| per atom in eV.
             rounding: What float32 costs the model in PyTorch, at most; asked only if it matters.
         """
-        return self.energy if error <= self.energy else max(self.energy, 2 * rounding())
+        return self.energy if error <= self.energy else max(self.energy, ROUNDINGS * rounding())
 
 
 #: float32 rounding through a network of this depth; measured headroom is a factor of three or more.

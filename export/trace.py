@@ -44,7 +44,8 @@ class ForceField(nn.Module):
         energies = self.network(graph, species, self.form)
         (gradient,) = torch.autograd.grad(energies.sum(), leaf)
         forces = graph.sum_to_centers(gradient) - graph.sum_to_neighbors(gradient)
-        virial = edge_vectors.reshape(-1, 3).T @ gradient.reshape(-1, 3)
+        # Atom by atom first: one sum over all edges would lose digits in a large cell.
+        virial = (edge_vectors.transpose(1, 2) @ gradient).permute(1, 2, 0).sum(-1)
         return energies.detach(), forces, virial
 
 

@@ -142,7 +142,7 @@ def dimers_of_all_pairs(elements: Sequence[str], *, cutoff: float, seed: int) ->
     return tuple(
         Named(
             f"dimers-{number}",
-            _apart([dimers[row] for row in part], cutoff, rng),
+            dimers_apart([dimers[row] for row in part], cutoff=cutoff, rng=rng),
             "extreme",
             "every pair of elements, far from all others",
         )
@@ -150,10 +150,16 @@ def dimers_of_all_pairs(elements: Sequence[str], *, cutoff: float, seed: int) ->
     )
 
 
-def _apart(
-    dimers: Sequence[tuple[np.ndarray, float]], cutoff: float, rng: np.random.Generator
+def dimers_apart(
+    dimers: Sequence[tuple[Sequence[str], float]], *, cutoff: float, rng: np.random.Generator
 ) -> Atoms:
-    """Dimers in random directions about the points of a grid, more than a cutoff apart."""
+    """Dimers in random directions about the points of a grid, more than a cutoff apart.
+
+    Args:
+        dimers: The two chemical symbols and the length in Å of each.
+        cutoff: Cutoff of the edges in Å.
+        rng: Of directions and of which atom comes first.
+    """
     side = int(np.ceil(len(dimers) ** (1 / 3)))
     points = np.stack(np.unravel_index(np.arange(len(dimers)), (side,) * 3), axis=-1)
     centers = 2.1 * cutoff * points

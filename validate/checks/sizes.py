@@ -34,6 +34,9 @@ _LADDER: Final = (50, 130, 350, 850)
 _SPREAD: Final = 0.4
 _MOST: Final = 2000
 _CROWDED: Final = (1, 60, 300)
+#: Up to so many atoms the model is run in float32 on all of them: each copy of a cell rounds on its
+#: own, and the worst of many counts.
+_MOST_ROUNDED: Final = 400
 #: Neighbours within the cutoff; crystals at rest have 20 to 100.
 _NEIGHBORS: Final = (120, 240)
 
@@ -100,6 +103,11 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
         cell = recall(context, subject, what, lambda: subject.evaluate(entry.cell))
         return cell.repeated(times)
 
+    def rounded() -> Evaluation:
+        subject = rounded_subject(context)
+        few = len(entry.atoms) <= _MOST_ROUNDED
+        return subject.evaluate(entry.atoms) if few else small(subject)
+
     try:
         ours = case.subject.evaluate(entry.atoms)
     except CapacityError:
@@ -109,7 +117,7 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
             atoms=entry.atoms,
             ours=ours,
             expected=small(twin_in(context)),
-            rounded=lambda: small(rounded_subject(context)),
+            rounded=rounded,
             limits=limits(),
         )
     )
