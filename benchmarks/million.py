@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,10 @@ def measure(options: argparse.Namespace, n_atoms: int) -> dict[str, Any]:
         "cpu_ms_per_atom": 1e3 * cpu_seconds / len(atoms),
         "kB_per_atom": memory.bytes() / len(atoms) / 1e3,
         "force_error": float(wrong),
+        "largest_force": float(np.abs(expected.forces).max()),
         "energy_error_per_atom": float(found.energies.mean() - expected.energies.mean()),
         "stress_error": float(np.abs(found.stress(atoms) - expected.stress(cell)).max()),
     }
-
-
-def _serve(options: argparse.Namespace, n_atoms: int, queue: Any) -> None:
-    queue.put(measure(options, n_atoms))
 
 
 def main() -> None:
@@ -79,14 +77,10 @@ def main() -> None:
     parser.add_argument("--memory", choices=("auto", "keep", "recompute"), default="recompute")
     parser.add_argument("--output", type=Path, help="JSON file for the rows")
     options = parser.parse_args()
-    context, rows = multiprocessing.get_context("spawn"), []
+    rows = []
     for n_atoms in options.atoms:
-        queue = context.Queue()
-        process = context.Process(target=_serve, args=(options, n_atoms, queue))
-        process.start()
-        process.join(0)
-        rows.append(queue.get())
-        process.join()
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
+            rows.append(alone.submit(measure, options, n_atoms).result())
         print(json.dumps(rows[-1]), file=sys.stderr)
     print("   atoms   ms/atom  CPU ms/atom  kB/atom    max |ΔF| eV/Å")
     for row in rows:
