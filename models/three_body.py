@@ -127,11 +127,14 @@ def _by_orders(
     graph: EdgeGraph, harmonics: Tensor, weights: Tensor, geometry: TripletGeometry
 ) -> Tensor:
     """Σ_m Y_lm(ij) Σ_k Y_lm(ik) w_ik[l, n], of equal l alone: a third of all products."""
-    rows, columns = geometry.same_order.nonzero(as_tuple=True)
+    # Plain numbers, not what is not zero of a tensor: a traced step may not depend on values.
+    n_rows, max_n = geometry.max_l**2, geometry.max_n
+    pairs = [(row, math.isqrt(row) * max_n + n) for row in range(n_rows) for n in range(max_n)]
+    rows, columns = torch.tensor(pairs, device=weights.device).unbind(1)
     spread = harmonics.index_select(1, rows)
     moments = graph.sum_to_centers(spread * weights.index_select(1, columns))
-    over_m = torch.nn.functional.one_hot(columns, weights.shape[-1]).to(weights.dtype)
-    return (spread * graph.from_centers(moments)) @ over_m
+    over_m = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+    return (spread * graph.from_centers(moments)) @ over_m.index_select(0, columns)
 
 
 def triplet_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyForm) -> Tensor:

@@ -106,12 +106,12 @@ def test_the_name_of_a_student_is_that_of_a_model(potential, record, tmp_path):
     path = tmp_path / "silica.m3c.safetensors"
     write_student(potential, record, path)
     assert not looks_exported(path.name)
-    with pytest.raises(ArtefactError, match="not an exported file"):
+    with pytest.raises(ArtefactError, match="there is no silica"):
         load_artefact(path)
     exported = output_path(path, None, "onnx")
     assert exported.name == "silica.m3c.onnx"
     beside = {description_path(path).name, path.name}
-    for backend in BACKENDS:
+    for backend in (backend for backend in BACKENDS if not backend.is_model):
         assert not path.name.endswith(backend.suffix)
         file = path.with_name(f"silica{backend.suffix}")
         assert not beside & {file.name, manifest_path(file).name}
