@@ -34,8 +34,7 @@ _LADDER: Final = (50, 130, 350, 850)
 _SPREAD: Final = 0.4
 _MOST: Final = 2000
 _CROWDED: Final = (1, 60, 300)
-#: Up to so many atoms the model is run in float32 on all of them: each copy of a cell rounds on its
-#: own, and the worst of many counts.
+#: Up to so many atoms float32 is tried on all copies of a cell: each rounds on its own.
 _MOST_ROUNDED: Final = 400
 #: Neighbours within the cutoff; crystals at rest have 20 to 100.
 _NEIGHBORS: Final = (120, 240)
@@ -105,8 +104,8 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
 
     def rounded() -> Evaluation:
         subject = rounded_subject(context)
-        few = len(entry.atoms) <= _MOST_ROUNDED
-        return subject.evaluate(entry.atoms) if few else small(subject)
+        many = len(entry.atoms) > _MOST_ROUNDED
+        return small(subject) if many else subject.evaluate(entry.atoms)
 
     try:
         ours = case.subject.evaluate(entry.atoms)

@@ -33,11 +33,10 @@ _ABOUT_AS_LONG: Final = 20
 #: Errors of overlapping atoms have long tails. In proportion, the worst of 12,000 dimers of a right
 #: file of M3GNet-MatPES-r2SCAN was 14 times the cost in PyTorch, at 0.6 Å.
 _TAIL: Final = 10
-#: Of what is beyond that, so many draws are made: errors have no largest one, and a few of 12,000
-#: dimers are far out, or cost PyTorch little by luck. More than so many are no tail.
+#: Draws of what is beyond: a few of 12,000 dimers are far out, or cost PyTorch little by luck.
 _DRAWS: Final = 64
 _STRETCH: Final = 2e-3
-_MOST_IN_DOUBT: Final = 20
+_MOST_IN_DOUBT: Final = 20  # more are no tail
 
 
 def crystals_and_alloys(context: Context) -> tuple[Named, ...]:
