@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
-
 from m3compress.contract.files import write_atomically
+from m3compress.contract.locks import LOCK, alone_in
 from m3compress.errors import M3CompressError
 
 SETTINGS: Final = "distillation.json"
 #: Written once everything is decided: what is computed comes after it.
 BUDGET: Final = "budget.json"
-_LOCK: Final = ".lock"
 
 
 @contextmanager
@@ -32,27 +30,20 @@ def working_in(folder: Path, document: dict[str, Any], *, resume: bool) -> Itera
         M3CompressError: If it holds another distillation, the same one and ``resume`` is not given,
             or something else; if it is in use, or cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise M3CompressError(
-            f"another distillation is working in {folder}",
-            hint="wait for it, or use another --work",
-        ) from error
-    except OSError as error:
-        raise M3CompressError(f"cannot work in {folder}: {error.strerror}") from error
-    try:
+    busy = f"another distillation is working in {folder}"
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(alone_in(folder, busy, "wait for it, or use another --work"))
+        except OSError as error:
+            raise M3CompressError(f"cannot work in {folder}: {error.strerror}") from error
         _claim(folder, json.loads(json.dumps(document)), resume=resume)
         yield
-    finally:
-        lock.release()
 
 
 def _claim(folder: Path, document: dict[str, Any], *, resume: bool) -> None:
     note = folder / SETTINGS
-    if not note.exists() and any(path.name != _LOCK for path in folder.iterdir()):
+    if not note.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise M3CompressError(
             f"{folder} holds something else than a distillation",
             hint="give an empty folder, or one that does not exist, to --work",

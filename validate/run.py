@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from m3compress.contract.files import write_atomically
+from m3compress.contract.locks import alone_in
 from m3compress.errors import M3CompressError
 from m3compress.validate.checks import (
     artefact,
@@ -179,18 +179,9 @@ def only_run(folder: Path) -> Iterator[None]:
         M3CompressError: If another process is at work there.
     """
     # Beside what --force removes, not in it.
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise M3CompressError(
-            f"another run is at work in {folder}",
-            hint="wait for its end, or give another --report-dir",
-        ) from error
-    try:
+    busy = f"another run is at work in {folder}"
+    with alone_in(folder, busy, "wait for its end, or give another --report-dir"):
         yield
-    finally:
-        lock.release()
 
 
 def claim_workplace(folder: Path, fingerprint: dict[str, object], *, resume: bool) -> None:

@@ -43,9 +43,11 @@ class Edges:
         """r_ij in Å, shape (n_edges, 3), for positions (n_atoms, 3) and cell rows (3, 3)."""
         return positions[self.neighbors] - positions[self.centers] + self.images @ cell
 
-    def select(self, keep: BoolArray) -> Edges:
-        """The edges where ``keep`` (n_edges,) is true, in the same order."""
-        return Edges(self.centers[keep], self.neighbors[keep], self.images[keep], self.n_atoms)
+    def select(self, chosen: BoolArray | IntArray) -> Edges:
+        """The edges where ``chosen`` (n_edges,) is true, or of these numbers, in this order."""
+        return Edges(
+            self.centers[chosen], self.neighbors[chosen], self.images[chosen], self.n_atoms
+        )
 
 
 def check_structure(atoms: Atoms) -> None:

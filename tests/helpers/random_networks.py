@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from random_weights import SMALL, randomize
 
 from m3compress.contract.forms import FACTORIZED, REMOVED, TRIPLETS, ThreeBodyForm
 from m3compress.export.native.write import write
@@ -17,22 +18,6 @@ from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
 
 ELEMENTS: Final = ("H", "O", "Na", "Si", "Cl")
-_SIZES: Final[dict[str, Any]] = {
-    "elements": ELEMENTS,
-    "cutoff": 5.0,
-    "three_body_cutoff": 4.0,
-    "max_n": 3,
-    "max_l": 3,
-    "n_blocks": 2,
-    "node_width": 10,
-    "edge_width": 12,
-    "hidden": (16,),
-    "readout_hidden": (16, 16),
-    "edge_basis": "smooth",
-    "triplet_basis": "bessel",
-    "edge_bias": False,
-    "message_activation": "silu",
-}
 _MATGL: Final[dict[str, Any]] = {"edge_bias": True, "message_activation": "identity"}
 
 #: What the native core must evaluate: convention, form, and sizes that differ from the default.
@@ -80,15 +65,12 @@ CASES: Final[dict[str, tuple[str, ThreeBodyForm, dict[str, Any]]]] = {
 def random_potential(name: str, seed: int = 1) -> Potential:
     """One of :data:`CASES` in float64, in its form."""
     convention, form, sizes = CASES[name]
-    config = M3GNetConfig(**{**_SIZES, **sizes}, convention=CONVENTIONS[convention])
+    config = M3GNetConfig(
+        **{**SMALL, "elements": ELEMENTS, **sizes}, convention=CONVENTIONS[convention]
+    )
     network = M3GNet(config).to(torch.float64)
-    generator = torch.Generator().manual_seed(seed)
+    randomize(network, seed)
     with torch.no_grad():
-        for key, parameter in network.named_parameters():
-            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            gain = 4.0 if "three_body" in key else 1.5
-            scale = gain / parameter.shape[-1] ** 0.5 if parameter.ndim == 2 else 0.3
-            parameter.copy_(drawn * (1.0 if key == "embedding.weight" else scale))
         network.scales.copy_(torch.linspace(1.0, 3.0, len(config.elements), dtype=torch.float64))
     return Potential(
         network=network.eval().requires_grad_(requires_grad=False),

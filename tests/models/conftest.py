@@ -13,6 +13,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from random_weights import SMALL, randomize
 
 from m3compress.contract.forms import TRIPLETS, ThreeBodyForm
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
@@ -20,24 +21,6 @@ from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance
 
 ELEMENTS = ("H", "C", "O", "Na", "Cl", "Si", "Ti")
-
-#: A small network in the shape of the original M3GNet; edge and node widths differ on purpose.
-SMALL = {
-    "elements": ELEMENTS,
-    "cutoff": 5.0,
-    "three_body_cutoff": 4.0,
-    "max_n": 3,
-    "max_l": 3,
-    "n_blocks": 2,
-    "node_width": 10,
-    "edge_width": 12,
-    "hidden": (16,),
-    "readout_hidden": (16, 16),
-    "edge_basis": "smooth",
-    "triplet_basis": "bessel",
-    "edge_bias": False,
-    "message_activation": "silu",
-}
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +64,9 @@ def random_potential() -> Callable[..., Potential]:
     """Make one whose three-body block matters: ``make(seed, convention, **sizes)``."""
 
     def make(seed: int = 0, convention: str = "tf", **sizes: object) -> Potential:
-        config = M3GNetConfig(**{**SMALL, **sizes}, convention=CONVENTIONS[convention])
+        config = M3GNetConfig(
+            **{**SMALL, "elements": ELEMENTS, **sizes}, convention=CONVENTIONS[convention]
+        )
         network = M3GNet(config).to(torch.float64)
         randomize(network, seed)
         return Potential(
@@ -99,20 +84,6 @@ def random_potential() -> Callable[..., Potential]:
 def randomize_weights() -> Callable[[torch.nn.Module, int], None]:
     """Draw the weights of a network of any package so that forces are some eV/Å."""
     return randomize
-
-
-def randomize(network: torch.nn.Module, seed: int) -> None:
-    """Weights of about unit gain; more in the three-body block, which is otherwise a correction."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            gain = 4.0 if "three_body" in name else 1.5
-            if "embedding" in name and parameter.ndim == 2 and "edge" not in name:
-                scale = 1.0
-            else:
-                scale = gain / parameter.shape[1] ** 0.5 if parameter.ndim == 2 else 0.3
-            parameter.copy_(drawn * scale)
 
 
 @pytest.fixture

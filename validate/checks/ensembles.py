@@ -13,7 +13,15 @@ from m3compress.analysis.statistics.arms import compare_pairs
 from m3compress.analysis.statistics.slopes import quiet_pymbar
 from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import ARMS, LABELS, Runs, temperatures, times, unbroken
+from m3compress.validate.checks.runs import (
+    ARMS,
+    LABELS,
+    Runs,
+    drift,
+    temperatures,
+    times,
+    unbroken,
+)
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 
@@ -30,18 +38,8 @@ def _temperature(context: Context, runs: Runs) -> Measurement:
     target = context.profile.temperature
     found = {arm: [temperatures(run) for run in unbroken(runs.nvt[arm])] for arm in ARMS}
     compared = compare_pairs(found["candidate"], found["reference"], target / 100)
-    return Measurement(
-        structure=runs.sample.name,
-        value=compared.value,
-        interval=compared.interval,
-        floor=compared.floor,
-        power=compared.power,
-        evidence={
-            "mean_K": {arm: float(np.mean(np.concatenate(found[arm]))) for arm in ARMS},
-            "target_K": target,
-        },
-        needs="ps or replicas",
-    )
+    means = {arm: float(np.mean(np.concatenate(found[arm]))) for arm in ARMS}
+    return drift(compared, runs.sample.name, {"mean_K": means, "target_K": target})
 
 
 def _kinetic_energy(context: Context, runs: Runs) -> Measurement:
@@ -116,21 +114,9 @@ def _volume(context: Context, runs: Runs) -> Measurement:
     scale = float(np.mean([v.mean() for v in sampled["reference"]])) / 100
     found = compare_pairs(sampled["candidate"], sampled["reference"], scale)
     plot = Plot("npt:volume", name, "time (ps)", "volume (Å³)")
-    return Measurement(
-        structure=name,
-        value=found.value,
-        interval=found.interval,
-        floor=found.floor,
-        power=found.power,
-        evidence={
-            "candidate_A3": [float(v.mean()) for v in sampled["candidate"]],
-            "reference_A3": [float(v.mean()) for v in sampled["reference"]],
-        },
-        curves=tuple(
-            plot.line(LABELS[arm], times(runs.npt[arm][0]), volumes[arm][0]) for arm in ARMS
-        ),
-        needs="ps of NPT",
-    )
+    means = {f"{arm}_A3": [float(v.mean()) for v in sampled[arm]] for arm in ARMS}
+    lines = tuple(plot.line(LABELS[arm], times(runs.npt[arm][0]), volumes[arm][0]) for arm in ARMS)
+    return drift(found, name, means, needs="ps of NPT").model_copy(update={"curves": lines})
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 from ase import units
 
+from m3compress.analysis.observables.displacement import mean_squared_displacement
+from m3compress.analysis.statistics.arms import Comparison
 from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.engines.dynamics.job import Ensemble, Job
 from m3compress.engines.dynamics.pool import Run, run_jobs
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
+from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 
@@ -173,6 +176,33 @@ def temperatures(run: Run) -> Array:
     n_atoms = len(run.job.structure)
     kinetic = np.array([f.info["kinetic_energy"] for f in run.frames])
     return np.asarray(kinetic / (1.5 * units.kB * n_atoms))
+
+
+def displacements(run: Run, symbol: str | None = None) -> Array:
+    """Mean squared displacement in Å² of an element, or of all atoms, for every lag.
+
+    Up to half of the run: longer lags are averages over next to nothing.
+    """
+    positions = np.array([frame.positions for frame in run.frames])
+    atoms = run.job.structure
+    chosen = slice(None) if symbol is None else np.array(atoms.symbols) == symbol
+    whole = mean_squared_displacement(positions, atoms.get_masses(), chosen)
+    return whole[: max(2, len(whole) // 2)]
+
+
+def drift(
+    found: Comparison, name: str, evidence: dict[str, Any], needs: str = "ps or replicas"
+) -> Measurement:
+    """What two arms say of each other, as a measurement; see there for ``needs``."""
+    return Measurement(
+        structure=name,
+        value=found.value,
+        interval=found.interval,
+        floor=found.floor,
+        power=found.power,
+        evidence=evidence,
+        needs=needs,
+    )
 
 
 def unbroken(runs: tuple[Run, ...]) -> tuple[Run, ...]:

@@ -11,7 +11,6 @@ from ase import Atoms
 
 from m3compress.analysis.curves import Curve, Plot
 from m3compress.analysis.observables.angles import angle_distribution
-from m3compress.analysis.observables.displacement import mean_squared_displacement
 from m3compress.analysis.observables.distances import (
     adf_error,
     area_between,
@@ -32,7 +31,16 @@ from m3compress.analysis.statistics.arms import Comparison, compare_paired_curve
 from m3compress.analysis.statistics.noise import expected_band
 from m3compress.engines.dynamics.pool import Run
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import ARMS, LABELS, Arm, Runs, times, unbroken
+from m3compress.validate.checks.runs import (
+    ARMS,
+    LABELS,
+    Arm,
+    Runs,
+    displacements,
+    drift,
+    times,
+    unbroken,
+)
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
@@ -42,15 +50,7 @@ Curves = dict[Arm, list[Array]]
 
 
 def _measured(found: Comparison, name: str, **evidence: object) -> Measurement:
-    return Measurement(
-        structure=name,
-        value=found.value,
-        interval=found.interval,
-        floor=found.floor,
-        power=found.power,
-        evidence={"observed_with_noise": found.observed, **evidence},
-        needs="ps or replicas",
-    )
+    return drift(found, name, {"observed_with_noise": found.observed, **evidence})
 
 
 def _nvt(runs: Runs) -> dict[Arm, tuple[Run, ...]]:
@@ -247,7 +247,7 @@ def _stretch_spectrum(run: Run, frames: Sequence[Atoms]) -> tuple[Array, Array]:
 
 def _displacement(context: Context, runs: Runs) -> Measurement:
     del context
-    lags: Curves = {arm: [_msd(run)[None] for run in of] for arm, of in _nvt(runs).items()}
+    lags: Curves = {arm: [displacements(run)[None] for run in of] for arm, of in _nvt(runs).items()}
     ends = {arm: [lag[0, -1:] for lag in lags[arm]] for arm in ARMS}
     scale = max(float(np.mean(ends["reference"])), 1e-12) / 100
     compared = compare_pairs(ends["candidate"], ends["reference"], scale)
@@ -255,13 +255,6 @@ def _displacement(context: Context, runs: Runs) -> Measurement:
     name = runs.sample.name
     lines = _band(Plot("msd:all", name, "time (ps)", "MSD (Å²)"), x - x[0], lags)
     return _measured(compared, name, reference_A2=scale * 100).model_copy(update={"curves": lines})
-
-
-def _msd(run: Run) -> Array:
-    """Up to half of the run: longer lags are averages over next to nothing."""
-    positions = np.array([frame.positions for frame in run.frames])
-    whole = mean_squared_displacement(positions, run.job.structure.get_masses())
-    return whole[: max(2, len(whole) // 2)]
 
 
 CHECKS: Final[tuple[Check, ...]] = (

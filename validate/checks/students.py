@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 
 from m3compress.analysis.frame_errors import FrameErrors, frame_errors
-from m3compress.analysis.observables.displacement import mean_squared_displacement
 from m3compress.analysis.statistics.arms import compare_pairs, mean_with_interval
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray
@@ -24,9 +23,10 @@ from m3compress.contract.teacher import Teacher, ask
 from m3compress.engines.dynamics.pool import Run
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
+from m3compress.units import MEV_PER_EV
 from m3compress.validate.checks import dynamics, nve, properties, walls
 from m3compress.validate.checks.building import Check, on_samples
-from m3compress.validate.checks.runs import ARMS, Arm, Runs, times, unbroken
+from m3compress.validate.checks.runs import ARMS, Arm, Runs, displacements, times, unbroken
 from m3compress.validate.checks.selection import largest
 from m3compress.validate.rerun import command_of
 from m3compress.validate.result import Measurement
@@ -38,7 +38,6 @@ from m3compress.validate.setup.subject import Subject
 _FRAMES: Final = 10
 #: Where a student has next to no error, ten times that is none either (of the mean force).
 _NO_ERROR: Final = 0.01
-_MEV: Final = 1e3
 #: Atoms whose mean squared displacement stays below this (Å²) vibrate about their places.
 _DIFFUSING: Final = 1.5
 
@@ -122,19 +121,19 @@ def _force(found: Sequence[_Asked]) -> Measurement:
     """Mean |ΔF| in % of the teacher's mean |F|."""
     errors = [one.errors.force for one in found]
     scale = float(np.concatenate([one.errors.scale for one in found]).mean())
-    mae = _MEV * float(np.concatenate(errors).mean())
-    return _mean(errors, scale / 100, mae_meV_per_A=mae, mean_force_meV_per_A=_MEV * scale)
+    mae = MEV_PER_EV * float(np.concatenate(errors).mean())
+    return _mean(errors, scale / 100, mae_meV_per_A=mae, mean_force_meV_per_A=MEV_PER_EV * scale)
 
 
 def _offset(found: Sequence[_Asked]) -> Measurement:
     """|mean ΔE| in meV/atom."""
-    return _mean([one.errors.energy for one in found], 1 / _MEV)
+    return _mean([one.errors.energy for one in found], 1 / MEV_PER_EV)
 
 
 def _spread(found: Sequence[_Asked]) -> Measurement:
     """Mean |ΔE − mean ΔE| in meV/atom."""
     offset = float(np.concatenate([one.errors.energy for one in found]).mean())
-    return _mean([np.abs(one.errors.energy - offset) for one in found], 1 / _MEV)
+    return _mean([np.abs(one.errors.energy - offset) for one in found], 1 / MEV_PER_EV)
 
 
 def _stress(found: Sequence[_Asked]) -> Measurement:
@@ -173,8 +172,8 @@ def _worst_frame(context: Context, runs: Runs) -> Measurement:
         evidence={
             "run": worst.run.job.name,
             "time_ps": float(worst.times[row]),
-            "mae_meV_per_A": _MEV * float(worst.errors.force[row]),
-            "usual_mae_meV_per_A": _MEV * usual,
+            "mae_meV_per_A": MEV_PER_EV * float(worst.errors.force[row]),
+            "usual_mae_meV_per_A": MEV_PER_EV * usual,
         },
         command=command_of(worst.run),
     )
@@ -189,7 +188,10 @@ def _diffusion(context: Context, runs: Runs) -> Iterator[Measurement]:
     del context
     for symbol in sorted(set(runs.sample.atoms.symbols)):
         name = f"{runs.sample.name} {symbol}"
-        ends = {arm: [_msd(run, symbol)[-1:] for run in unbroken(runs.nvt[arm])] for arm in ARMS}
+        ends = {
+            arm: [displacements(run, symbol)[-1:] for run in unbroken(runs.nvt[arm])]
+            for arm in ARMS
+        }
         mean = float(np.mean(ends["reference"]))
         if mean < _DIFFUSING:
             yield Measurement(structure=name, skipped=f"{symbol} does not diffuse: {mean:.2g} Å²")
@@ -202,15 +204,6 @@ def _diffusion(context: Context, runs: Runs) -> Iterator[Measurement]:
             power=found.power,
             evidence={"difference": found.value, "interval": found.interval, "reference_A2": mean},
         )
-
-
-def _msd(run: Run, symbol: str) -> FloatArray:
-    """In Å², up to half of the run: longer lags are averages over next to nothing."""
-    positions = np.array([frame.positions for frame in run.frames])
-    atoms = run.job.structure
-    chosen = np.array(atoms.symbols) == symbol
-    whole = mean_squared_displacement(positions, atoms.get_masses(), chosen)
-    return whole[: max(2, len(whole) // 2)]
 
 
 def _phase_energies(context: Context, subject: Subject) -> Iterator[Measurement]:
@@ -228,8 +221,8 @@ def _phase_energies(context: Context, subject: Subject) -> Iterator[Measurement]
         return
     energies = {
         named.name: (
-            _MEV * subject.evaluate(named.atoms).energy / len(named.atoms),
-            _MEV * ask(context.standard, named.atoms, named.name).energy / len(named.atoms),
+            MEV_PER_EV * subject.evaluate(named.atoms).energy / len(named.atoms),
+            MEV_PER_EV * ask(context.standard, named.atoms, named.name).energy / len(named.atoms),
         )
         for named in {phase.name: phase for pair in alike for phase in pair}.values()
     }

@@ -171,10 +171,7 @@ class _Backwards(TrainedModel):
     def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
         # By centre still, which the network wants; within a centre the other way round.
         order = np.lexsort((-np.arange(len(edges.centers)), edges.centers))
-        backwards = Edges(
-            edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
-        )
-        return super().evaluate_edges(atoms, backwards, vectors[order])
+        return super().evaluate_edges(atoms, edges.select(order), vectors[order])
 
 
 @dataclass(frozen=True, slots=True)

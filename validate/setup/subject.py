@@ -194,10 +194,7 @@ class TrainedModel:
         edges, vectors = find_edges(atoms, self.cutoff)
         # Edges stay sorted by their centre: only the order of its neighbours is free.
         order = np.lexsort((rng.random(len(edges.centers)), edges.centers))
-        shuffled = Edges(
-            edges.centers[order], edges.neighbors[order], edges.images[order], edges.n_atoms
-        )
-        return self.evaluate_edges(atoms, shuffled, vectors[order])
+        return self.evaluate_edges(atoms, edges.select(order), vectors[order])
 
     def evaluate_edges(self, atoms: Atoms, edges: Edges, vectors: FloatArray) -> Evaluation:
         """What the model says of a structure whose edges are known.
