@@ -1,7 +1,8 @@
 """How often the intervals that verdicts use cover the truth, at the sizes of the profiles.
 
 Draws series whose truth is known: replicas with memory from none to longer than a run, curves with
-differences of several shapes, total energies with memory but no slope. Every interval states 95 %.
+differences of several shapes, total energies with memory but no slope. Two arms share a part of
+their noise, replica by replica, as those of the gate do. Every interval states 95 %.
 
     python benchmarks/coverage.py
 """
@@ -23,7 +24,11 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import lfilter
 
 from m3compress.analysis.observables.distances import rdf_error
-from m3compress.analysis.statistics.arms import compare_curves, compare_means, mean_with_interval
+from m3compress.analysis.statistics.arms import (
+    compare_paired_curves,
+    compare_pairs,
+    mean_with_interval,
+)
 from m3compress.analysis.statistics.noise import expected_band
 from m3compress.analysis.statistics.slopes import fit_slope
 from m3compress.validate.setup.profiles import PROFILES, Profile
@@ -71,8 +76,10 @@ def of_means(profile: Profile, memory: float) -> Iterator[tuple[str, Trial]]:
         return (high - low) / 2, low <= 0 <= high
 
     def two(rng: np.random.Generator) -> tuple[float, bool]:
-        arm = [part + 9.0 for part in replicas(rng, profile, memory)]
-        low, high = compare_means(arm, replicas(rng, profile, memory)).interval
+        shared, ours, theirs = (replicas(rng, profile, memory) for _ in range(3))
+        candidate = [s + own + 9.0 for s, own in zip(shared, ours, strict=True)]
+        reference = [s + own for s, own in zip(shared, theirs, strict=True)]
+        low, high = compare_pairs(candidate, reference).interval
         return (high - low) / 2, low <= 9 <= high
 
     def band(rng: np.random.Generator) -> tuple[float, bool]:
@@ -116,7 +123,12 @@ def of_curves(profile: Profile, shape: Array, floors: float) -> Trial:
 
     def trial(rng: np.random.Generator) -> tuple[float, bool]:
         seed = int(rng.integers(2**31))
-        found = compare_curves(arm(rng, _G + change), arm(rng, _G), distance, seed)
+        shared = arm(rng, np.zeros_like(_G))
+        ours, theirs = (
+            [s + own for s, own in zip(shared, arm(rng, mean), strict=True)]
+            for mean in (_G + change, _G)
+        )
+        found = compare_paired_curves(ours, theirs, distance, seed)
         low, high = found.interval
         return (high - low) / 2, low <= size <= high
 
