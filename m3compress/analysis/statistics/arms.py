@@ -22,7 +22,6 @@ that of a D which one run in six would fall below (power-constrained limits, arX
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -197,21 +196,6 @@ def _respond(
     )
 
 
-def compare_means(
-    candidate: Sequence[Array], reference: Sequence[Array], scale: float = 1.0
-) -> Comparison:
-    """Compare the means of a scalar in two arms: |difference| / scale, with a t interval.
-
-    Args:
-        candidate: One array per replica, shape (n_frames,).
-        reference: The same for the other arm.
-        scale: What to express the difference in.
-    """
-    sides = [_mean_and_error(arm) for arm in (candidate, reference)]
-    error = math.hypot(sides[0][1], sides[1][1])
-    return _judged(sides[0][0] - sides[1][0], error, _welch(*sides), scale)
-
-
 def compare_pairs(
     candidate: Sequence[Array], reference: Sequence[Array], scale: float = 1.0
 ) -> Comparison:
@@ -235,17 +219,6 @@ def _judged(difference: float, error: float, freedom: float, scale: float) -> Co
         power=2 * reach,
         observed=difference,
     )
-
-
-def _welch(*sides: tuple[float, float, float]) -> float:
-    """Degrees of freedom of a difference of means (Welch, Biometrika 34, 28 (1947)).
-
-    Args:
-        sides: Mean, its error and the degrees of freedom of the error, of each.
-    """
-    variances = [error**2 for _, error, _ in sides]
-    parts = [variance**2 / side[2] for variance, side in zip(variances, sides, strict=True)]
-    return sum(variances) ** 2 / sum(parts) if sum(parts) > 0 else sum(side[2] for side in sides)
 
 
 def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:

@@ -12,8 +12,8 @@ from m3compress.analysis.observables.distances import rdf_error
 from m3compress.analysis.statistics.arms import (
     Comparison,
     compare_curves,
-    compare_means,
     compare_paired_curves,
+    compare_pairs,
     mean_with_interval,
 )
 
@@ -115,7 +115,7 @@ def test_single_frames_and_single_replicas_are_compared_without_a_crash():
     found = compare_curves([TRUE[None]], [TRUE[None] + DRIFT], distance)
     assert found.observed == pytest.approx(1.0, rel=0.1)
     assert found.floor == 0
-    one = compare_means([np.arange(3.0)], [np.arange(3.0)])
+    one = compare_pairs([np.arange(3.0)], [np.arange(3.0)])
     assert one.value == 0
 
 
@@ -125,7 +125,7 @@ def test_the_interval_of_a_mean_covers_the_truth(difference):
     for seed in range(400):
         rng = np.random.default_rng([seed, 1])
         a, b = ([noise(rng, N_FRAMES) for _ in range(N_REPLICAS)] for _ in range(2))
-        found = compare_means([x + difference for x in a], b, scale=0.5)
+        found = compare_pairs([x + difference for x in a], b, scale=0.5)
         covered.append(found.interval[0] <= difference / 0.5 <= found.interval[1])
         mean, low, high = mean_with_interval(a)
         assert low <= mean <= high
@@ -137,9 +137,9 @@ def test_the_interval_of_a_mean_covers_the_truth(difference):
 def test_means_are_compared_in_the_given_unit():
     rng = np.random.default_rng(0)
     a, b = [rng.normal(5, 0.01, 100)], [rng.normal(4, 0.01, 100)]
-    assert compare_means(a, b, scale=0.04).value == pytest.approx(25, rel=0.01)
+    assert compare_pairs(a, b, scale=0.04).value == pytest.approx(25, rel=0.01)
     # Not the sign, only the size.
-    assert compare_means(b, a, scale=0.04).value == compare_means(a, b, scale=0.04).value
+    assert compare_pairs(b, a, scale=0.04).value == compare_pairs(a, b, scale=0.04).value
 
 
 def sharing(rng, common, drift=0.0):
