@@ -22,7 +22,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress import Calculator
-from m3compress.engines.timing import PeakMemory
+from m3compress.analysis.timing import PeakMemory
 from m3compress.models.structures.crystals import build_crystal
 
 _CELL_ATOMS = 48  # of the cell that is repeated, at least

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
+from ase import Atoms
+
 from m3compress.distill.data.phases import DataPlan, plan_data
 from m3compress.distill.data.plan import Split, of_split
 from m3compress.distill.on_policy.dynamics import own_trajectories
@@ -102,6 +104,7 @@ def make_budget(
     teacher_seconds: float,
     step_seconds: float,
     batch_size: int,
+    brought: Sequence[Atoms] = (),
 ) -> Budget:
     """Divide the time.
 
@@ -112,14 +115,16 @@ def make_budget(
         teacher_seconds: Of the teacher per atom and evaluation.
         step_seconds: Of a step of the training.
         batch_size: Frames in a batch.
+        brought: Frames that the teacher labels besides those of the plan.
 
     Raises:
         M3CompressError: If the time is too short for one epoch.
     """
     total = 60 * settings.minutes
+    n_brought = sum(len(frame) for frame in brought)
     part, labels = _fitting(
         lambda part: _plan(structures, cutoff, settings, part).seconds(
-            teacher_seconds, settings.threads
+            teacher_seconds, settings.threads, also=n_brought
         ),
         _LABELS * total,
     )
@@ -128,7 +133,8 @@ def make_budget(
         lambda part: _own_seconds(plan, settings, settings.own.scaled(part), teacher_seconds),
         _OWN * total,
     )
-    epoch = math.ceil(sum(group.n_frames for group in of_split(plan.groups, "train")) / batch_size)
+    n_frames = sum(group.n_frames for group in of_split(plan.groups, "train")) + len(brought)
+    epoch = math.ceil(n_frames / batch_size)
     left = total - labels - own
     steps = math.floor(max(0.0, left) / (step_seconds * (1 + _WATCH)))
     if settings.epochs is not None:

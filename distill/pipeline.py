@@ -199,11 +199,8 @@ class Distillation:
         student = self._exported(training, len(reports), self.budget.steps)
         record = record_of_training(training, store, reports, self.settings.minutes)
         write_student(training.potential, record, output, force=force)
-        speed = compare_speed(
-            student.with_threads(1).open(),
-            self.teacher.open(threads=1),
-            next(iter(store.plan.phases.values())),
-        )
+        phase = next(iter(store.plan.phases.values()))
+        (speed,) = compare_speed([student], self.teacher.spec, phase)
         return Distilled(
             path=output,
             record=record,
@@ -226,6 +223,7 @@ class Distillation:
             seconds_per_atom(self.teacher, whole),
             step,
             settings_of(student, frames, 1, 0).batch_size,
+            self.brought,
         )
 
     def _announce(self) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 
+from m3compress.analysis.timing import Steps, time_in_turn
 from m3compress.contract.backends import Device
 from m3compress.engines.artefact import Artefact
-from m3compress.engines.timing import Steps, time_in_turn
 from m3compress.models.structures.crystals import build_crystal, choose_crystals
 
 Kind = Literal["artefact", "matgl", "triplets"]

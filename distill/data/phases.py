@@ -142,16 +142,17 @@ class DataPlan:
             evaluations += 1 + self.trajectory.skipped + group.n_frames * self.trajectory.stride
         return evaluations * len(self.phases[group.parent])
 
-    def seconds(self, per_atom: float, n_workers: int) -> float:
+    def seconds(self, per_atom: float, n_workers: int, *, also: int = 0) -> float:
         """About how long all of it takes.
 
         Args:
             per_atom: Seconds of the teacher per atom and evaluation, on one thread.
             n_workers: Processes side by side.
+            also: Atoms of other frames that are evaluated once.
         """
         costs = [self.atoms_evaluated(group) for group in self.groups]
         # The longest group runs on one worker, whatever the others do.
-        return per_atom * max(sum(costs) / max(1, n_workers), max(costs))
+        return per_atom * max((sum(costs) + also) / max(1, n_workers), max(costs))
 
     def describe(self) -> list[str]:
         """What will be computed: a line for the phases, each split, and the whole."""

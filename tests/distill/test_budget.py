@@ -45,6 +45,20 @@ def test_more_processes_label_more():
     assert slow[1] > slow[0]
 
 
+def test_frames_that_the_user_brings_take_their_time():
+    brought = [RUTILE[0].atoms.repeat(4)] * 50
+    few, many = (
+        make_budget(RUTILE, 5.0, replace(SETTINGS, minutes=m), TEACHER, STEP, 2, brought)
+        for m in (5, 500)
+    )
+    n_atoms = sum(len(frame) for frame in brought)
+    alone = budget(replace(SETTINGS, minutes=500))
+    assert many.label_seconds == pytest.approx(alone.label_seconds + TEACHER * n_atoms)
+    assert many.epoch == alone.epoch + 25
+    # They are labelled whatever it takes: frames of the plan give way.
+    assert few.frames < budget(replace(SETTINGS, minutes=5)).frames
+
+
 def test_too_little_time_for_an_epoch_says_how_much_is_needed():
     with pytest.raises(M3CompressError, match="too short for one epoch") as caught:
         budget(replace(SETTINGS, minutes=0.2))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from ase.build import bulk
 
+from m3compress.analysis.timing import Cost
 from m3compress.api import load_potential
-from m3compress.distill import pipeline
+from m3compress.distill import pipeline, speed
 from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.on_policy import round as rounds
 from m3compress.distill.on_policy.round import Rounds
@@ -75,6 +76,12 @@ def in_this_process(monkeypatch):
     def run_jobs(jobs, root, n_workers, progress):
         return [run_here(job, root) for job in jobs]
 
+    def time_in_turn(candidates, atoms, n_rounds, **how):
+        for candidate in candidates:
+            candidate.open().evaluate(atoms)
+        return [Cost((1.0,), (0.1 * row,), 1000) for row, _ in enumerate(candidates, 1)]
+
+    monkeypatch.setattr(speed, "time_in_turn", time_in_turn)
     monkeypatch.setattr(LabelStore, "fill", fill)
     monkeypatch.setattr(rounds, "run_jobs", run_jobs)
 
@@ -95,7 +102,7 @@ def test_it_ends_with_a_student_that_says_what_it_is(distillation, tmp_path):
     assert record.recipe["rounds"] == [report.to_json() for report in done.rounds]
     assert record.data["frames"]["train"]["own"] == done.rounds[0].n_learned > 0
     assert done.rounds[-1].steps == done.record.recipe["steps"] == distillation.budget.steps
-    assert done.speed.ratio > 0
+    assert done.speed.ratio == 2
     stages = [stage for stage, _ in said]
     assert stages.index("time") < stages.index("at 50 %") < stages.index("round 1")
     assert done.to_json()["parameters"] == done.n_parameters > 1000

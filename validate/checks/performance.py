@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.engines.timing import Cost, time_in_turn
+from m3compress.analysis.timing import Cost, time_in_turn
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Check
 from m3compress.validate.result import Measurement

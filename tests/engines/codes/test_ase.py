@@ -287,7 +287,7 @@ GROWTH = """
 import sys
 from ase.build import bulk
 from m3compress import Calculator
-from m3compress.engines.timing import PeakMemory
+from m3compress.analysis.timing import PeakMemory
 
 calculator = Calculator(sys.argv[1], threads=1)
 atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat((4, 4, 4))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from m3compress.engines.timing import PeakMemory, time_in_turn
+from m3compress.analysis.timing import PeakMemory, time_in_turn
 from m3compress.errors import M3CompressError
 
 
@@ -20,6 +20,11 @@ def test_clock_and_processor_are_told_apart() -> None:
     assert max(sleeper.cpu_seconds) < 0.1
     assert min(worker.cpu_seconds) >= 0.1
     assert min(worker.seconds) > 0.05
+
+
+def test_what_takes_too_long_is_timed_once() -> None:
+    (cost,) = time_in_turn([costs.Work(asleep=0.1)], bulk("Si"), 50, enough=0.0)
+    assert len(cost.seconds) == 1
 
 
 def test_memory_is_that_of_a_step_above_what_was_held_before() -> None:
@@ -59,7 +64,7 @@ def test_who_failed_is_named(how: str, message: str) -> None:
 def test_without_a_kernel_that_forgets_its_peak_what_follows_is_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("m3compress.engines.timing._resident", {"VmHWM": 7, "VmRSS": 5}.get)
+    monkeypatch.setattr("m3compress.analysis.timing._resident", {"VmHWM": 7, "VmRSS": 5}.get)
     assert PeakMemory().bytes() == 2
     monkeypatch.setattr("pathlib.Path.write_text", _refuse)
     assert PeakMemory().bytes() == 0

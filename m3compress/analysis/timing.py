@@ -6,6 +6,7 @@ ratios hold round by round; processes of their own give each candidate its own m
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import resource
 import sys
@@ -79,7 +80,12 @@ class PeakMemory:
 
 
 def time_in_turn(
-    candidates: Sequence[Candidate], atoms: Atoms, rounds: int, *, patience: float | None = None
+    candidates: Sequence[Candidate],
+    atoms: Atoms,
+    rounds: int,
+    *,
+    patience: float | None = None,
+    enough: float = math.inf,
 ) -> tuple[Cost, ...]:
     """Time the steps of all candidates in turn, the atoms moving a little before each.
 
@@ -88,6 +94,7 @@ def time_in_turn(
         atoms: The structure; it is not changed.
         rounds: Steps of each that count; one before them does not.
         patience: Seconds to wait for a step, loading included; None for as long as it takes.
+        enough: Seconds after which no further round begins; one always counts.
 
     Returns:
         One cost per candidate.
@@ -97,7 +104,10 @@ def time_in_turn(
     """
     answers: list[list[tuple[float, float, int]]] = [[] for _ in candidates]
     with _served(candidates, atoms) as pipes:
-        for _ in range(_WARM_UP + rounds):
+        began = time.monotonic()
+        for number in range(_WARM_UP + rounds):
+            if number > _WARM_UP and time.monotonic() - began > enough:
+                break
             for candidate, pipe, given in zip(candidates, pipes, answers, strict=True):
                 given.append(_step(pipe, candidate.name, patience))
     return tuple(_cost(given) for given in answers)
