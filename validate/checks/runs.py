@@ -31,8 +31,6 @@ LABELS: Final[dict[Arm, str]] = {"candidate": "artefact", "reference": "referenc
 #: Frames are this far apart in fs: vibrations up to 50 THz are resolved.
 _FRAME_SPACING = 10.0
 _TIMESTEP, _TIMESTEP_WITH_HYDROGEN = 2.0, 0.5  # fs, of MLIP Arena
-#: Time steps of the dt² law, as multiples of that of NVT.
-LAW_FACTORS: Final = (1.0, 0.5, 0.25)
 _LAW_DURATION = 0.1  # ps
 
 
@@ -85,8 +83,8 @@ def _jobs(context: Context, sample: Named) -> Iterator[Job]:
             if profile.npt_duration:
                 yield _job(context, sample, arm, "npt", replica, timestep, profile.npt_duration)
     yield _job(context, sample, "candidate", "nve", 0, timestep / 2, profile.nve_duration)
-    for index, factor in enumerate(LAW_FACTORS):
-        # Without equilibration and with one seed, all three start from the same state.
+    for index, factor in enumerate(profile.law_factors):
+        # Without equilibration and with one seed, all start from the same state.
         yield replace(
             _job(context, sample, "candidate", "nve", 0, timestep * factor, _LAW_DURATION),
             name=f"{sample.name}-candidate-law-{index}",
@@ -156,7 +154,8 @@ def _collect(context: Context, done: dict[str, Run]) -> Iterator[Runs]:
             npt={arm: of(arm, "npt") for arm in ARMS},
             nve=done[f"{sample.name}-candidate-nve-0"],
             law=tuple(
-                done[f"{sample.name}-candidate-law-{index}"] for index in range(len(LAW_FACTORS))
+                done[f"{sample.name}-candidate-law-{index}"]
+                for index in range(len(context.profile.law_factors))
             ),
         )
 

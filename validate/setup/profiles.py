@@ -38,6 +38,7 @@ class Profile:
         performance: Whether to time.
         n_crystals: Crystals whose properties are compared, at most; None for all.
         n_labels: Labelled frames that are compared, evenly spread over the file; None for all.
+        law_factors: Time steps of the dt² law, as multiples of that of NVT.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Profile:
     # With defaults: reports that were written before these fields are still read.
     n_crystals: int | None = None
     n_labels: int | None = None
+    law_factors: tuple[float, ...] = (1.0, 0.5, 0.25)
 
 
 #: What all profiles share. No defaults of the class: a report without them is not one at 300 K.
@@ -70,7 +72,7 @@ SMOKE: Final = _at_ambient(
     r_max=4.2,
     friction=0.05,
     n_replicas=3,
-    equilibration=0.1,
+    equilibration=0.05,
     duration=0.2,
     nve_duration=0.3,
     npt_duration=0.0,
@@ -78,6 +80,7 @@ SMOKE: Final = _at_ambient(
     performance=False,
     n_crystals=1,
     n_labels=20,
+    law_factors=(1.0, 0.5),
 )
 CI: Final = _at_ambient(
     name="ci",

@@ -29,7 +29,7 @@ from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.pool import Run
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.dynamics import CHECKS
-from m3compress.validate.checks.runs import LAW_FACTORS, Runs
+from m3compress.validate.checks.runs import Runs
 from m3compress.validate.result import Measurement, Verdict, judge
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
@@ -93,7 +93,7 @@ def make_runs(spoiled: Spoiled) -> Runs:
         return tuple(found)
 
     nve = conserved(trajectory(CARBIDE, 900), 900)
-    law = [lawful(i, factor) for i, factor in enumerate(LAW_FACTORS)]
+    law = [lawful(i, factor) for i, factor in enumerate(CI.law_factors)]
     law = [spoiled.law(i, frames) if spoiled.law else frames for i, frames in enumerate(law)]
     return Runs(
         sample=Named("SiC", CARBIDE),
@@ -102,7 +102,7 @@ def make_runs(spoiled: Spoiled) -> Runs:
         nve=run("nve", "candidate", "nve", spoiled.nve(nve) if spoiled.nve else nve, 1.0),
         law=tuple(
             run(f"law-{i}", "candidate", "nve", frames, 2.0 * factor)
-            for i, (factor, frames) in enumerate(zip(LAW_FACTORS, law, strict=True))
+            for i, (factor, frames) in enumerate(zip(CI.law_factors, law, strict=True))
         ),
     )
 
@@ -226,7 +226,7 @@ def by_first_order(index: int, frames: Frames) -> Frames:
     """Energy that fluctuates as dt."""
     for frame in frames:
         total = frame.info["potential_energy"] + frame.info["kinetic_energy"]
-        frame.info["potential_energy"] += total * (1 / LAW_FACTORS[index] - 1)
+        frame.info["potential_energy"] += total * (1 / CI.law_factors[index] - 1)
     return frames
 
 

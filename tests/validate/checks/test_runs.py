@@ -11,7 +11,7 @@ from ase.build import bulk
 
 from m3compress.engines.dynamics.pool import Run
 from m3compress.models.structures.frames import Named
-from m3compress.validate.checks.runs import LAW_FACTORS, plan, runs_of, timestep_of
+from m3compress.validate.checks.runs import plan, runs_of, timestep_of
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import CI, SMOKE
 from m3compress.validate.setup.subject import TrainedSpec
@@ -38,7 +38,7 @@ def gate_with(**fields: Any) -> Context:
 def test_the_plan_holds_every_run_once_and_is_repeatable():
     context = gate_with(profile=CI, seed=5)
     jobs = plan(context)
-    assert len(jobs) == 4 * CI.n_replicas + 1 + len(LAW_FACTORS)
+    assert len(jobs) == 4 * CI.n_replicas + 1 + len(CI.law_factors)
     # The runs of NVE share a start, and the two arms their random numbers.
     assert len({job.seed for job in jobs.values()}) == 2 * CI.n_replicas + 1
     for ensemble in ("nvt", "npt"):
@@ -57,7 +57,9 @@ def test_the_plan_holds_every_run_once_and_is_repeatable():
     assert len({job.timestep * job.every for job in law}) == 1
     assert jobs["SiC-reference-nvt-0"].evaluator.precision == "float32"
     assert jobs["SiC-candidate-nve-0"].timestep == 1.0
-    assert not [job for job in plan(gate_with(profile=SMOKE)).values() if job.ensemble == "npt"]
+    short = plan(gate_with(profile=SMOKE))
+    assert not [job for job in short.values() if job.ensemble == "npt"]
+    assert len(short) == 2 * SMOKE.n_replicas + 1 + 2
 
 
 def test_hydrogen_has_a_short_time_step():
@@ -84,6 +86,6 @@ def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
             f"{name}-reference-npt-{i}" for i in range(CI.n_replicas)
         ]
         assert runs.nve.job.name == f"{name}-candidate-nve-0"
-        assert len(runs.all_of("candidate")) == 2 * CI.n_replicas + 1 + len(LAW_FACTORS)
+        assert len(runs.all_of("candidate")) == 2 * CI.n_replicas + 1 + len(CI.law_factors)
         assert len(runs.all_of("reference")) == 2 * CI.n_replicas
     assert runs_of(context) is runs_of(context)
