@@ -25,17 +25,16 @@ from m3compress.distill.data.phases import DataPlan, plan_data
 from m3compress.distill.data.plan import Group
 from m3compress.distill.on_policy.round import OWN, RoundReport, Rounds
 from m3compress.distill.outcome import record_of_training
-from m3compress.distill.report import Distilled, Reporter
+from m3compress.distill.report import Distilled, Learned, Reporter
 from m3compress.distill.settings import DistillSettings
 from m3compress.distill.speed import compare_speed
 from m3compress.distill.training.student import StudentTraining, seconds_per_step, settings_of
-from m3compress.distill.work import BUDGET, remembered
+from m3compress.distill.work import decided_once
 from m3compress.errors import M3CompressError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.potential import Potential
 from m3compress.models.spec import torch_threads
 from m3compress.models.structures.frames import Named, require_known, require_periodic
-from m3compress.models.student_record import write_student
 
 #: Makes a file of a student that runs fast, and says how any process opens it.
 ExportsStudent = Callable[[Potential, Path], EvaluatorSpec]
@@ -55,6 +54,8 @@ class Distillation:
         structures: The user's.
         settings: How.
         work: Folder, claimed.
+        labels: Folder of the labels, which several students may share; that of the work by default.
+        decided: What fits in the time, where that is decided already.
         export: Exports a student: this room knows no engine.
         brought: Frames of the user's to learn, too; the teacher labels them.
         reporter: Who is told how far it is.
@@ -67,6 +68,8 @@ class Distillation:
     export: ExportsStudent
     brought: Sequence[Atoms] = ()
     reporter: Reporter = field(default_factory=Reporter)
+    labels: Path | None = None
+    decided: Budget | None = None
 
     @cached_property
     def config(self) -> M3GNetConfig:
@@ -77,15 +80,11 @@ class Distillation:
     @cached_property
     def budget(self) -> Budget:
         """What fits in the time, decided once."""
-        document = remembered(
-            self.work / BUDGET,
-            lambda: {"teacher": self.teacher.sha256, **self._measure().to_json()},
+        if self.decided is not None:
+            return self.decided
+        document = decided_once(
+            self.work, self.teacher, lambda: self.divide(self.seconds_of_teacher()).to_json()
         )
-        if document.pop("teacher", None) != self.teacher.sha256:
-            raise M3CompressError(
-                f"{self.work} holds labels of another teacher than {self.teacher.name} is now",
-                hint="give another folder to --work",
-            )
         return Budget.from_json(document)
 
     @cached_property
@@ -116,15 +115,51 @@ class Distillation:
             StructureError: If a split has no frames left.
             M3CompressError: If the time is too short, the teacher fails, or the training diverges.
         """
-        self._announce()
-        store = LabelStore(self.work, self.plan, self.teacher)
+        self.announce_plan()
+        self.announce_student()
+        self.label()
+        learned = self.learn()
+        (speed,) = compare_speed([learned.artefact], self.teacher.spec, self.timed_on)
+        return learned.written(output, speed, force=force)
+
+    @property
+    def store(self) -> LabelStore:
+        """The labels that are there before the first round."""
+        return LabelStore(self.labels or self.work, self.plan, self.teacher)
+
+    @property
+    def timed_on(self) -> Atoms:
+        """The first phase."""
+        return next(iter(self.plan.phases.values()))
+
+    def label(self) -> None:
+        """Label what is not labelled yet.
+
+        Raises:
+            M3CompressError: If the teacher fails, or a file cannot be written.
+        """
+        store = self.store
         store.fill(self.settings.threads, self.reporter.progress)
         for name, why in store.left_out():
             self.reporter.say("left out", f"{name}: {why}")
+
+    def learn(self) -> Learned:
+        """Train the student on what is labelled, and see where it goes by itself.
+
+        Raises:
+            StructureError: If a split has no frames left.
+            M3CompressError: If the teacher fails, or the training diverges.
+        """
+        store = self.store
         with torch_threads(self.settings.threads):
             training = self._begin(store)
             reports, store = self._train(training, store)
-            return self._finish(training, store, reports, output, force=force)
+            return Learned(
+                potential=training.potential,
+                artefact=self._exported(training, len(reports), self.budget.steps),
+                record=record_of_training(training, store, reports, self.settings.minutes),
+                rounds=tuple(reports),
+            )
 
     def _begin(self, store: LabelStore) -> StudentTraining:
         return StudentTraining.begin(
@@ -187,32 +222,20 @@ class Distillation:
             )
         return self.export(training.potential, path)
 
-    def _finish(
-        self,
-        training: StudentTraining,
-        store: LabelStore,
-        reports: Sequence[RoundReport],
-        output: Path,
-        *,
-        force: bool,
-    ) -> Distilled:
-        student = self._exported(training, len(reports), self.budget.steps)
-        record = record_of_training(training, store, reports, self.settings.minutes)
-        write_student(training.potential, record, output, force=force)
-        phase = next(iter(store.plan.phases.values()))
-        (speed,) = compare_speed([student], self.teacher.spec, phase)
-        return Distilled(
-            path=output,
-            record=record,
-            rounds=tuple(reports),
-            speed=speed,
-            n_parameters=sum(p.numel() for p in training.run.network.parameters()),
-        )
+    def seconds_of_teacher(self) -> float:
+        """Of the teacher per atom and evaluation, measured here."""
+        return seconds_per_atom(self.teacher, self._whole)
 
-    def _measure(self) -> Budget:
-        """The budget, from what teacher and training take here."""
-        whole = plan_data(self.structures, self.teacher.cutoff, self.settings.sampling)
-        frames = [_anyhow(atoms) for atoms in whole.phases.values()]
+    def divide(self, teacher_seconds: float) -> Budget:
+        """The budget, from what teacher and training take here.
+
+        Args:
+            teacher_seconds: :meth:`seconds_of_teacher`.
+
+        Raises:
+            M3CompressError: If the time is too short for one epoch.
+        """
+        frames = [_anyhow(atoms) for atoms in self._whole.phases.values()]
         student = self.settings.student
         with torch_threads(self.settings.threads):
             step = seconds_per_step(student, self.config, frames)
@@ -220,24 +243,35 @@ class Distillation:
             self.structures,
             self.teacher.cutoff,
             self.settings,
-            seconds_per_atom(self.teacher, whole),
+            teacher_seconds,
             step,
             settings_of(student, frames, 1, 0).batch_size,
             self.brought,
         )
 
-    def _announce(self) -> None:
-        say, budget, config = self.reporter.say, self.budget, self.config
+    @cached_property
+    def _whole(self) -> DataPlan:
+        """All frames of the settings, whether they fit in the time or not."""
+        return plan_data(self.structures, self.teacher.cutoff, self.settings.sampling)
+
+    def announce_plan(self) -> None:
+        """Say what will be labelled."""
+        say = self.reporter.say
         say("teacher", f"{self.teacher.name}, cutoff {self.teacher.cutoff:g} Å")
+        for line in self.plan.describe():
+            say("plan", line)
+        part = self.budget.frames
+        if part < 1:
+            say("plan", f"that is {100 * part:.0f} % of the frames, which fit in the time")
+
+    def announce_student(self) -> None:
+        """Say what will be trained, and how long all of it takes."""
+        say, budget, config = self.reporter.say, self.budget, self.config
         say(
             "student",
             f"{config.n_blocks} blocks, {config.node_width} wide, cutoff {config.cutoff:g} Å, "
             f"{self.settings.student.training.optimizer}",
         )
-        for line in self.plan.describe():
-            say("plan", line)
-        if budget.frames < 1:
-            say("plan", f"that is {100 * budget.frames:.0f} % of the frames, which fit in the time")
         say(
             "time",
             f"about {budget.minutes:.3g} min: labels {budget.label_seconds / 60:.2g}, "

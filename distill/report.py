@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.contract.progress import Progress, silent
 from m3compress.distill.on_policy.round import RoundReport
 from m3compress.distill.speed import Speed
 from m3compress.distill.training.run import Run
-from m3compress.models.student_record import StudentRecord
+from m3compress.models.potential import Potential
+from m3compress.models.student_record import StudentRecord, write_student
 
 #: Told (stage, detail), a line each.
 Say = Callable[[str, str], None]
@@ -20,6 +22,43 @@ Say = Callable[[str, str], None]
 def unheard(stage: str, detail: str) -> None:
     """What is said where nobody listens."""
     del stage, detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """A student that has learned all that it will.
+
+    Attributes:
+        potential: It.
+        artefact: It, exported.
+        record: What it says of itself.
+        rounds: What its own dynamics showed; the last one after its training.
+    """
+
+    potential: Potential
+    artefact: EvaluatorSpec
+    record: StudentRecord
+    rounds: tuple[RoundReport, ...]
+
+    def written(self, output: Path, speed: Speed, *, force: bool) -> Distilled:
+        """Write its file.
+
+        Args:
+            output: ``NAME.m3c.safetensors``.
+            speed: Of it and its teacher.
+            force: Replace existing files.
+
+        Raises:
+            M3CompressError: If it cannot be written.
+        """
+        write_student(self.potential, self.record, output, force=force)
+        return Distilled(
+            path=output,
+            record=self.record,
+            rounds=self.rounds,
+            speed=speed,
+            n_parameters=sum(p.numel() for p in self.potential.network.parameters()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

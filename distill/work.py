@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from m3compress.contract.files import write_atomically
 from m3compress.contract.locks import LOCK, alone_in
+from m3compress.contract.teacher import Teacher
 from m3compress.errors import M3CompressError
 
 SETTINGS: Final = "distillation.json"
@@ -75,16 +76,27 @@ def _read(note: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def remembered(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The document of a file, made and written if it is not there: decided once.
+def decided_once(
+    folder: Path, teacher: Teacher, decide: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What was decided before anything was computed: kept, and never decided again.
 
     Args:
-        path: JSON file.
-        make: Gives the document, plain values.
+        folder: Of the work.
+        teacher: Whose labels it gets.
+        decide: Gives plain values.
 
     Raises:
-        M3CompressError: If the file cannot be read or written.
+        M3CompressError: If it was decided for another teacher, or a file cannot be read or written.
     """
+    path = folder / BUDGET
     if not path.exists():
-        write_atomically(path, json.dumps(make(), indent=1).encode())
-    return _read(path)
+        document = {"teacher": teacher.sha256, **decide()}
+        write_atomically(path, json.dumps(document, indent=1).encode())
+    document = _read(path)
+    if document.pop("teacher", None) != teacher.sha256:
+        raise M3CompressError(
+            f"{folder} holds labels of another teacher than {teacher.name} is now",
+            hint="give another folder to --work",
+        )
+    return document

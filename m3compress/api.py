@@ -6,20 +6,23 @@ This is the only place where the rooms meet: models → distill → export → e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from m3compress.errors import OutputExistsError
 
 if TYPE_CHECKING:
-    from m3compress.contract.evaluation import EvaluatorSpec
     from m3compress.contract.manifest import Manifest
     from m3compress.contract.teacher import Teacher
+    from m3compress.distill.ladder.report import Climbed
+    from m3compress.distill.pipeline import Distillation
     from m3compress.distill.report import Distilled, Reporter
     from m3compress.distill.settings import DistillSettings
     from m3compress.distill.share import ThreeBodyShare
+    from m3compress.distill.students import Student
     from m3compress.distill.teachers.examine import Candidate
     from m3compress.models.potential import Potential
     from m3compress.models.structures.frames import Named
@@ -186,14 +189,15 @@ def open_teacher(
         M3CompressError: If a file cannot be read or exported.
     """
     from m3compress.distill.teachers.find import Engines, find_teacher
+    from m3compress.teaching import calculator_teacher, export_for_teaching, exported_teacher
 
     def run(potential: Potential, name: str) -> Candidate:
         del name
-        return _exported_teacher(_export_for_teaching(potential, work or Path(), report))
+        return exported_teacher(export_for_teaching(potential, work or Path(), report))
 
     engines = Engines(
-        exported=_exported_teacher,
-        calculator=_calculator_teacher,
+        exported=exported_teacher,
+        calculator=calculator_teacher,
         model=None if work is None else run,
     )
     found = find_teacher(
@@ -242,107 +246,130 @@ def distill(
         OutputExistsError: If a file is in the way and ``force`` is not given.
         M3CompressError: If the folder is another distillation's, or a step cannot run.
     """
+    from m3compress.distill.settings import DistillSettings as Default
+    from m3compress.models.readers.native import require_writable
+
+    require_writable(output, force=force)
+    chosen = settings or Default()
+    folder = work or _work_folder(output)
+    sources = _Sources(teacher, structures, labels, convention, cutoff)
+    with _prepared(sources, chosen, chosen.to_json(), folder, reporter, resume=resume) as prepared:
+        return prepared.run(output, force=force)
+
+
+def distill_ladder(
+    teacher: str | Path,
+    structures: Path,
+    output: Path,
+    students: Mapping[str, Student],
+    settings: DistillSettings | None = None,
+    *,
+    work: Path | None = None,
+    resume: bool = False,
+    labels: Path | None = None,
+    convention: str | None = None,
+    cutoff: float = 5.0,
+    force: bool = False,
+    reporter: Reporter | None = None,
+) -> Climbed:
+    """Train several students on the same labels, and compare errors, speed and memory.
+
+    Args:
+        teacher: See :func:`distill`; so all others that are not explained.
+        structures: File with one or many phases.
+        output: ``NAME.m3c.safetensors``, which gives ``NAME-STUDENT.m3c.safetensors`` for every
+            student and ``NAME.ladder.html``.
+        students: By name.
+        settings: Those of :func:`distill`, but for the student; its time is that of each student.
+        work: Folder for everything; ``NAME.ladder`` by default.
+        resume: Go on with what is in it.
+        labels: Frames to learn from, too.
+        convention: Of a model, where its file does not say it.
+        cutoff: Of a calculator in Å.
+        force: Replace existing files.
+        reporter: Who is told how far it is.
+
+    Raises:
+        M3CompressError: As :func:`distill`, or if there are no students.
+    """
+    from m3compress.distill.ladder.climb import Ladder, require_free
+    from m3compress.distill.settings import DistillSettings as Default
+    from m3compress.errors import M3CompressError
+
+    if not students:
+        raise M3CompressError("a ladder without students leads nowhere", hint="name some")
+    require_free(output, students, force=force)
+    chosen = settings or Default()
+    dumped = {name: student.model_dump(mode="json") for name, student in students.items()}
+    document = {**chosen.to_json(), "student": None, "students": dumped}
+    folder = work or _work_folder(output, "ladder")
+    sources = _Sources(teacher, structures, labels, convention, cutoff)
+    with _prepared(sources, chosen, document, folder, reporter, resume=resume) as prepared:
+        return Ladder(prepared, students).run(output, force=force)
+
+
+def _work_folder(output: Path, what: str = "distill") -> Path:
+    return output.with_name(f"{output.name.partition('.m3c.')[0]}.{what}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What a distillation is made from; see :func:`distill`."""
+
+    teacher: str | Path
+    structures: Path
+    labels: Path | None
+    convention: str | None
+    cutoff: float
+
+
+@contextmanager
+def _prepared(
+    sources: _Sources,
+    settings: DistillSettings,
+    document: dict[str, Any],
+    folder: Path,
+    reporter: Reporter | None,
+    *,
+    resume: bool,
+) -> Iterator[Distillation]:
+    """A distillation in a folder that is claimed for it while the block runs.
+
+    Args:
+        sources: What it is made from.
+        settings: How.
+        document: What decides its result besides the sources, plain values.
+        folder: Where it works.
+        reporter: Who is told how far it is.
+        resume: Go on with what is in the folder.
+    """
     from m3compress.contract.files import document_sha256
     from m3compress.distill.pipeline import Distillation
     from m3compress.distill.report import Reporter as Unheard
-    from m3compress.distill.settings import DistillSettings as Default
     from m3compress.distill.work import working_in
-    from m3compress.models.readers.native import require_writable
     from m3compress.models.structures.frames import plain_values, read_frames, read_named
+    from m3compress.teaching import export_student
 
-    require_writable(output, force=force)
-    phases = read_named(structures)
-    brought = [] if labels is None else read_frames(labels)
-    chosen = settings or Default()
-    folder = work or output.with_name(output.name.partition(".m3c.")[0] + ".distill")
-    document = {
-        "teacher": str(teacher),
-        "convention": convention,
-        "cutoff": cutoff,
+    phases = read_named(sources.structures)
+    brought = [] if sources.labels is None else read_frames(sources.labels)
+    how: dict[str, Any] = {"convention": sources.convention, "cutoff": sources.cutoff}
+    whole = {
+        "teacher": str(sources.teacher),
+        **how,
         "structures": {entry.name: plain_values(entry.atoms) for entry in phases},
         "labels": document_sha256([plain_values(frame) for frame in brought]),
-        **chosen.to_json(),
+        **document,
     }
-    with working_in(folder, document, resume=resume):
-        found = open_teacher(teacher, phases, folder, convention=convention, cutoff=cutoff)
-        distillation = Distillation(
-            teacher=found,
+    with working_in(folder, whole, resume=resume):
+        yield Distillation(
+            teacher=open_teacher(sources.teacher, phases, folder, **how),
             structures=phases,
-            settings=chosen,
+            settings=settings,
             work=folder,
-            export=_export_student,
+            export=export_student,
             brought=brought,
             reporter=reporter or Unheard(),
         )
-        return distillation.run(output, force=force)
-
-
-def _exported_teacher(path: Path) -> Candidate:
-    """An exported file as a candidate."""
-    from m3compress.distill.teachers.examine import Candidate
-    from m3compress.engines.artefact import load_artefact
-    from m3compress.engines.spec import ArtefactSpec
-
-    artefact = load_artefact(path)
-    manifest = artefact.manifest
-    return Candidate(
-        name=artefact.path.name,
-        spec=ArtefactSpec(path=str(artefact.path.resolve())),
-        precision=manifest.precision,
-        facts={
-            "kind": "artefact",
-            "convention": manifest.source.convention,
-            "three_body": manifest.three_body.method,
-            "source_sha256": manifest.source.sha256,
-        },
-    )
-
-
-def _calculator_teacher(path: str, cutoff: float) -> Candidate:
-    """An ASE calculator as a candidate; nobody knows its precision."""
-    from m3compress.distill.teachers.examine import Candidate
-    from m3compress.engines.calculators import CalculatorSpec
-
-    spec = CalculatorSpec.parse(path, cutoff=cutoff)
-    identity = spec.identity()
-    facts = {"kind": "ase", "code": identity["code"], "arguments": identity["arguments"]}
-    return Candidate(name=spec.title, spec=spec, precision="unknown", facts=facts)
-
-
-def _export_student(potential: Potential, path: Path) -> EvaluatorSpec:
-    """The exported file of a student in training, made if it is not there."""
-    from m3compress.engines.spec import ArtefactSpec
-
-    _export_once(potential, path, "a student in training", _silent)
-    return ArtefactSpec(path=str(path.resolve()))
-
-
-def _export_for_teaching(potential: Potential, work: Path, report: Report) -> Path:
-    """The exported file of a model in a work folder, made if it is not there."""
-    what = f"{potential.provenance.sha256[:12]}-{potential.config.convention.name}"
-    path = work / f"teacher-{what}-{potential.form}.m3c.onnx"
-    _export_once(potential, path, "the right form of a teacher", report)
-    return path
-
-
-def _export_once(potential: Potential, path: Path, reason: str, report: Report) -> None:
-    """Export a potential as it is, unless its file is there."""
-    from m3compress.contract.manifest import manifest_path
-    from m3compress.engines.evaluator import open_where_it_runs
-    from m3compress.export.write import write_export
-
-    if path.exists() and manifest_path(path).exists():
-        return
-    write_export(
-        potential,
-        path,
-        reason=reason,
-        target="onnx",
-        precision="float32",
-        max_atoms=0,
-        open_file=open_where_it_runs,
-        report=report,
-    )
 
 
 def describe_potential(potential: Potential) -> str:

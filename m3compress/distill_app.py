@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
             "m3compress distill model.pt --structures phases.xyz -o small.m3c.safetensors",
             "m3compress distill ase:chgnet.model.dynamics:CHGNetCalculator --structures a.cif",
             "m3compress distill builtin --structures quartz.cif --student fast --minutes 10",
+            "m3compress distill builtin --structures quartz.cif --ladder --minutes 20",
         )
     )(distill)
 
@@ -48,14 +49,22 @@ def distill(
         ),
     ] = None,
     student: Annotated[
-        str, typer.Option(metavar="fast|default|accurate|FILE", help="A preset, or a TOML file.")
-    ] = "default",
+        list[str] | None,
+        typer.Option(
+            metavar="fast|default|accurate|FILE",
+            help="A preset, or a TOML file; several for --ladder.",
+        ),
+    ] = None,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="Train several students on the same labels.")
+    ] = False,
     temperatures: Annotated[
         tuple[float, float],
         typer.Option(metavar="K K", help="Lowest and highest temperature of the simulations."),
     ] = (300.0, 1200.0),
     minutes: Annotated[
-        float, typer.Option(metavar="N", help="Time for all of it, on a quiet machine.")
+        float,
+        typer.Option(metavar="N", help="Time for all of it, or for each student of a ladder."),
     ] = 50.0,
     epochs: Annotated[
         int | None,
@@ -68,7 +77,7 @@ def distill(
     ] = 3,
     work: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Labels and checkpoints. Default: NAME.distill."),
+        typer.Option(metavar="DIR", help="Labels, checkpoints. Default: NAME.distill or .ladder."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --work.")] = False,
     labels: Annotated[
@@ -95,7 +104,8 @@ def distill(
             teacher=teacher,
             structures=structures,
             output=output or Path(structures.stem + _SUFFIX),
-            student=student,
+            students=student or [],
+            ladder=ladder,
             temperatures=temperatures,
             minutes=minutes,
             epochs=epochs,

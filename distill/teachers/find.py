@@ -22,7 +22,7 @@ from m3compress.models.potential import Potential, native_form
 from m3compress.models.readers.open import read_model
 from m3compress.models.readers.table import open_conventions
 from m3compress.models.spec import ModelSpec
-from m3compress.models.structures.frames import Named
+from m3compress.models.structures.frames import Named, require_known
 
 #: Of a potential in its right form, and what the user called it.
 RunsModel = Callable[[Potential, str], Candidate]
@@ -84,6 +84,8 @@ def find_teacher(
         candidate = engines.exported(expanded(name))
     else:
         potential = right_form(read_model(source, convention=convention, labels=labels))
+        for entry in structures:  # before it is exported, which takes a while
+            require_known(entry.atoms, potential.elements, entry.name)
         known_as = expanded(name).name if expanded(name).exists() else name
         candidate = of_model(potential, known_as, engines.model)
     return examine(candidate, structures)

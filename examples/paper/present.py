@@ -79,17 +79,22 @@ def _others(drifts: Sequence[Drift], changes: Changes) -> str:
     return "\n".join(lines)
 
 
-def insert(document: Path, text: str) -> None:
+def insert(document: Path, text: str, mark: str = BEGIN) -> None:
     """Replace what stands between the marks of a Markdown file.
+
+    Args:
+        document: The file.
+        text: What is to stand there.
+        mark: The line before it; the one after it is always the same.
 
     Raises:
         SystemExit: If it has no marks.
     """
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    before, begin, rest = document.read_text(encoding="utf-8").partition(mark)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise SystemExit(f"{document} has no lines {BEGIN} and {END}")
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise SystemExit(f"{document} has no lines {mark} and {END}")
+    document.write_text(f"{before}{mark}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def draw(distributions: Iterable[Distribution], models: Sequence[str], path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-from m3compress.api import distill
+from m3compress.api import distill, distill_ladder
 from m3compress.console import print_json, print_row, shows_progress, stage_bar, stderr, wide
 from m3compress.contract.progress import Progress
 from m3compress.distill.data.sampling import Sampling, ladder
+from m3compress.distill.ladder.report import HEADINGS, Climbed, rows_of
 from m3compress.distill.report import Distilled, Reporter
 from m3compress.distill.settings import DistillSettings
-from m3compress.distill.students import find_student
+from m3compress.distill.students import PRESETS, Student, find_student
 from m3compress.distill.training.memory import keep_memory
 from m3compress.errors import M3CompressError
 
@@ -22,7 +25,8 @@ def run(
     teacher: str,
     structures: Path,
     output: Path,
-    student: str,
+    students: list[str],
+    ladder: bool,
     temperatures: tuple[float, float],
     minutes: float,
     epochs: int | None,
@@ -38,8 +42,9 @@ def run(
     as_json: bool,
 ) -> int:
     """Distil and print what came of it; returns the exit code."""
+    chosen = _chosen(students, ladder=ladder)
     settings = DistillSettings(
-        student=find_student(student),
+        student=next(iter(chosen.values())),
         sampling=Sampling(temperatures=_rungs(*temperatures), seed=seed),
         rounds=rounds,
         minutes=minutes,
@@ -49,26 +54,47 @@ def run(
     )
     keep_memory()
     with stage_bar() as progress:
-        done = distill(
-            teacher,
-            structures,
-            output,
-            settings,
-            work=work,
-            resume=resume,
-            labels=labels,
-            convention=convention,
-            cutoff=cutoff,
-            force=force,
-            reporter=Reporter(say=_say, progress=_bar_only(progress)),
-        )
+        options: Any = {
+            "work": work,
+            "resume": resume,
+            "labels": labels,
+            "convention": convention,
+            "cutoff": cutoff,
+            "force": force,
+            "reporter": Reporter(say=_say, progress=_bar_only(progress)),
+        }
+        done: Distilled | Climbed
+        if ladder:
+            done = distill_ladder(teacher, structures, output, chosen, settings, **options)
+        else:
+            done = distill(teacher, structures, output, settings, **options)
     if as_json:
         print_json(done.to_json())
-        return 0
-    console = wide()
-    console.print(_table(done))
-    _print_summary(done)
+    elif isinstance(done, Climbed):
+        _print_ladder(done)
+    else:
+        wide().print(_table(done))
+        _print_summary(done)
     return 0
+
+
+def _chosen(sources: list[str], *, ladder: bool) -> dict[str, Student]:
+    """Students by name: presets by theirs, others by those of their files."""
+    sources = sources or (list(PRESETS) if ladder else ["default"])
+    if len(sources) > 1 and not ladder:
+        raise M3CompressError(
+            f"{len(sources)} students are named, and one is trained",
+            hint="--ladder trains all of them on the same labels",
+        )
+    found: dict[str, Student] = {}
+    for source in sources:
+        name = source if source in PRESETS else Path(source).stem
+        if name in found:
+            raise M3CompressError(
+                f"two students are called {name}", hint="give their files different names"
+            )
+        found[name] = find_student(source)
+    return found
 
 
 def _rungs(lowest: float, highest: float) -> tuple[float, ...]:
@@ -92,6 +118,28 @@ def _bar_only(progress: Progress) -> Progress:
             progress(what, fraction)
 
     return show
+
+
+def _print_ladder(done: Climbed) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in HEADINGS:
+        table.add_column(
+            heading.replace(", ", "\n"), justify="left" if heading == HEADINGS[0] else "right"
+        )
+    for row in rows_of(done):
+        table.add_row(*astuple(row))
+    wide().print(table)
+    to = stderr()
+    print_row("front", f"{', '.join(done.front)} (*): no other is faster and nearer", to=to)
+    for student in done.students.values():
+        print_row("written", str(student.path), to=to)
+    print_row("compared", str(done.page), to=to)
+    chosen = done.students[(done.front or list(done.students))[-1]].path
+    to.print(f"next: `m3compress export {chosen} -o {_artefact(chosen)}`", markup=False)
+
+
+def _artefact(student: Path) -> str:
+    return student.name.removesuffix(".safetensors") + ".onnx"
 
 
 def _table(done: Distilled) -> Table:
@@ -132,5 +180,4 @@ def _print_summary(done: Distilled) -> None:
     print_row("speed", str(done.speed), to=to)
     size = done.path.stat().st_size / 1e3
     print_row("written", f"{done.path}  {size:.0f} kB, {done.n_parameters:,} parameters", to=to)
-    artefact = done.path.name.removesuffix(".safetensors") + ".onnx"
-    to.print(f"next: `m3compress export {done.path} -o {artefact}`", markup=False)
+    to.print(f"next: `m3compress export {done.path} -o {_artefact(done.path)}`", markup=False)

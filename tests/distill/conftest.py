@@ -9,7 +9,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
+from m3compress.analysis.timing import Cost
 from m3compress.contract.evaluation import Evaluation
+from m3compress.distill import speed
 from m3compress.distill.data.batches import fit_references, to_batch
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.label_store import LabelStore
@@ -17,9 +19,17 @@ from m3compress.distill.data.labels import label
 from m3compress.distill.data.phases import plan_data
 from m3compress.distill.data.sampler import Trajectory
 from m3compress.distill.data.sampling import Amounts, Sampling
+from m3compress.distill.on_policy import round as rounds
+from m3compress.distill.on_policy.settings import OwnDynamics
+from m3compress.distill.pipeline import Distillation
+from m3compress.distill.settings import DistillSettings
+from m3compress.distill.students import Student
 from m3compress.distill.teachers.examine import Candidate, examine
 from m3compress.engines.calculators import CalculatorSpec
+from m3compress.engines.dynamics.pool import run_here
 from m3compress.models.config import CONVENTIONS, M3GNetConfig
+from m3compress.models.readers.native import write_native
+from m3compress.models.spec import ModelSpec
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.walls import Wall
 
@@ -140,3 +150,57 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
+
+
+def export(potential, path):
+    """No file for an engine, but a model beside where it would be."""
+    model = path.with_name(path.name.replace(".onnx", ".safetensors"))
+    if not model.exists():
+        path.parent.mkdir(exist_ok=True)
+        write_native(potential, model)
+        path.touch()
+    return ModelSpec(path=str(model), form="factorized", precision="float32")
+
+
+@pytest.fixture
+def distillation(rocksalt, spheres, sampling, how, tmp_path):
+    settings = DistillSettings(
+        student=STUDENT, sampling=sampling, own=how, rounds=1, minutes=5.0, epochs=2
+    )
+    (tmp_path / "work").mkdir()
+    return Distillation(
+        teacher=spheres,
+        structures=[rocksalt],
+        settings=settings,
+        work=tmp_path / "work",
+        export=export,
+    )
+
+
+@pytest.fixture(scope="session")
+def how():
+    return OwnDynamics(learned=2, held_back=2, steps=40, every=5, judged=2, frames=4)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Labels and dynamics without processes of their own, which take seconds to begin."""
+
+    def fill(store, n_workers, progress):
+        for group in store.missing:
+            store.make(group, store.teacher.open())
+
+    def run_jobs(jobs, root, n_workers, progress):
+        return [run_here(job, root) for job in jobs]
+
+    def time_in_turn(candidates, atoms, n_rounds, **how):
+        for candidate in candidates:
+            candidate.open().evaluate(atoms)
+        return [Cost((1.0,), (0.1 * row,), 1000) for row, _ in enumerate(candidates, 1)]
+
+    monkeypatch.setattr(speed, "time_in_turn", time_in_turn)
+    monkeypatch.setattr(LabelStore, "fill", fill)
+    monkeypatch.setattr(rounds, "run_jobs", run_jobs)

@@ -8,82 +8,20 @@ import pytest
 import torch
 from ase.build import bulk
 
-from m3compress.analysis.timing import Cost
 from m3compress.api import load_potential
-from m3compress.distill import pipeline, speed
+from m3compress.distill import report
 from m3compress.distill.data.label_store import LabelStore
-from m3compress.distill.on_policy import round as rounds
 from m3compress.distill.on_policy.round import Rounds
-from m3compress.distill.on_policy.settings import OwnDynamics
-from m3compress.distill.pipeline import Distillation
 from m3compress.distill.report import Reporter
-from m3compress.distill.settings import DistillSettings
-from m3compress.distill.students import Student
 from m3compress.distill.training import loop
-from m3compress.engines.dynamics.pool import run_here
 from m3compress.errors import M3CompressError, StructureError
-from m3compress.models.readers.native import write_native
-from m3compress.models.spec import ModelSpec
 from m3compress.models.student_record import record_of
-
-STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class KilledError(BaseException):
     """Nothing catches it."""
-
-
-def export(potential, path):
-    """No file for an engine, but a model beside where it would be."""
-    model = path.with_name(path.name.replace(".onnx", ".safetensors"))
-    if not model.exists():
-        path.parent.mkdir(exist_ok=True)
-        write_native(potential, model)
-        path.touch()
-    return ModelSpec(path=str(model), form="factorized", precision="float32")
-
-
-@pytest.fixture
-def distillation(rocksalt, spheres, sampling, how, tmp_path):
-    settings = DistillSettings(
-        student=STUDENT, sampling=sampling, own=how, rounds=1, minutes=5.0, epochs=2
-    )
-    (tmp_path / "work").mkdir()
-    return Distillation(
-        teacher=spheres,
-        structures=[rocksalt],
-        settings=settings,
-        work=tmp_path / "work",
-        export=export,
-    )
-
-
-@pytest.fixture(scope="session")
-def how():
-    return OwnDynamics(learned=2, held_back=2, steps=40, every=5, judged=2, frames=4)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Labels and dynamics without processes of their own, which take seconds to begin."""
-
-    def fill(store, n_workers, progress):
-        for group in store.missing:
-            store.make(group, store.teacher.open())
-
-    def run_jobs(jobs, root, n_workers, progress):
-        return [run_here(job, root) for job in jobs]
-
-    def time_in_turn(candidates, atoms, n_rounds, **how):
-        for candidate in candidates:
-            candidate.open().evaluate(atoms)
-        return [Cost((1.0,), (0.1 * row,), 1000) for row, _ in enumerate(candidates, 1)]
-
-    monkeypatch.setattr(speed, "time_in_turn", time_in_turn)
-    monkeypatch.setattr(LabelStore, "fill", fill)
-    monkeypatch.setattr(rounds, "run_jobs", run_jobs)
 
 
 def weights(path):
@@ -98,8 +36,8 @@ def test_it_ends_with_a_student_that_says_what_it_is(distillation, tmp_path):
     record = record_of(load_potential(path))
     assert record == done.record
     assert set(record.errors) == {"test", "test salt", "own"}
-    assert [report.number for report in done.rounds] == [1, 2]
-    assert record.recipe["rounds"] == [report.to_json() for report in done.rounds]
+    assert [one.number for one in done.rounds] == [1, 2]
+    assert record.recipe["rounds"] == [one.to_json() for one in done.rounds]
     assert record.data["frames"]["train"]["own"] == done.rounds[0].n_learned > 0
     assert done.rounds[-1].steps == done.record.recipe["steps"] == distillation.budget.steps
     assert done.speed.ratio == 2
@@ -123,7 +61,7 @@ def test_killed_in_labels_training_and_rounds_it_is_the_same_distillation(
         (Rounds, "_report", 0),
         (loop, "take_step", 3),
         (loop, "mean_errors", 0),
-        (pipeline, "write_student", 0),
+        (report, "write_student", 0),
     ]
     monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", -1.0)
     resumed = tmp_path / "resumed.m3c.safetensors"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from m3compress.distill.work import BUDGET, SETTINGS, remembered, working_in
+from m3compress.distill.work import BUDGET, SETTINGS, decided_once, working_in
 from m3compress.errors import M3CompressError
 
 DOCUMENT = {"minutes": 5, "seed": 0}
@@ -72,6 +73,8 @@ def test_a_place_that_is_a_file_is_an_error(tmp_path):
         work(tmp_path / "file")
 
 
-def test_a_decision_is_made_once(tmp_path):
-    assert remembered(tmp_path / "x.json", lambda: {"n": 1}) == {"n": 1}
-    assert remembered(tmp_path / "x.json", lambda: {"n": 2}) == {"n": 1}
+def test_a_decision_is_made_once_and_for_one_teacher(tmp_path, spheres):
+    assert decided_once(tmp_path, spheres, lambda: {"n": 1}) == {"n": 1}
+    assert decided_once(tmp_path, spheres, lambda: {"n": 2}) == {"n": 1}
+    with pytest.raises(M3CompressError, match="another teacher"):
+        decided_once(tmp_path, replace(spheres, sha256="other"), lambda: {"n": 1})

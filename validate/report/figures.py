@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from m3compress.analysis.curves import Curve
-from m3compress.analysis.svg.plot import figure_svg, legend
+from m3compress.analysis.svg.page import Figure
 from m3compress.validate.report.document import Report
 
 #: Heading, explanation, and what the figures of each prefix show; "" where their name says it.
@@ -58,21 +58,6 @@ _SECTIONS: Final[tuple[tuple[str, str, dict[str, str]], ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A plot ready for the page.
-
-    Attributes:
-        caption: Plain text.
-        svg: Made by :func:`~m3compress.analysis.svg.plot.figure_svg`, and safe.
-        legend: Class of the style sheet and label of every line.
-    """
-
-    caption: str
-    svg: str
-    legend: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
 class Section:
     """Figures under one heading.
 
@@ -118,7 +103,7 @@ def _figures(
         for figure, structure in sorted(own, key=lambda key: not key[0].endswith(":total")):
             curves = grouped[figure, structure]
             caption = _caption((noun, figure.partition(":")[2], structure))
-            yield Figure(caption, figure_svg(curves), legend(curves))
+            yield Figure.of(caption, curves)
 
 
 def _prefix(figure: str) -> str:

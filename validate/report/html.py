@@ -10,6 +10,7 @@ from datetime import datetime
 from importlib.resources import files
 
 from m3compress.analysis.svg.axes import powers
+from m3compress.analysis.svg.page import render
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.figures import sections_of
 from m3compress.validate.report.gauge import gauge_svg
@@ -25,6 +26,7 @@ from m3compress.validate.report.words import (
 )
 from m3compress.validate.result import CheckResult, Tier, Verdict
 
+_HERE = "m3compress.validate.report"
 _QUIET = (Verdict.PASS, Verdict.SKIPPED)
 
 
@@ -66,16 +68,10 @@ def html_page(report: Report) -> str:
     Args:
         report: A finished run.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    folder = files("m3compress.validate.report")
-    # The template trusts our own files and the drawings of svg/, nothing else.
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(folder.joinpath("page.html").read_text(encoding="utf-8"))
     loud = [result for result in report.results if result.verdict not in _QUIET]
-    return template.render(
+    return render(
+        _HERE,
+        "page.html",
         report=report,
         word=verdict_word(report.verdict),
         headline=headline(report),
@@ -84,8 +80,7 @@ def html_page(report: Report) -> str:
         sections=sections_of(report),
         attention=[_row(result) for result in worst_first(loud)],
         groups=_groups(report),
-        style=folder.joinpath("page.css").read_text(encoding="utf-8"),
-        script=folder.joinpath("page.js").read_text(encoding="utf-8"),
+        script=files(_HERE).joinpath("page.js").read_text(encoding="utf-8"),
         created=_moment(report.created),
         elapsed=_elapsed(report.seconds),
     )
