@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from vesin import NeighborList
 
+from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.data import chemical_symbols
-from vesin import NeighborList
 
+from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
 
 Array = npt.NDArray[np.float64]
