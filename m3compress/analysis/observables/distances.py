@@ -10,7 +10,8 @@ Array = npt.NDArray[np.float64]
 
 def area_between(x: Array, a: Array, b: Array) -> Array:
     """∫|a − b| dx on equidistant x, shapes (n,), (..., n), (..., n) → (...)."""
-    return np.asarray(np.abs(a - b).sum(axis=-1) * (x[1] - x[0]))
+    difference = np.asarray(a - b)
+    return np.asarray(np.abs(difference, out=difference).sum(axis=-1) * (x[1] - x[0]))
 
 
 def rdf_error(r: Array, g: Array, reference: Array) -> Array:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 from scipy.ndimage import uniform_filter1d
 
 from m3compress.analysis.statistics.noise import Noise, measure_noise
@@ -138,7 +138,7 @@ def _compare(
     def response(shapes: Array, reach: float) -> _Response:
         return _respond(shapes, target, noise, distance, reach)
 
-    far = 2 * floor * float(stats.t.ppf(_QUANTILES[2], min(one.freedom for one in noises)))
+    far = 2 * floor * float(special.stdtrit(min(one.freedom for one in noises), _QUANTILES[2]))
     least = max(observed, float(np.quantile(alone, _LUCK)))
     even = np.sign(mean - target) * plain.std(axis=0)
     found = [
@@ -184,12 +184,12 @@ def _respond(
     """
     sizes = distance(target + shapes, target)
     shapes = shapes / np.where(sizes > 0, sizes, np.inf)[:, None]
+    noisy = target + noise
     true, seen = [], []
     for size in reach * np.linspace(0.0, 1.0, _N_SIZES) ** 1.5:
-        changed = target + size * shapes
         # Distances need not grow in proportion to the size: of a few shapes, they are measured.
-        true.append(distance(changed[:25], target))
-        seen.append(distance(changed + noise, target))
+        true.append(distance(target + size * shapes[:25], target))
+        seen.append(distance(noisy + size * shapes, target))
     return _Response(
         np.maximum.accumulate(np.median(true, axis=1)),
         np.maximum.accumulate(np.quantile(seen, _QUANTILES, axis=1), axis=1),
@@ -211,7 +211,7 @@ def compare_pairs(
 
 def _judged(difference: float, error: float, freedom: float, scale: float) -> Comparison:
     difference, error = abs(difference) / scale, error / scale
-    reach = float(stats.t.ppf(0.975, freedom)) * error
+    reach = float(special.stdtrit(freedom, 0.975)) * error
     return Comparison(
         value=difference,
         interval=(max(0.0, difference - reach), difference + reach),
@@ -228,7 +228,7 @@ def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:
         arm: One array per replica, shape (n_frames,).
     """
     mean, error, freedom = _mean_and_error(arm)
-    reach = float(stats.t.ppf(0.975, freedom)) * error
+    reach = float(special.stdtrit(freedom, 0.975)) * error
     return mean, mean - reach, mean + reach
 
 

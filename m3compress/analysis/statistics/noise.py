@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Array = npt.NDArray[np.float64]
 
@@ -110,8 +110,10 @@ def _freedom(short: Sequence[Array], variance: float, longest: int) -> float:
 
 def _block_means(replica: Array, n_blocks: int) -> Array:
     """Means over equal stretches of a replica, shape (n_blocks, n_bins)."""
-    parts = np.array_split(replica, min(n_blocks, len(replica)))
-    return np.array([part.mean(axis=0) for part in parts])
+    n_blocks = min(n_blocks, len(replica))
+    begins = -(-len(replica) * np.arange(n_blocks) // n_blocks)
+    lengths = np.diff(begins, append=len(replica))
+    return np.asarray(np.add.reduceat(replica, begins, axis=0) / lengths[:, None])
 
 
 def _residuals(blocks: Array) -> Array:
@@ -133,5 +135,5 @@ def expected_band(means: Array) -> tuple[Array, Array]:
     """
     n = len(means)
     mean, error = means.mean(axis=0), means.std(axis=0, ddof=1) * math.sqrt(2 / n)
-    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    reach = float(special.stdtrit(n - 1, 0.975)) * error
     return mean - reach, mean + reach
