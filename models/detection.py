@@ -16,6 +16,7 @@ and file contradict each other, and only the user or labels can tell.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +40,11 @@ from m3compress.models.readings import (
     telling_crystals,
     weigh,
 )
+from m3compress.models.structures.frames import Named
 from m3compress.models.structures.labels import read_labelled, require_units
+
+#: What measured crystals say of weights that this process has read.
+_SEEN: dict[str, tuple[Reading, ...]] = {}
 
 _BY_NAME = (
     "give --convention matgl-dgl for a model trained with matgl 2 or older, matgl-3 for 3.0 to "
@@ -111,7 +116,7 @@ def _measured(
     if len(crystals) < FEWEST_CRYSTALS:
         reason = f"the zoo holds {len(crystals)} measured compounds of its elements, 2 are needed"
         raise _undecided(potential, reason, (), fits)
-    readings = tuple(read_as(probe, name, crystals) for name in candidates)
+    readings = _readings(probe, candidates, crystals)
     chosen, reason = weigh(readings)
     if chosen is None:
         raise _undecided(potential, reason, readings, fits)
@@ -126,6 +131,19 @@ def _measured(
         hint = _TRAINED_ON.format(newer=" or ".join(writer.conventions), older=chosen)
         raise _undecided(potential, reason, readings, fits, hint)
     return _decided(potential, "measurement", chosen, reason, readings, fits)
+
+
+def _readings(
+    probe: Potential, candidates: Sequence[str], crystals: Sequence[Named]
+) -> tuple[Reading, ...]:
+    """The weights read in every candidate; once in a process, however often a file is opened."""
+    digest = hashlib.sha256(repr((probe.config, probe.form, tuple(candidates))).encode())
+    for _, weights in sorted(probe.network.state_dict().items()):
+        digest.update(weights.cpu().numpy().tobytes())
+    key = digest.hexdigest()
+    if key not in _SEEN:
+        _SEEN[key] = tuple(read_as(probe, name, crystals) for name in candidates)
+    return _SEEN[key]
 
 
 def _can_have_trained(writer: Writer, chosen: str, readings: Sequence[Reading]) -> bool:

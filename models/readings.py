@@ -148,12 +148,28 @@ def telling_crystals(elements: Sequence[str]) -> tuple[Named, ...]:
 def read_as(potential: Potential, name: str, crystals: Sequence[Named]) -> Reading:
     """Evidence of all crystals with the weights read in the convention ``name``."""
     read = potential.with_convention(CONVENTIONS[name], {})
-    found = {c.name: look_at(read, c.atoms, seed) for seed, c in enumerate(crystals)}
-    return Reading(name=name, crystals=found, permutation_error=permutation_error(read, crystals))
+    found, squares = {}, []
+    for seed, crystal in enumerate(crystals):
+        moved = rattled(crystal.atoms, seed)
+        displaced = evaluate(read, moved)
+        found[crystal.name] = _look_at(read, crystal.atoms, moved, displaced)
+        order = np.random.default_rng(seed).permutation(len(moved))
+        listed = displaced.forces[order]
+        squares.append(np.mean((evaluate(read, moved[order]).forces - listed) ** 2))
+    return Reading(name, found, permutation_error=float(np.sqrt(np.mean(squares))))
 
 
-def look_at(potential: Potential, crystal: Atoms, seed: int) -> CrystalEvidence:
-    """Evidence of one crystal at its measured lattice constant, strained and rattled."""
+def _look_at(
+    potential: Potential, crystal: Atoms, moved: Atoms, displaced: Evaluation
+) -> CrystalEvidence:
+    """Evidence of one crystal at its measured lattice constant, strained and rattled.
+
+    Args:
+        potential: In the convention that is tried.
+        crystal: At rest.
+        moved: The same, repeated and rattled.
+        displaced: What the potential says of that.
+    """
     at_rest = evaluate(potential, crystal)
     pressure = _pressure(at_rest, crystal)
     strained = []
@@ -161,8 +177,7 @@ def look_at(potential: Potential, crystal: Atoms, seed: int) -> CrystalEvidence:
         copy = crystal.copy()
         copy.set_cell(copy.cell.array * scale, scale_atoms=True)
         strained.append(_pressure(evaluate(potential, copy), copy))
-    moved, ideal = rattled(crystal, seed), repeated(crystal)
-    displaced = evaluate(potential, moved)
+    ideal = repeated(crystal)
     u = moved.positions - ideal.positions
     rise = displaced.energy - at_rest.energy * len(ideal) / len(crystal)
     stiffness = 2 * rise / float((u * u).sum())
@@ -183,21 +198,6 @@ def look_at(potential: Potential, crystal: Atoms, seed: int) -> CrystalEvidence:
 def _pressure(found: Evaluation, atoms: Atoms) -> float:
     """In eV/Å³, positive where the crystal wants to expand."""
     return -float(np.trace(found.virial)) / (3 * float(atoms.get_volume()))
-
-
-def permutation_error(potential: Potential, crystals: Sequence[Named]) -> float:
-    """How far forces move when the atoms are only listed in another order.
-
-    Returns:
-        Root mean square over the rattled crystals in eV/Å.
-    """
-    squares = []
-    for seed, crystal in enumerate(crystals):
-        atoms = rattled(crystal.atoms, seed)
-        order = np.random.default_rng(seed).permutation(len(atoms))
-        listed = evaluate(potential, atoms).forces[order]
-        squares.append(np.mean((evaluate(potential, atoms[order]).forces - listed) ** 2))
-    return float(np.sqrt(np.mean(squares)))
 
 
 def weigh(readings: Sequence[Reading]) -> tuple[str | None, str]:

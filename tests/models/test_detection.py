@@ -12,6 +12,7 @@ import torch
 
 from m3compress.contract.forms import MISROUTED, TRIPLETS
 from m3compress.errors import ConventionError
+from m3compress.models import detection
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.detection import decide_convention
 from m3compress.models.potential import Potential, Provenance, Writer
@@ -110,6 +111,23 @@ def test_the_program_that_wrote_a_file_must_compute_so(
         return
     with pytest.raises(ConventionError, match="written by matgl 4"):
         decide_convention(read, None)
+
+
+def test_weights_are_read_once_in_a_process_and_other_weights_again(
+    random_potential: Callable[..., Potential], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def read(potential: Potential, name: str, crystals: object) -> Reading:
+        seen.append(name)
+        return _reading(name, 9.0)
+
+    monkeypatch.setattr(detection, "read_as", read)
+    monkeypatch.setattr(detection, "_SEEN", {})
+    for seed, n_read in ((11, 3), (11, 3), (12, 6)):
+        with pytest.raises(ConventionError):
+            decide_convention(random_potential(seed, "matgl-4.1"), None)
+        assert len(seen) == n_read
 
 
 @pytest.mark.skipif(not (BUILTIN / "state.pt").exists(), reason="the built-in model is not there")
