@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
@@ -105,7 +105,7 @@ def _run_in_processes(
         futures = {executor.submit(_work, job, root): job for job, _ in waiting}
         while not all(future.done() for future in futures):
             progress("molecular dynamics", sum(_ticks(folder) for _, folder in waiting) / total)
-            time.sleep(_POLL)
+            wait(futures, timeout=_POLL)
         return dict(_failures(futures))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 
@@ -66,14 +65,15 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_help_answers_at_once():
-    # Processor time: the clock would tell what else the machine is doing.
+    # Processor time, and the least: the clock would tell what else the machine is doing, and a core
+    # that is shared with somebody else is slower.
     times = []
     for _ in range(5):
         before = os.times()
         run("--help")
         after = os.times()
         times.append(after.children_user - before.children_user)
-    assert statistics.median(times) < HELP_LIMIT
+    assert min(times) < HELP_LIMIT
 
 
 def test_version():

@@ -166,6 +166,6 @@ def test_half_a_thousand_frames_of_two_thousand_atoms_take_a_minute_at_most():
         Atoms("SiOO" * 666 + "SiO", rng.uniform(0, edge, (2000, 3)), cell=[edge] * 3, pbc=True)
         for _ in range(20)
     ]
-    start = time.perf_counter()
+    start = time.process_time()  # the clock would tell what else the machine is doing
     pair_distribution(frames, 6.0)
-    assert (time.perf_counter() - start) * 500 / 20 < 60
+    assert (time.process_time() - start) * 500 / 20 < 60
