@@ -160,7 +160,7 @@ def test_a_flipped_byte_is_refused(exported: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_zoo")
 def test_disagreement_exits_1_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    matgl_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = Tolerance(absolute=1e-12, relative=0.0)
     impossible = Limits(energy=1e-12, atom_energy=nothing, force=nothing, stress=nothing)
@@ -168,19 +168,23 @@ def test_disagreement_exits_1_and_leaves_nothing(
     monkeypatch.setattr("m3compress.export.parity.ROUNDINGS", 0.0)
     output = tmp_path / "out.m3c.onnx"
     with pytest.raises(ParityError):
-        export_model("builtin", output, three_body="remove")
+        export_model(matgl_model, output, convention="matgl-4.1", three_body="remove")
     assert ParityError("x").exit_code == 1
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("small_zoo")
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing(
+    matgl_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(M3CompressError, match="No space left") as caught:
-        export_model("builtin", tmp_path / "out.m3c.onnx", three_body="remove")
+        export_model(
+            matgl_model, tmp_path / "out.m3c.onnx", convention="matgl-4.1", three_body="remove"
+        )
     assert caught.value.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 

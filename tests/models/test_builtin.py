@@ -45,8 +45,7 @@ def test_it_is_a_matgl_4_1_model_of_silica(builtin):
     assert builtin.config.convention.name == "matgl-4.1"
 
 
-def test_real_matgl_agrees(builtin, rattled_quartz):
-    matgl = pytest.importorskip("matgl")
+def test_real_matgl_agrees(builtin, rattled_quartz, matgl):
     ase_interface = pytest.importorskip("matgl.ext.ase")
     theirs = ase_interface.PESCalculator(matgl.load_model(str(BUILTIN)), stress_weight=units.GPa)
     ours = evaluate(builtin.to(torch.float32), rattled_quartz)

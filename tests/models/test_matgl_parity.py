@@ -23,6 +23,7 @@ from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.matgl import read_matgl
 
 matgl = pytest.importorskip("matgl")
+pytestmark = pytest.mark.usefixtures("matgl")
 
 ENERGY_TOLERANCE = 1e-6  # eV/atom
 FORCE_TOLERANCE = 1e-5  # eV/Å
