@@ -30,11 +30,13 @@ from m3compress.distill.settings import DistillSettings
 from m3compress.distill.speed import compare_speed
 from m3compress.distill.training.student import StudentTraining, seconds_per_step, settings_of
 from m3compress.distill.work import decided_once
-from m3compress.errors import M3CompressError
+from m3compress.errors import M3CompressError, OutputExistsError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.potential import Potential
+from m3compress.models.readers.matgl import FILES
 from m3compress.models.spec import torch_threads
 from m3compress.models.structures.frames import Named, require_known, require_periodic
+from m3compress.models.writers.matgl import require_expressible
 
 #: Makes a file of a student that runs fast, and says how any process opens it.
 ExportsStudent = Callable[[Potential, Path], EvaluatorSpec]
@@ -55,6 +57,7 @@ class Distillation:
         settings: How.
         work: Folder, claimed.
         labels: Folder of the labels, which several students may share; that of the work by default.
+        matgl: Folder that gets the student in matgl's format, too.
         decided: What fits in the time, where that is decided already.
         export: Exports a student: this room knows no engine.
         brought: Frames of the user's to learn, too; the teacher labels them.
@@ -69,6 +72,7 @@ class Distillation:
     brought: Sequence[Atoms] = ()
     reporter: Reporter = field(default_factory=Reporter)
     labels: Path | None = None
+    matgl: Path | None = None
     decided: Budget | None = None
 
     @cached_property
@@ -115,12 +119,27 @@ class Distillation:
             StructureError: If a split has no frames left.
             M3CompressError: If the time is too short, the teacher fails, or the training diverges.
         """
+        self.require_expressible(force=force)
         self.announce_plan()
         self.announce_student()
         self.label()
         learned = self.learn()
         (speed,) = compare_speed([learned.artefact], self.teacher.spec, self.timed_on)
-        return learned.written(output, speed, force=force)
+        return learned.written(output, speed, force=force, matgl=self.matgl)
+
+    def require_expressible(self, *, force: bool) -> None:
+        """Refuse a student that matgl cannot hold where that is asked for, or files in its way.
+
+        Raises:
+            UnsupportedModelError: If its architecture has no words in matgl.
+            OutputExistsError: If a file is in the way and ``force`` is not given.
+        """
+        if self.matgl is None:
+            return
+        require_expressible(self.config, self.settings.student.three_body)
+        for path in (self.matgl / name for name in FILES):
+            if path.exists() and not force:
+                raise OutputExistsError(f"{path} exists", hint="`--force` overwrites it")
 
     @property
     def store(self) -> LabelStore:

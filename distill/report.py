@@ -13,7 +13,9 @@ from m3compress.distill.on_policy.round import RoundReport
 from m3compress.distill.speed import Speed
 from m3compress.distill.training.run import Run
 from m3compress.models.potential import Potential
-from m3compress.models.student_record import StudentRecord, write_student
+from m3compress.models.readers.matgl import SHORTEST
+from m3compress.models.student_record import STUDENT, StudentRecord, write_student
+from m3compress.models.writers.matgl import save_matgl
 
 #: Told (stage, detail), a line each.
 Say = Callable[[str, str], None]
@@ -40,17 +42,26 @@ class Learned:
     record: StudentRecord
     rounds: tuple[RoundReport, ...]
 
-    def written(self, output: Path, speed: Speed, *, force: bool) -> Distilled:
+    def written(
+        self, output: Path, speed: Speed, *, force: bool, matgl: Path | None = None
+    ) -> Distilled:
         """Write its file.
 
         Args:
             output: ``NAME.m3c.safetensors``.
             speed: Of it and its teacher.
             force: Replace existing files.
+            matgl: Folder that gets it in matgl's format, too.
 
         Raises:
             M3CompressError: If it cannot be written.
         """
+        if matgl is not None:
+            told = {
+                SHORTEST: self.record.domain.shortest,
+                STUDENT: self.record.model_dump(mode="json"),
+            }
+            save_matgl(self.potential, matgl, told)
         write_student(self.potential, self.record, output, force=force)
         return Distilled(
             path=output,
@@ -58,6 +69,7 @@ class Learned:
             rounds=self.rounds,
             speed=speed,
             n_parameters=sum(p.numel() for p in self.potential.network.parameters()),
+            matgl=matgl,
         )
 
 
@@ -71,6 +83,7 @@ class Distilled:
         rounds: What the student's own dynamics showed; the last one after its training.
         speed: Of student and teacher.
         n_parameters: Of the student.
+        matgl: Folder with the student in matgl's format, where that was asked for.
     """
 
     path: Path
@@ -78,11 +91,13 @@ class Distilled:
     rounds: tuple[RoundReport, ...]
     speed: Speed
     n_parameters: int
+    matgl: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "student": str(self.path),
+            "matgl": None if self.matgl is None else str(self.matgl),
             "bytes": self.path.stat().st_size,
             "parameters": self.n_parameters,
             "speed": self.speed.to_json(),

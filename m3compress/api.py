@@ -222,6 +222,7 @@ def distill(
     labels: Path | None = None,
     convention: str | None = None,
     cutoff: float = 5.0,
+    matgl: Path | None = None,
     force: bool = False,
     reporter: Reporter | None = None,
 ) -> Distilled:
@@ -237,6 +238,7 @@ def distill(
         labels: Frames to learn from, too, labelled by the teacher.
         convention: Of a model, where its file does not say it.
         cutoff: What is taken for the cutoff of a calculator in Å.
+        matgl: Folder that gets the student in the format of matgl 4.1, too.
         force: Replace an existing student.
         reporter: Who is told how far it is.
 
@@ -254,7 +256,7 @@ def distill(
     folder = work or _work_folder(output)
     sources = _Sources(teacher, structures, labels, convention, cutoff)
     with _prepared(sources, chosen, chosen.to_json(), folder, reporter, resume=resume) as prepared:
-        return prepared.run(output, force=force)
+        return replace(prepared, matgl=matgl).run(output, force=force)
 
 
 def distill_ladder(
@@ -269,6 +271,7 @@ def distill_ladder(
     labels: Path | None = None,
     convention: str | None = None,
     cutoff: float = 5.0,
+    matgl: Path | None = None,
     force: bool = False,
     reporter: Reporter | None = None,
 ) -> Climbed:
@@ -286,6 +289,7 @@ def distill_ladder(
         labels: Frames to learn from, too.
         convention: Of a model, where its file does not say it.
         cutoff: Of a calculator in Å.
+        matgl: Gets a folder for each student.
         force: Replace existing files.
         reporter: Who is told how far it is.
 
@@ -305,7 +309,7 @@ def distill_ladder(
     folder = work or _work_folder(output, "ladder")
     sources = _Sources(teacher, structures, labels, convention, cutoff)
     with _prepared(sources, chosen, document, folder, reporter, resume=resume) as prepared:
-        return Ladder(prepared, students).run(output, force=force)
+        return Ladder(replace(prepared, matgl=matgl), students).run(output, force=force)
 
 
 def _work_folder(output: Path, what: str = "distill") -> Path:

@@ -89,6 +89,10 @@ def distill(
         float,
         typer.Option(min=1.0, max=20.0, metavar="Å", help="Of a calculator, which does not tell."),
     ] = 5.0,
+    matgl: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the student in the format of matgl 4.1, too."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads, and processes. Default: one per core.")
     ] = None,
@@ -115,6 +119,7 @@ def distill(
             labels=labels,
             convention=convention,
             cutoff=cutoff,
+            matgl=matgl,
             threads=threads or os.cpu_count() or 1,
             seed=seed,
             force=force,

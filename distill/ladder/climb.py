@@ -56,6 +56,8 @@ class Ladder:
             StructureError: If a split has no frames left.
             M3CompressError: If the time is too short, the teacher fails, or a training diverges.
         """
+        for rung in self._alone().values():
+            rung.require_expressible(force=force)
         self._announce()
         first = next(iter(self.rungs.values()))
         first.label()
@@ -69,7 +71,9 @@ class Ladder:
             page=page_of(output),
             teacher=self.shared.teacher.name,
             students={
-                name: learned[name].written(output_of(output, name), speed, force=force)
+                name: learned[name].written(
+                    output_of(output, name), speed, force=force, matgl=self.rungs[name].matgl
+                )
                 for name, speed in zip(learned, speeds, strict=True)
             },
         )
@@ -87,6 +91,7 @@ class Ladder:
                 settings=replace(shared.settings, student=student),
                 work=folder,
                 labels=shared.work,
+                matgl=None if shared.matgl is None else shared.matgl / name,
                 reporter=Reporter(say=shared.reporter.say, progress=shared.reporter.progress),
             )
         return alone

@@ -36,6 +36,7 @@ def run(
     labels: Path | None,
     convention: str | None,
     cutoff: float,
+    matgl: Path | None,
     threads: int,
     seed: int,
     force: bool,
@@ -60,6 +61,7 @@ def run(
             "labels": labels,
             "convention": convention,
             "cutoff": cutoff,
+            "matgl": matgl,
             "force": force,
             "reporter": Reporter(say=_say, progress=_bar_only(progress)),
         }

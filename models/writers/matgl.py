@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from m3compress.contract.files import write_atomically
+from m3compress.contract.forms import REMOVED, ThreeBodyForm
 from m3compress.errors import UnsupportedModelError
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.potential import Potential
@@ -40,11 +41,15 @@ _PATTERNS = (
     (r"readout\.(value|gate)\.(\d+)\.(weight|bias)", r"final_layer.gated.\1.\2.\3"),
 )
 
+_UPDATE = re.compile(r"blocks\.\d+\.three_body\.update\.value\.\d+\.weight")
+
 
 def save_matgl(
     potential: Potential, directory: Path, metadata: dict[str, Any] | None = None
 ) -> None:
     """Write the three files of a potential; each is complete or absent.
+
+    A block that was taken out is written with weights of zero, which is the same.
 
     Args:
         potential: A potential in the convention ``matgl-4.1``.
@@ -55,7 +60,9 @@ def save_matgl(
         UnsupportedModelError: If matgl has no words for the network.
         M3CompressError: If a file cannot be written.
     """
-    _refuse_foreign(potential)
+    require_expressible(potential.config, potential.form)
+    if len(set(potential.network.scales.tolist())) > 1:
+        raise UnsupportedModelError("matgl's M3GNet cannot hold a scale for each element")
     arguments = potential_arguments(potential)
     description = {
         "@class": "Potential",
@@ -142,8 +149,13 @@ def state_dict(potential: Potential) -> dict[str, Tensor]:
         ),
     }
     for name, value in potential.network.state_dict().items():
-        if name != "scales":
-            state[f"model.{_matgl_name(name)}"] = value.detach().to(torch.float32).contiguous()
+        if name == "scales":
+            continue
+        written = value.detach().to(torch.float32).contiguous()
+        if potential.form == REMOVED and _UPDATE.fullmatch(name):
+            # SiLU(0) is 0: a block that adds nothing.
+            written = torch.zeros_like(written)
+        state[f"model.{_matgl_name(name)}"] = written
     return state
 
 
@@ -160,25 +172,32 @@ def _double_index(match: re.Match[str]) -> str:
     return f".{'layers' if match[1] == 'value' else 'gates'}.{2 * int(match[2])}."
 
 
-def _refuse_foreign(potential: Potential) -> None:
+def require_expressible(config: M3GNetConfig, form: ThreeBodyForm) -> None:
     """Refuse what matgl's constructor cannot express.
+
+    Args:
+        config: Sizes and convention.
+        form: Of the three-body block.
 
     Raises:
         UnsupportedModelError: Naming the first difference.
     """
-    config = potential.config
     units = config.hidden[0] if config.hidden else config.node_width
+    two, three = (units, units), (config.node_width, units, units)
     expected = {
         "convention": (config.convention.name, "matgl-4.1"),
-        "hidden": (config.hidden, (units, units)),
-        "readout_hidden": (config.readout_hidden, (config.node_width, units, units)),
+        "hidden": (config.hidden, two),
+        "readout_hidden": (config.readout_hidden, three),
         "edge_bias": (config.edge_bias, True),
         "message_activation": (config.message_activation, "identity"),
         "triplet_basis": (config.triplet_basis, config.edge_basis),
-        "element scales": (len(set(potential.network.scales.tolist())), 1),
     }
     for name, (found, wanted) in expected.items():
         if found != wanted:
             raise UnsupportedModelError(
-                f"matgl's M3GNet cannot hold {name}={found!r}, expected {wanted!r}"
+                f"matgl's M3GNet cannot hold {name}={found!r}, expected {wanted!r}",
+                hint=f"it has gated MLPs of three layers: hidden = {list(two)} and "
+                f"readout_hidden = {list(three)} in the file of a student",
             )
+    if not form.row.exact and form != REMOVED:
+        raise UnsupportedModelError(f"matgl's M3GNet has no three-body block that is {form}")

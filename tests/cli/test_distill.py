@@ -118,6 +118,7 @@ def test_a_teacher_that_does_not_know_an_element_is_refused(folder, capsys):
         (["--student", "wrong.toml"], "widht"),
         (["--student", "fast", "--student", "default"], "--ladder trains all"),
         (["--ladder", "--student", "tiny.toml", "--student", "tiny.toml"], "are called tiny"),
+        (["--matgl", "matgl", "--student", "fast"], "cannot hold hidden=()"),
         (["--ladder", "--minutes", "0.001"], "too short for one epoch"),
         (["--temperatures", "900", "300"], "the lower one first"),
         (["--temperatures", "0", "300"], "the lower one first"),

@@ -152,7 +152,8 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-STUDENT = Student(width=8, cutoff=4.0, max_n=2, max_l=2)
+#: One that matgl can hold, too.
+STUDENT = Student(width=8, hidden=(8, 8), readout_hidden=(8, 8, 8), cutoff=4.0, max_n=2, max_l=2)
 
 
 def export(potential, path):

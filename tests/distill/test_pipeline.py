@@ -13,8 +13,15 @@ from m3compress.distill import report
 from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.on_policy.round import Rounds
 from m3compress.distill.report import Reporter
+from m3compress.distill.students import Student
 from m3compress.distill.training import loop
-from m3compress.errors import M3CompressError, StructureError
+from m3compress.errors import (
+    M3CompressError,
+    OutputExistsError,
+    StructureError,
+    UnsupportedModelError,
+)
+from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.student_record import record_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,7 +39,7 @@ def weights(path):
 def test_it_ends_with_a_student_that_says_what_it_is(distillation, tmp_path):
     said, path = [], tmp_path / "salt.m3c.safetensors"
     reporter = Reporter(say=lambda *line: said.append(line))
-    done = replace(distillation, reporter=reporter).run(path)
+    done = replace(distillation, reporter=reporter, matgl=tmp_path / "matgl").run(path)
     record = record_of(load_potential(path))
     assert record == done.record
     assert set(record.errors) == {"test", "test salt", "own"}
@@ -43,6 +50,9 @@ def test_it_ends_with_a_student_that_says_what_it_is(distillation, tmp_path):
     assert done.speed.ratio == 2
     stages = [stage for stage, _ in said]
     assert stages.index("time") < stages.index("at 50 %") < stages.index("round 1")
+    theirs = read_matgl(tmp_path / "matgl")
+    assert all(torch.equal(theirs.network.state_dict()[n], w) for n, w in weights(path).items())
+    assert theirs.provenance.shortest == record.domain.shortest
     assert done.to_json()["parameters"] == done.n_parameters > 1000
 
 
@@ -103,6 +113,18 @@ def test_time_too_short_for_an_epoch_is_said_before_anything_is_labelled(distill
     short = replace(distillation.settings, minutes=1e-4, epochs=None)
     with pytest.raises(M3CompressError, match="too short for one epoch"):
         replace(distillation, settings=short).run(distillation.work / "x.m3c.safetensors")
+    assert not list(distillation.work.iterdir())
+
+
+def test_what_matgl_cannot_hold_is_refused_before_anything_is_labelled(distillation, tmp_path):
+    one_layer = replace(distillation.settings, student=Student())
+    wanted = replace(distillation, settings=one_layer, matgl=tmp_path)
+    with pytest.raises(UnsupportedModelError, match=r"hidden=\(\)") as caught:
+        wanted.run(tmp_path / "x.m3c.safetensors")
+    assert "hidden = [32, 32]" in caught.value.hint
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(OutputExistsError, match=r"model\.json"):
+        replace(distillation, matgl=tmp_path).run(tmp_path / "x.m3c.safetensors")
     assert not list(distillation.work.iterdir())
 
 
