@@ -74,7 +74,7 @@ def test_an_energy_may_be_off_by_twice_what_float32_costs_the_model(
 ) -> None:
     # In a cell of one atom all edges are alike, and what they are rounded by adds up.
     folder = shared / "models" / "M3GNet-MatPES-r2SCAN-v2025.1-PES"
-    potential = load_potential(str(folder)).with_form(REMOVED)
+    potential = load_potential(str(folder), convention="matgl-dgl").with_form(REMOVED)
     parity = check_parity(
         potential, make_calculator(potential).evaluate, zoo_of(potential), FLOAT32_LIMITS
     )

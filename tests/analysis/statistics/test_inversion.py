@@ -42,8 +42,9 @@ def moved(g, target):
     return transport(R, g * R**2, target * R**2)
 
 
-def arm(seed, mean, n_replicas):
-    """Replicas of 100 frames, correlated over 3 frames and 5 bins."""
+@cache
+def noise(seed, n_replicas):
+    """Of replicas of 100 frames, correlated over 3 frames and 5 bins."""
     rng = np.random.default_rng(seed)
     memory = np.exp(-1 / 3)
     frames = []
@@ -51,8 +52,19 @@ def arm(seed, mean, n_replicas):
         white = rng.normal(size=(100, len(R))) * np.sqrt(1 - memory**2)
         white[0] /= np.sqrt(1 - memory**2)
         smooth = uniform_filter1d(lfilter([1], [1, -memory], white, axis=0), 5, axis=1) * 5**0.5
-        frames.append(mean + smooth * SCATTER)
+        frames.append(smooth * SCATTER)
     return frames
+
+
+def arm(seed, mean, n_replicas):
+    return [mean + frames for frames in noise(seed, n_replicas)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget():
+    """The noise of a hundred trials is a hundred megabytes."""
+    yield
+    noise.cache_clear()
 
 
 @cache
@@ -61,7 +73,7 @@ def trials(distance, shape="none", size=0.0, n_replicas=4):
     difference = of_size(SHAPES[shape], size, distance) if size else 0.0
     return [
         compare_curves(
-            arm([k, 0], TRUE + difference, n_replicas), arm([k, 1], TRUE, n_replicas), distance, k
+            arm((k, 0), TRUE + difference, n_replicas), arm((k, 1), TRUE, n_replicas), distance, k
         )
         for k in range(N_TRIALS)
     ]
@@ -74,7 +86,7 @@ def of_size(shape, size, distance):
 def floor_of(distance, n_replicas):
     """Root mean square of what equal arms show."""
     means = [
-        [np.mean(arm([k, side], TRUE, n_replicas), axis=(0, 1)) for side in (0, 1)]
+        [np.mean(arm((k, side), TRUE, n_replicas), axis=(0, 1)) for side in (0, 1)]
         for k in range(N_TRIALS)
     ]
     return float(np.sqrt(np.mean([distance(a, b) ** 2 for a, b in means])))
