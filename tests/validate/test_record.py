@@ -51,10 +51,10 @@ def test_a_sound_reference_is_not_mentioned():
 
 def test_options_that_differ_from_the_profile_are_told():
     assert _changed_options(SMOKE) == ()
-    changed = _changed_options(replace(SMOKE, duration=0.1, timestep=0.5))
+    changed = _changed_options(replace(SMOKE, duration=0.3, timestep=0.5))
     assert [(one.name, one.value, one.shipped) for one in changed] == [
         ("timestep", 0.5, None),
-        ("duration", 0.1, 0.2),
+        ("duration", 0.3, 0.1),
     ]
 
 

@@ -33,7 +33,7 @@ from m3compress.validate.setup.subject import Subject
 _LADDER: Final = (50, 130, 350, 850)
 _SPREAD: Final = 0.4
 _MOST: Final = 2000
-_CROWDED: Final = (1, 60, 300)
+_CROWDED: Final = (1, 60, 200)
 #: Up to so many atoms float32 is tried on all copies of a cell: each rounds on its own.
 _MOST_ROUNDED: Final = 400
 #: Neighbours within the cutoff; crystals at rest have 20 to 100.
@@ -79,7 +79,7 @@ def large_cells(context: Context) -> tuple[Repeated, ...]:
 
 
 def crowded_cells(context: Context) -> tuple[Repeated, ...]:
-    """Cells of so many neighbours that no real crystal has them, to 300 atoms."""
+    """Cells of so many neighbours that no real crystal has them, to 200 atoms."""
     model, seed = context.reference_subject, context.seed
     cells = {
         n: crowded_cell(model.elements, cutoff=model.cutoff, n_neighbors=n, seed=seed)
