@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +29,21 @@ def _atom_energies(found: Prediction, batch: Batch) -> tuple[Tensor, Tensor, Ten
     )
 
 
+def _curvatures(found: Prediction, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of the Hessian times a direction."""
+    known, nothing = torch.isfinite(batch.curvatures), torch.zeros_like(batch.curvatures)
+    predicted = nothing if found.curvatures is None else found.curvatures
+    return (
+        torch.where(known, predicted, nothing),
+        torch.where(known, batch.curvatures, nothing),
+        torch.where(known, batch.weights[batch.owners, None], nothing),
+    )
+
+
+#: The quantity that needs labels of its own, and another derivative.
+CURVED: Final = "curvature"
 #: What a term can be about: energies in eV/atom, energies of single atoms in eV, forces in eV/Å,
-#: stresses in eV/Å³.
+#: stresses in eV/Å³, the Hessian times a random direction in eV/Å².
 QUANTITIES: Final[Mapping[str, Compared]] = {
     "energy": lambda found, batch: (
         found.energies / batch.sizes,
@@ -40,6 +53,7 @@ QUANTITIES: Final[Mapping[str, Compared]] = {
     "atom_energy": _atom_energies,
     "forces": lambda found, batch: (found.forces, batch.forces, batch.weights[batch.owners, None]),
     "stress": lambda found, batch: (found.stresses, batch.stresses, batch.weights[:, None]),
+    CURVED: _curvatures,
 }
 
 
@@ -86,10 +100,15 @@ class HuberLoss:
 
     def __call__(self, network: NetworkFunction, batch: Batch) -> Tensor:
         """The loss of a network on a batch, shape ()."""
-        found = batch.predict(network, self.form, training=True)
+        found = batch.predict(network, self.form, training=True, curved=is_curved(self.terms))
         total = batch.energies.new_zeros(())
         for term in self.terms:
             predicted, labelled, weights = QUANTITIES[term.quantity](found, batch)
             losses = huber_loss(predicted, labelled, reduction="none", delta=term.delta)
             total = total + term.weight * (weights * losses).mean() / term.delta
         return total
+
+
+def is_curved(terms: Iterable[Term]) -> bool:
+    """Whether a table of losses asks for curvatures."""
+    return any(term.quantity == CURVED for term in terms)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from m3compress.distill.data.sampling import Sampling
+from m3compress.distill.losses import is_curved
 from m3compress.distill.on_policy.settings import OwnDynamics
 from m3compress.distill.students import Student
 from m3compress.errors import M3CompressError
@@ -45,12 +47,20 @@ class DistillSettings:
         if self.rounds < 0:
             raise M3CompressError(f"{self.rounds} rounds are no number of rounds")
 
+    def for_students(self, students: Iterable[Student]) -> DistillSettings:
+        """The same, with the labels that the losses of students ask for."""
+        curved = any(is_curved(student.training.loss) for student in students)
+        return replace(self, sampling=replace(self.sampling, curved=curved))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values that decide the result: threads do not."""
+        sampling = asdict(self.sampling)
+        if not sampling["curved"]:
+            del sampling["curved"]  # what was begun before there was a choice goes on
         document = {name: getattr(self, name) for name in ("rounds", "minutes", "epochs", "seed")}
         return {
             **document,
             "student": self.student.model_dump(mode="json"),
-            "sampling": asdict(self.sampling),
+            "sampling": sampling,
             "own": asdict(self.own),
         }

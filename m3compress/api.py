@@ -253,6 +253,7 @@ def distill(
 
     require_writable(output, force=force)
     chosen = settings or Default()
+    chosen = chosen.for_students([chosen.student])
     folder = work or _work_folder(output)
     sources = _Sources(teacher, structures, labels, convention, cutoff)
     with _prepared(sources, chosen, chosen.to_json(), folder, reporter, resume=resume) as prepared:
@@ -303,7 +304,7 @@ def distill_ladder(
     if not students:
         raise M3CompressError("a ladder without students leads nowhere", hint="name some")
     require_free(output, students, force=force)
-    chosen = settings or Default()
+    chosen = (settings or Default()).for_students(students.values())
     dumped = {name: student.model_dump(mode="json") for name, student in students.items()}
     document = {**chosen.to_json(), "student": None, "students": dumped}
     folder = work or _work_folder(output, "ladder")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.contract.neighbors import FloatArray, find_edges
-from m3compress.distill.data.labels import energies_of_atoms, largest_force
+from m3compress.distill.data.labels import CURVATURE, DIRECTION, energies_of_atoms, largest_force
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import EdgeGraph, Graph
 from m3compress.units import VOIGT
@@ -33,6 +33,7 @@ class Prediction(NamedTuple):
     atom_energies: Tensor
     forces: Tensor
     stresses: Tensor
+    curvatures: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Batch:
         forces: In eV/Å, shape (n_atoms, 3).
         stresses: In eV/Å³, Voigt order, shape (n_structures, 6).
         weights: What the errors of each structure count in a loss, shape (n_structures,).
+        directions: A direction v in the space of all positions, shape (n_atoms, 3).
+        curvatures: The Hessian times v in eV/Å²; NaN where it is unknown, shape (n_atoms, 3).
     """
 
     centers: Tensor
@@ -66,6 +69,8 @@ class Batch:
     forces: Tensor
     stresses: Tensor
     weights: Tensor
+    directions: Tensor
+    curvatures: Tensor
 
     def predict(
         self,
@@ -73,6 +78,7 @@ class Batch:
         form: ThreeBodyForm,
         *,
         training: bool = False,
+        curved: bool = False,
     ) -> Prediction:
         """Energies, forces and stresses by a network.
 
@@ -80,20 +86,36 @@ class Batch:
             network: The network, in the dtype of the batch.
             form: How to evaluate the three-body block.
             training: Whether the results shall be differentiable by the weights.
+            curved: Whether to predict curvatures, too, which takes another derivative.
         """
         leaf = self.vectors.detach().clone().requires_grad_()
         graph = EdgeGraph(self.centers, self.neighbors, leaf, self.species.shape[0])
         atomic = network(graph, self.species, form)
-        (pull,) = torch.autograd.grad(atomic.sum(), leaf, create_graph=training)
+        (pull,) = torch.autograd.grad(atomic.sum(), leaf, create_graph=training or curved)
         n_structures = self.sizes.shape[0]
         energies = atomic.new_zeros(n_structures).index_add(0, self.owners, atomic)
-        forces = torch.zeros_like(self.forces).index_add(0, self.centers, pull)
-        forces = forces.index_add(0, self.neighbors, pull, alpha=-1)
         outer = self.vectors[:, _ROWS] * pull[:, _COLUMNS]
         outer = outer + self.vectors[:, _COLUMNS] * pull[:, _ROWS]
         edge_owners = self.owners[self.centers]
         virials = outer.new_zeros(n_structures, 6).index_add(0, edge_owners, outer) / 2
-        return Prediction(energies, atomic, forces, virials / self.volumes[:, None])
+        return Prediction(
+            energies,
+            atomic,
+            self._to_atoms(pull),
+            virials / self.volumes[:, None],
+            self._curvatures(pull, leaf, training=training) if curved else None,
+        )
+
+    def _to_atoms(self, pull: Tensor) -> Tensor:
+        """−∂/∂x from ∂/∂r of the edges, shape (n_atoms, 3)."""
+        found = torch.zeros_like(self.forces).index_add(0, self.centers, pull)
+        return found.index_add(0, self.neighbors, pull, alpha=-1)
+
+    def _curvatures(self, pull: Tensor, leaf: Tensor, *, training: bool) -> Tensor:
+        """H v: the gradient of v · ∇E, where v moves an edge by the difference of its ends."""
+        moved = self.directions[self.neighbors] - self.directions[self.centers]
+        (twice,) = torch.autograd.grad((pull * moved).sum(), leaf, create_graph=training)
+        return -self._to_atoms(twice)
 
 
 def to_batch(
@@ -126,7 +148,15 @@ def to_batch(
         forces=torch.tensor(frame.get_forces(), dtype=torch.float32),
         stresses=torch.tensor(frame.get_stress(), dtype=torch.float32)[None],
         weights=torch.tensor([weight], dtype=torch.float32),
+        directions=_column(frame, DIRECTION, 0.0),
+        curvatures=_column(frame, CURVATURE, math.nan),
     )
+
+
+def _column(frame: Atoms, name: str, otherwise: float) -> Tensor:
+    """A vector of every atom, shape (n_atoms, 3)."""
+    values = frame.arrays.get(name, np.full((len(frame), 3), otherwise))
+    return torch.tensor(values, dtype=torch.float32)
 
 
 def join(batches: Sequence[Batch]) -> Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -9,6 +11,14 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.teacher import ask
+from m3compress.errors import StructureError
+
+#: Columns of a frame: a direction, and the Hessian times it in eV/Å².
+DIRECTION: Final = "direction"
+CURVATURE: Final = "curvature"
+#: Root mean square displacement of a component in Å. The error of the difference is of its square,
+#: and noise of forces in float32 (1e-5 eV/Å) becomes a thousandth of an eV/Å².
+_STEP: Final = 0.01
 
 
 def label(teacher: Evaluator, atoms: Atoms) -> Atoms:
@@ -30,6 +40,29 @@ def label(teacher: Evaluator, atoms: Atoms) -> Atoms:
         frame, energy=found.energy, forces=found.forces, stress=found.stress(frame), **told
     )
     return frame
+
+
+def curve(teacher: Evaluator, frame: Atoms, rng: np.random.Generator) -> None:
+    """Add to a labelled frame a random direction v, and the Hessian times v: −∂F/∂x · v.
+
+    By central differences of the forces along v, two evaluations; a frame of which the teacher has
+    nothing to say there gets neither.
+
+    Args:
+        teacher: Who labelled it.
+        frame: Gets two columns of shape (n_atoms, 3).
+        rng: Of the direction, whose components have unit variance.
+    """
+    direction, forces = rng.normal(size=(len(frame), 3)), []
+    for sign in (1, -1):
+        moved = frame.copy()
+        moved.positions += sign * _STEP * direction
+        try:
+            forces.append(ask(teacher, moved, frame.get_chemical_formula()).forces)
+        except StructureError:
+            return
+    frame.set_array(DIRECTION, direction)
+    frame.set_array(CURVATURE, (forces[1] - forces[0]) / (2 * _STEP))
 
 
 def largest_force(frame: Atoms) -> float:

@@ -21,7 +21,15 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.files import document_sha256
-from m3compress.distill.data.plan import SPLITS, Group, Kind, Split, of_split, require_unique
+from m3compress.distill.data.plan import (
+    CURVED,
+    SPLITS,
+    Group,
+    Kind,
+    Split,
+    of_split,
+    require_unique,
+)
 from m3compress.distill.data.sampler import Pairs, Sampler, Trajectory
 from m3compress.distill.data.sampling import Sampling, between
 from m3compress.errors import StructureError
@@ -93,6 +101,7 @@ class DataPlan:
             trajectory=self.trajectory,
             wall=self.sampling.wall,
             given=self.given,
+            curved=self.sampling.curved,
             seed=self.sampling.seed,
         )
 
@@ -121,6 +130,8 @@ class DataPlan:
             "close": self.sampling.wall,
         }.get(group.kind)
         document: dict[str, Any] = {"group": asdict(group), "how": how and asdict(how)}
+        if self._is_curved(group):
+            document["curved"] = True
         if group.name in self.given:
             document["given"] = [plain_values(atoms) for atoms in self.given[group.name]]
             return document
@@ -135,12 +146,16 @@ class DataPlan:
         """Atoms × evaluations of the teacher that a group takes, if no frame is drawn again."""
         if group.kind == "pairs":
             return 2 * group.n_frames
+        each = 3 if self._is_curved(group) else 1
         if group.name in self.given:
-            return sum(len(atoms) for atoms in self.given[group.name])
-        evaluations = group.n_frames
+            return each * sum(len(atoms) for atoms in self.given[group.name])
+        evaluations = each * group.n_frames
         if group.kind == "trajectory":
             evaluations += 1 + self.trajectory.skipped + group.n_frames * self.trajectory.stride
         return evaluations * len(self.phases[group.parent])
+
+    def _is_curved(self, group: Group) -> bool:
+        return self.sampling.curved and group.kind in CURVED
 
     def seconds(self, per_atom: float, n_workers: int, *, also: int = 0) -> float:
         """About how long all of it takes.

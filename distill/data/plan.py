@@ -21,6 +21,8 @@ Split = Literal["train", "validation", "test"]
 Kind = Literal["distorted", "trajectory", "pairs", "compressed", "close", "own", "brought"]
 #: Kinds whose structures are not made but given.
 GIVEN: Final = ("own", "brought")
+#: Kinds whose curvatures are worth a label: of walls, they say nothing.
+CURVED: Final = ("distorted", "trajectory", *GIVEN)
 #: Kinds whose names would not tell them from others.
 _NAMED: Final = ("compressed", "close", *GIVEN)
 #: Kinds that are made at a temperature.

@@ -12,8 +12,8 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluator
 from m3compress.distill.data.distortions import Distortion
-from m3compress.distill.data.labels import label, largest_force
-from m3compress.distill.data.plan import GIVEN, Group
+from m3compress.distill.data.labels import curve, label, largest_force
+from m3compress.distill.data.plan import CURVED, GIVEN, Group
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.loaded import Loaded
 from m3compress.engines.dynamics.pool import run_here
@@ -77,6 +77,7 @@ class Sampler:
         trajectory: How trajectories are sampled.
         wall: How far crystals are compressed and pairs of atoms pulled together.
         given: Structures of groups that are not made but given, by the names of these.
+        curved: Whether to label curvatures, too; walls have none.
         seed: Added to the seeds of all groups.
     """
 
@@ -90,6 +91,7 @@ class Sampler:
     trajectory: Trajectory = field(default_factory=Trajectory)
     wall: Wall = field(default_factory=Wall)
     given: Mapping[str, Sequence[Atoms]] = field(default_factory=dict)
+    curved: bool = False
     seed: int = 0
 
     def __call__(self, group: Group) -> list[Atoms]:
@@ -110,8 +112,11 @@ class Sampler:
             "brought": self._given,
         }
         frames = list(makers[group.kind](group))
+        rng = np.random.default_rng([group.seed + self.seed, 3])
         for frame in frames:
             frame.info["group"] = group.name
+            if self.curved and group.kind in CURVED:
+                curve(self.teacher, frame, rng)
         return frames
 
     def _require_known(self, group: Group) -> None:

@@ -62,6 +62,7 @@ class Sampling:
             0.5 Å apart, published M3GNets have 480 to 2,060, and DIEP 3,090 between an
             isolated O and Ti.
         trajectory: How trajectories are sampled; a timestep for the lightest atom if not given.
+        curved: Whether the Hessian times a random direction is labelled, too.
         seed: Of everything random.
     """
 
@@ -72,6 +73,7 @@ class Sampling:
     wall: Wall = field(default_factory=Wall)
     largest_force: float = 5000.0
     trajectory: Trajectory | None = None
+    curved: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

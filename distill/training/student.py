@@ -16,7 +16,7 @@ from ase import Atoms
 from m3compress.contract.neighbors import FloatArray
 from m3compress.distill.data.batches import Batch, fit_references, join, to_batch
 from m3compress.distill.data.labels import largest_force
-from m3compress.distill.losses import HuberLoss
+from m3compress.distill.losses import HuberLoss, is_curved
 from m3compress.distill.students import Student
 from m3compress.distill.training.initial import initial_network
 from m3compress.distill.training.loop import Settings, mean_errors, take_step, train
@@ -120,11 +120,19 @@ class StudentTraining:
         """
         if self.run.steps >= until:
             return
+        learned = self._batches(frames)
+        if is_curved(self.settings.loss.terms) and not any(
+            torch.isfinite(batch.curvatures).any() for batch in learned
+        ):
+            raise M3CompressError(
+                "the loss asks for curvatures, and no frame has them",
+                hint="label them (`curved` of the sampling), or leave them out of the loss",
+            )
         watched = held_back[:: max(1, len(held_back) // _WATCHED)]
         train(
             self.run,
             eager_step(self.run.network, self.settings.loss),
-            self._batches(frames),
+            learned,
             self._batches(watched),
             self.settings,
             checkpoint=self.checkpoint,

@@ -15,7 +15,7 @@ from m3compress.distill import speed
 from m3compress.distill.data.batches import fit_references, to_batch
 from m3compress.distill.data.distortions import Distortion
 from m3compress.distill.data.label_store import LabelStore
-from m3compress.distill.data.labels import label
+from m3compress.distill.data.labels import curve, label
 from m3compress.distill.data.phases import plan_data
 from m3compress.distill.data.sampler import Trajectory
 from m3compress.distill.data.sampling import Amounts, Sampling
@@ -85,12 +85,15 @@ def config() -> M3GNetConfig:
 
 @pytest.fixture(scope="session")
 def frames(teacher) -> list[Atoms]:
-    """Six distorted crystals of 2 to 12 atoms: rocksalt SiO, and silicon."""
+    """Six distorted crystals of 2 to 12 atoms, with curvatures: rocksalt SiO, and silicon."""
     rng = np.random.default_rng(11)
     salt = bulk("SiO", "rocksalt", a=4.5)
     parents = [salt.repeat((n, 1, 1)) for n in (1, 2, 3)]
     parents += [bulk("Si", a=4.9).repeat((n, 1, 1)) for n in (1, 2, 6)]
-    return [label(teacher, Distortion().apply(p, rng, rattle=0.05)) for p in parents]
+    made = [label(teacher, Distortion().apply(p, rng, rattle=0.05)) for p in parents]
+    for frame in made:
+        curve(teacher, frame, np.random.default_rng(len(frame)))
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -31,13 +31,15 @@ def test_the_loss_is_the_sum_of_its_rows(network, batches):
         Term("forces", 1.0, 0.2),
         Term("stress", 10.0, 0.02),
         Term("atom_energy", 0.5, 0.1),
+        Term("curvature", 0.1, 3.0),
     )
-    energies, atomic, forces, stresses = batch.predict(network, FACTORIZED)
+    energies, atomic, forces, stresses, curved = batch.predict(network, FACTORIZED, curved=True)
     expected = (
         2.0 * huber((energies - batch.energies) / batch.sizes, 0.1) / 0.1
         + 1.0 * huber(forces - batch.forces, 0.2) / 0.2
         + 10.0 * huber(stresses - batch.stresses, 0.02) / 0.02
         + 0.5 * huber(atomic - batch.atom_energies, 0.1) / 0.1
+        + 0.1 * huber(curved - batch.curvatures, 3.0) / 3.0
     )
     found = HuberLoss(terms=rows, form=FACTORIZED)(network, batch)
     torch.testing.assert_close(found, expected)
@@ -68,6 +70,15 @@ def test_unknown_energies_of_atoms_say_nothing(network, batches):
     gradients = torch.autograd.grad(value, list(network.parameters()), materialize_grads=True)
     assert value == 0
     assert all((gradient == 0).all() for gradient in gradients)
+
+
+def test_unknown_curvatures_say_nothing(network, batches):
+    one, other = batches[:2]
+    loss = HuberLoss(terms=(Term("curvature", 1.0, 3.0),), form=FACTORIZED)
+    alone, sizes = loss(network, one), [len(batch.species) for batch in (one, other)]
+    unknown = replace(other, curvatures=torch.full_like(other.curvatures, torch.nan))
+    found = loss(network, join([one, unknown]))
+    torch.testing.assert_close(found, alone * sizes[0] / sum(sizes))
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from random_weights import randomize
 
 from m3compress.contract.forms import FACTORIZED
+from m3compress.contract.neighbors import find_edges
 from m3compress.distill.data.batches import fit_references, join, to_batch
 from m3compress.distill.data.labels import largest_force
 from m3compress.distill.training.initial import initial_network
+from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance, evaluate
 
 
@@ -38,6 +44,32 @@ def test_a_joined_batch_predicts_what_the_model_says_of_each_structure(potential
         first = last
 
 
+def test_curvatures_are_differences_of_the_predicted_forces(frames, config, references):
+    network, frame = M3GNet(config).double(), frames[2]
+    randomize(network, 3)
+
+    def predicted(step):
+        moved = frame.copy()
+        moved.positions += step * frame.arrays["direction"]
+        moved.calc = SinglePointCalculator(
+            moved, energy=0.0, forces=np.zeros((len(moved), 3)), stress=np.zeros(6)
+        )
+        batch = to_batch(moved, config, references)
+        exact = {
+            name: getattr(batch, name).double()
+            for name in ("volumes", "energies", "forces", "stresses", "weights")
+        }
+        # In a batch, edges and directions are rounded to float32.
+        exact["vectors"] = torch.from_numpy(find_edges(moved, config.cutoff)[1])
+        exact["directions"] = torch.from_numpy(frame.arrays["direction"])
+        return replace(batch, **exact).predict(network, FACTORIZED, curved=True)
+
+    ends = [predicted(step).forces for step in (1e-5, -1e-5)]
+    found = predicted(0.0).curvatures
+    assert found.abs().max() > 0.1
+    torch.testing.assert_close(found, (ends[1] - ends[0]) / 2e-5, rtol=1e-5, atol=1e-6)
+
+
 def test_labels_are_kept_and_energies_are_relative_to_the_references(frames, batches, references):
     for frame, batch in zip(frames, batches, strict=True):
         base = sum(references[("O", "Si").index(symbol)] for symbol in frame.symbols)
@@ -45,6 +77,7 @@ def test_labels_are_kept_and_energies_are_relative_to_the_references(frames, bat
         assert batch.energies.item() == pytest.approx(energy, abs=1e-5)
         np.testing.assert_allclose(batch.forces, frame.get_forces(), atol=1e-6)
         np.testing.assert_allclose(batch.stresses[0], frame.get_stress(), atol=1e-6)
+        np.testing.assert_allclose(batch.curvatures, frame.arrays["curvature"], rtol=1e-6)
 
 
 def test_predictions_to_train_on_are_differentiable_by_the_weights(potential, batches):

@@ -114,3 +114,16 @@ def test_what_gives_no_frames_is_refused(sampling):
         plan_data([], 4.0, sampling)
     with pytest.raises(StructureError, match="water is not periodic"):
         plan_data([Named("water", molecule("H2O"))], 4.0, sampling)
+
+
+def test_curvatures_cost_two_evaluations_and_change_the_frames_that_have_them(rocksalt, sampling):
+    flat, curved = (
+        plan_data([rocksalt], 4.0, replace(sampling, curved=on)) for on in (False, True)
+    )
+    before, after = flat.contents("teacher"), curved.contents("teacher")
+    changed = {group.kind for group in flat.groups if before[group.name] != after[group.name]}
+    assert changed == {"distorted", "trajectory"}
+    for group in flat.groups:
+        more = curved.atoms_evaluated(group) - flat.atoms_evaluated(group)
+        n_atoms = len(flat.phases["salt"]) if group.kind in changed else 0
+        assert more == 2 * group.n_frames * n_atoms

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from m3compress.distill.data.labels import largest_force
+from m3compress.distill.data.frame_store import FrameStore
+from m3compress.distill.data.labels import curve, label, largest_force
 from m3compress.distill.data.plan import Group
 from m3compress.distill.data.sampler import Pairs, Sampler
 from m3compress.engines.dynamics.run import read_frames
@@ -40,6 +41,26 @@ def test_frames_are_labelled_repeat_and_know_their_group(sampler, teacher, tmp_p
         assert frame.get_potential_energy() == teacher.evaluate(frame).energy
         np.testing.assert_array_equal(frame.positions, copy.positions)
     assert len({frame.get_potential_energy() for frame in frames}) == len(frames)
+
+
+def test_curvatures_are_kept_with_the_frames_but_for_walls(sampler, tmp_path):
+    store = FrameStore(tmp_path)
+    groups = [
+        Group(kind="distorted", parent="salt", split="train", n_frames=2),
+        Group(kind="pairs", parent="SiO", split="train", n_frames=2),
+    ]
+    store.fill(groups, replace(sampler, curved=True))
+    for frame in store.read(groups[:1]):
+        known = {name: frame.arrays[name] for name in ("direction", "curvature")}
+        assert known["curvature"].shape == (len(frame), 3)
+        bare = label(sampler.teacher, frame)
+        curve(sampler.teacher, bare, np.random.default_rng(0))
+        assert not np.allclose(bare.arrays["direction"], known["direction"])
+        # The Hessian is symmetric: v · H w = w · H v.
+        here = (bare.arrays["direction"] * known["curvature"]).sum()
+        there = (bare.arrays["curvature"] * known["direction"]).sum()
+        assert here == pytest.approx(there, rel=0.05, abs=0.05 * np.abs(known["curvature"]).max())
+    assert "curvature" not in store.read(groups[1:])[0].arrays
 
 
 def test_no_distorted_crystal_is_violent(sampler):

@@ -10,8 +10,10 @@ from m3compress.api import load_potential
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.distill.data.batches import fit_references
 from m3compress.distill.data.labels import largest_force
+from m3compress.distill.losses import Term
 from m3compress.distill.outcome import record_of_training
 from m3compress.distill.students import Student
+from m3compress.distill.training.recipe import Recipe
 from m3compress.distill.training.student import StudentTraining, measure, seconds_per_step
 from m3compress.errors import M3CompressError
 from m3compress.models.student_record import record_of, write_student
@@ -106,6 +108,13 @@ def test_a_training_that_diverged_is_an_error(labelled, tmp_path):
 
     with pytest.raises(M3CompressError, match=r"diverged.*nan"):
         advance(begin(labelled, tmp_path), labelled, 3, diverge)
+
+
+def test_a_loss_of_curvatures_takes_frames_that_have_them(labelled, tmp_path):
+    curved = Recipe(loss=(Term("forces", 1.0, 0.2), Term("curvature", 0.02, 2.0)))
+    training = begin(labelled, tmp_path, STUDENT.model_copy(update={"training": curved}))
+    with pytest.raises(M3CompressError, match="no frame has them"):
+        advance(training, labelled)
 
 
 def test_a_step_of_a_wider_student_takes_longer(labelled):
