@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from m3compress import __version__
+from m3compress.conformance_app import register as register_conformance
 from m3compress.distill_app import register as register_distill
 from m3compress.gate_app import register
 from m3compress.native_app import register as register_native
@@ -192,6 +193,7 @@ def doctor(
 register_distill(app)
 register(app)
 register_native(app)
+register_conformance(app)
 
 
 def _parse_sizes(text: str) -> tuple[int, ...]:

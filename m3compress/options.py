@@ -42,7 +42,7 @@ ThreeBody = Annotated[
 ]
 
 
-def _known(look_up: Callable[[str], object]) -> Callable[[str], str]:
+def known(look_up: Callable[[str], object]) -> Callable[[str], str]:
     """Refuse a name that is in no table, before anything slow is imported."""
 
     def check(name: str) -> str:
@@ -60,7 +60,7 @@ TargetName = Annotated[
     typer.Option(
         "--to",
         metavar="|".join(target.name for target in TARGETS),
-        callback=_known(target_named),
+        callback=known(target_named),
         help="Format to write.",
     ),
 ]
@@ -69,7 +69,7 @@ DeviceName = Annotated[
     typer.Option(
         "--device",
         metavar="|".join(DEVICES),
-        callback=_known(device_named),
+        callback=known(device_named),
         help="Where the exported file runs.",
     ),
 ]

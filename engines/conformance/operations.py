@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.geometry import wrap_positions
 
 from m3compress.contract.cells import face_normal, perpendicular_widths
-from m3compress.contract.evaluation import Evaluation
+from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.conformance.probed import Probed
 
@@ -57,7 +57,7 @@ def _deviation(base: Evaluation, forces: FloatArray, energy: float) -> Deviation
 
 
 def permute(
-    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Atoms in another order.
 
@@ -80,7 +80,9 @@ def reorder_neighbors(
     return _deviation(base, result.forces, result.energy)
 
 
-def translate(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
+def translate(
+    model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+) -> Deviation:
     """Everything moved by one vector."""
     moved = atoms.copy()
     moved.positions += rng.normal(0.0, 3.0, 3)
@@ -88,7 +90,7 @@ def translate(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Gene
     return _deviation(base, result.forces, result.energy)
 
 
-def rotate(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
+def rotate(model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
     """Everything turned, the cell with it."""
     rotation = _random_rotation(rng)
     turned = atoms.copy()
@@ -107,7 +109,7 @@ def _random_rotation(rng: np.random.Generator) -> FloatArray:
     return np.asarray(Rotation.random(None, rng).as_matrix())
 
 
-def invert(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
+def invert(model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator) -> Deviation:
     """Every position x replaced by −x; a lattice is its own mirror image."""
     del rng
     mirrored = atoms.copy()
@@ -117,7 +119,7 @@ def invert(model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generat
 
 
 def wrap(
-    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Every atom moved by its own lattice vector."""
     if not atoms.pbc.any():
@@ -130,7 +132,7 @@ def wrap(
 
 
 def repeat(
-    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Two cells in place of one, along a random periodic direction."""
     axes = np.flatnonzero(atoms.pbc)
@@ -145,7 +147,7 @@ def repeat(
 
 
 def skew_cell(
-    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation | None:
     """Other vectors that span the same lattice, and the atoms wrapped into that cell."""
     del rng
@@ -241,7 +243,7 @@ def _with_one_moved(
 
 
 def sum_forces(
-    model: Probed, atoms: Atoms, base: Evaluation, rng: np.random.Generator
+    model: Evaluator, atoms: Atoms, base: Evaluation, rng: np.random.Generator
 ) -> Deviation:
     """The force on the structure as a whole, per atom; relative where forces are large."""
     del model, rng

@@ -12,7 +12,7 @@ import pytest
 from m3compress import __version__
 from m3compress.models.config import CONVENTIONS
 
-COMMANDS = ("inspect", "export", "bench", "distill", "doctor")
+COMMANDS = ("inspect", "export", "bench", "distill", "doctor", "conformance")
 HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy", "scipy", "ase", "vesin", "matgl")
 #: What help is meant to take, in processor time.
 HELP_LIMIT = 0.3  # s

@@ -1,0 +1,1 @@
+"""How the contract drives each runtime and MD code: as their users do."""
