@@ -23,7 +23,7 @@ cat "$SCRATCH/types.txt"
 
 section "tests"
 PATH="$PWD/$VENV/bin:$PATH" "$VENV/bin/pytest" -q -n "${M3COMPRESS_TEST_WORKERS:-2}" \
-  --dist loadscope --no-loadscope-reorder "$@"
+  --dist loadscope --no-loadscope-reorder --durations 40 --durations-min 5 "$@"
 
 section "the release gate on the exported file"
 "$VENV/bin/m3compress" validate "$SCRATCH/silica.m3c.onnx" --against builtin --profile smoke \
