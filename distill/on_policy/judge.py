@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
+from m3compress.analysis.frame_errors import force_error
 from m3compress.contract.evaluation import Evaluator
 from m3compress.errors import StructureError
 from m3compress.units import MEV_PER_EV
@@ -47,12 +48,11 @@ class Judged:
 
 def frame_error(student: Evaluator, frame: Atoms) -> FrameError:
     """Error of a student on a labelled frame; infinite where it has nothing to say."""
-    labels = frame.get_forces()
-    size = float(np.abs(labels).mean())
     try:
-        error = float(np.abs(student.evaluate(frame).forces - labels).mean())
+        found = student.evaluate(frame).forces
     except StructureError:
-        error = math.inf
+        found = np.full((len(frame), 3), np.nan)
+    error, size = force_error(found, frame.get_forces())
     error = error if math.isfinite(error) else math.inf
     return FrameError(MEV_PER_EV * error, 100 * error / max(size, 1e-12))
 

@@ -38,13 +38,22 @@ def frame_errors(frames: Iterable[tuple[Atoms, Evaluation, Evaluation]]) -> Fram
     rows = [
         (
             (found.energy - right.energy) / len(atoms),
-            np.abs(found.forces - right.forces).mean(),
-            np.abs(right.forces).mean(),
+            *force_error(found.forces, right.forces),
             np.abs(found.stress(atoms) - right.stress(atoms)).mean() / units.GPa,
         )
         for atoms, found, right in frames
     ]
     return FrameErrors(*np.array(rows, dtype=np.float64).reshape(-1, 4).T)
+
+
+def force_error(found: FloatArray, right: FloatArray) -> tuple[float, float]:
+    """Mean absolute difference of a component, and what it is to be compared with: of ``right``.
+
+    Args:
+        found: Forces that are judged, shape (n_atoms, 3).
+        right: Those that are right, of the same shape and unit.
+    """
+    return float(np.abs(found - right).mean()), float(np.abs(right).mean())
 
 
 def deepest_hole(energies: FloatArray) -> float:

@@ -135,6 +135,14 @@ def test_structures_that_fall_apart_leave_nothing_to_test_on(distillation, sampl
         replace(distillation, settings=hot).run(distillation.work / "x.m3c.safetensors")
 
 
+def test_what_fell_apart_is_said(distillation, monkeypatch):
+    said = []
+    monkeypatch.setattr(LabelStore, "fill", lambda store, n_workers, progress: None)
+    monkeypatch.setattr(LabelStore, "left_out", lambda store: [("train-salt-600", "it broke")])
+    replace(distillation, reporter=Reporter(say=lambda *line: said.append(line))).label()
+    assert said == [("left out", "train-salt-600: it broke")]
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_frames_of_the_users_are_labelled_and_learned(distillation, rocksalt):
     frames = [rocksalt.atoms.repeat((2, 1, 1)) for _ in range(3)]
