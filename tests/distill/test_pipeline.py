@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -25,10 +27,6 @@ from m3compress.models.readers.matgl import read_matgl
 from m3compress.models.student_record import record_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class KilledError(BaseException):
-    """Nothing catches it."""
 
 
 def weights(path):
@@ -56,6 +54,7 @@ def test_it_ends_with_a_student_that_says_what_it_is(distillation, tmp_path):
     assert done.to_json()["parameters"] == done.n_parameters > 1000
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch with a GPU does not fork")
 @pytest.mark.usefixtures("in_this_process")
 def test_killed_in_labels_training_and_rounds_it_is_the_same_distillation(
     distillation, tmp_path, monkeypatch
@@ -68,9 +67,6 @@ def test_killed_in_labels_training_and_rounds_it_is_the_same_distillation(
         (LabelStore, "make", 3),
         (loop, "take_step", 2),
         (Rounds, "_choose", 0),
-        (Rounds, "_report", 0),
-        (loop, "take_step", 3),
-        (loop, "mean_errors", 0),
         (report, "write_student", 0),
     ]
     monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", -1.0)
@@ -78,8 +74,7 @@ def test_killed_in_labels_training_and_rounds_it_is_the_same_distillation(
     for place, name, after in kills:
         with monkeypatch.context() as patch:
             patch.setattr(place, name, _dying(getattr(place, name), after))
-            with pytest.raises(KilledError):
-                replace(again).run(resumed)
+            assert _ends_by(lambda: replace(again).run(resumed)) == signal.SIGKILL
         assert not resumed.exists()
     replace(again).run(resumed)
     one, other = weights(path), weights(resumed)
@@ -89,14 +84,25 @@ def test_killed_in_labels_training_and_rounds_it_is_the_same_distillation(
     assert mine.recipe["rounds"] == theirs.recipe["rounds"]
 
 
+def _ends_by(run):
+    """By which signal a process that runs this ends; 0 if it comes to its end."""
+    process = os.fork()
+    if process == 0:
+        try:
+            run()
+        finally:
+            os._exit(0)
+    return os.waitpid(process, 0)[1] & 0x7F
+
+
 def _dying(function, after):
-    """The function, whose call after so many ends everything."""
+    """The function, whose call after so many kills its process."""
     calls = []
 
     def call(*arguments, **options):
         calls.append(1)
         if len(calls) > after:
-            raise KilledError
+            os.kill(os.getpid(), signal.SIGKILL)
         return function(*arguments, **options)
 
     return call
