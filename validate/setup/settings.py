@@ -168,8 +168,13 @@ def open_context(settings: Settings, workplace: Path, trajectories: Path) -> Con
     )
     if settings.teacher is None:
         return context
-    hot = settings.temperature is None
-    return with_teacher(context, settings.teacher, structures=settings.structures, hot=hot)
+    return with_teacher(
+        context,
+        settings.teacher,
+        structures=settings.structures,
+        hot=settings.temperature is None,
+        long=settings.duration is None,
+    )
 
 
 def _runnable(settings: Settings) -> ExportedSpec:

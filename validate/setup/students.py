@@ -24,6 +24,8 @@ from m3compress.validate.setup.subject import Subject, TrainedModel
 
 #: A crystal at rest may be so much lighter or denser (relatively) than what a student was shown.
 _MARGIN: Final = 0.02
+#: Trajectories of two potentials part, and need to be so long (ps) to tell distributions apart.
+_LEAST_DURATION: Final = 0.5
 #: More than there are of any composition: all of them are looked through.
 _ALL: Final = 100
 
@@ -48,7 +50,7 @@ class TeacherSource(Protocol):
 
 
 def with_teacher(
-    context: Context, source: TeacherSource, *, structures: Path | None, hot: bool
+    context: Context, source: TeacherSource, *, structures: Path | None, hot: bool, long: bool
 ) -> Context:
     """The gate of a student that is compared with its teacher.
 
@@ -58,6 +60,7 @@ def with_teacher(
         structures: Phases of the user; those of the built-in crystals that lie in the domain of the
             student if none are given.
         hot: Whether molecular dynamics is as hot as the domain allows.
+        long: Whether it is as long as it needs to be to tell two potentials apart.
 
     Raises:
         StudentError: If the model does not say of what it is a student, or there is no phase.
@@ -68,6 +71,8 @@ def with_teacher(
     profile, samples = context.profile, context.samples
     if hot and record.domain.temperatures is not None:
         profile = replace(profile, temperature=record.domain.temperatures[1])
+    if long:
+        profile = replace(profile, duration=max(profile.duration, _LEAST_DURATION))
     if structures is None:
         phases = _phases(record.domain)
         samples = tuple(

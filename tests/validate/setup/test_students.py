@@ -14,6 +14,7 @@ from m3compress.errors import StructureError, TeacherError
 from m3compress.models.structures.crystals import build_crystal
 from m3compress.models.student_record import Domain, StudentRecord, write_student
 from m3compress.validate.run import CHECKS, STUDENT_CHECKS, checks_of
+from m3compress.validate.setup.profiles import SMOKE
 from m3compress.validate.setup.students import StudentError, is_student, trained_by, with_teacher
 from m3compress.validate.setup.subject import trained
 
@@ -61,7 +62,7 @@ def open_gate(builtin_potential, make_context, artefact_spec, tmp_path) -> Any:
             path = tmp_path / "student.m3c.safetensors"
             write_student(builtin_potential, record(domain), path)
         context = make_context(artefact_spec, trained(str(path)), zoo=())
-        given = {"structures": None, "hot": True, **options}
+        given = {"structures": None, "hot": True, "long": True, **options}
         return with_teacher(context, source or Source(), **given)
 
     return make
@@ -82,6 +83,12 @@ def test_it_is_as_hot_as_the_domain_and_has_its_crystals(open_gate):
 def test_a_temperature_of_the_user_wins(open_gate):
     domain = Domain.of([QUARTZ], [300.0, 1100.0], 5.0)
     assert open_gate(domain, hot=False).profile.temperature == 300.0
+
+
+@pytest.mark.parametrize(("long", "duration"), [(True, 0.5), (False, SMOKE.duration)])
+def test_trajectories_of_two_potentials_are_long_unless_the_user_chose(open_gate, long, duration):
+    found = open_gate(Domain.of([QUARTZ], [300.0, 1100.0], 5.0), long=long)
+    assert found.profile.duration == duration
 
 
 def test_phases_of_the_user_are_taken_as_given(open_gate, tmp_path):
