@@ -35,7 +35,7 @@ from m3compress.validate.setup.recall import recall
 from m3compress.validate.setup.subject import Subject
 
 #: Frames of each trajectory that the teacher is asked about, the last one among them.
-_FRAMES: Final = 10
+FRAMES: Final = 10
 #: Where a student has next to no error, ten times that is none either (of the mean force).
 _NO_ERROR: Final = 0.01
 #: Atoms whose mean squared displacement stays below this (Å²) vibrate about their places.
@@ -94,7 +94,7 @@ def _asked(context: Context, runs: Runs, arm: Arm) -> list[_Asked]:
 def _ask_both(context: Context, run: Run) -> _Asked:
     teacher, subject = teacher_of(context), context.candidate_subject
     n_frames = len(run.frames)
-    rows = np.unique(np.linspace(0, n_frames - 1, min(_FRAMES, n_frames)).round().astype(int))
+    rows = np.unique(np.linspace(0, n_frames - 1, min(FRAMES, n_frames)).round().astype(int))
     when = times(run)[rows]
 
     def both(row: int, time: float) -> tuple[Any, Evaluation, Evaluation]:

@@ -17,8 +17,9 @@ from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
 from m3compress.contract.neighbors import find_edges
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.run import steps_done
-from m3compress.validate.checks.runs import plan
+from m3compress.validate.checks.runs import ARMS, plan
 from m3compress.validate.checks.sizes import crowded_cells, large_cells
+from m3compress.validate.checks.students import FRAMES
 from m3compress.validate.checks.survey import crystals_and_alloys, dimers
 from m3compress.validate.setup.context import Context
 
@@ -41,8 +42,8 @@ def estimate_seconds(context: Context) -> float:
         if key not in cost:
             cost[key] = min(_processor_time(opened(spec), job.structure) for _ in range(2))
         dynamics += _steps_left(job, context) * cost[key]
-    exports = _of_exports(context)
-    return static * _STATIC_EVALUATIONS + exports + dynamics / context.n_workers
+    others = _of_exports(context) + _of_labels(context)
+    return static * _STATIC_EVALUATIONS + others + dynamics / context.n_workers
 
 
 def _of_exports(context: Context) -> float:
@@ -60,6 +61,15 @@ def _of_exports(context: Context) -> float:
         for subject in (candidate, twin)
     )
     return (ours + theirs) * n_small + _OUT_OF_CACHE * ours * n_large
+
+
+def _of_labels(context: Context) -> float:
+    """Time that a teacher takes for frames of its own trajectories and of its student's."""
+    if context.teacher is None:
+        return 0.0
+    teacher = _open(context.teacher.spec.with_threads(1))
+    asked = FRAMES * len(ARMS) * context.profile.n_replicas
+    return asked * sum(_processor_time(teacher, sample.atoms) for sample in context.samples)
 
 
 def _n_edges(context: Context, atoms: Atoms) -> int:

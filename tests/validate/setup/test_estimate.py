@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from m3compress.contract.teacher import Teacher
 from m3compress.engines.dynamics.run import STATE, claim_folder
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.runs import plan
@@ -34,12 +35,29 @@ def test_more_steps_take_longer_and_more_processes_do_not(dynamics):
     assert estimate_seconds(replace(context, n_workers=8)) < once / 2
 
 
-def test_what_is_done_is_not_counted(dynamics):
-    context = dynamics()
+def done(context):
+    """The same gate when all of its dynamics has run."""
     for job in plan(context).values():
         folder = claim_folder(job, context.trajectories)
         np.savez(folder / STATE, step=job.total_steps)
-    assert estimate_seconds(context) == 0
+    return context
+
+
+def test_what_is_done_is_not_counted(dynamics):
+    assert estimate_seconds(done(dynamics())) == 0
+
+
+def test_what_a_teacher_is_asked_about_trajectories_is_counted(dynamics, artefact_spec):
+    teacher = Teacher(
+        name="itself",
+        spec=artefact_spec,
+        sha256="0",
+        precision="float32",
+        cutoff=5.0,
+        has_atom_energies=True,
+        facts={},
+    )
+    assert estimate_seconds(done(dynamics(teacher=teacher))) > 0
 
 
 def test_comparisons_on_all_elements_and_sizes_are_counted(dynamics, builtin_spec):
