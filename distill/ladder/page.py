@@ -37,6 +37,7 @@ def ladder_page(found: Climbed) -> str:
         "page.html",
         teacher=found.teacher,
         front=found.front,
+        lost=found.lost,
         headings=HEADINGS,
         rows=[astuple(row) for row in rows_of(found)],
         domain=str(first.record.domain),

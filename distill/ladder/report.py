@@ -51,12 +51,18 @@ class Climbed:
         names = list(self.students)
         return [names[index] for index in pareto_front(points)]
 
+    @property
+    def lost(self) -> list[str]:
+        """Students that are wrong in their own dynamics, whatever their errors elsewhere."""
+        return [name for name, one in self.students.items() if one.rounds[-1].n_wrong]
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "page": str(self.page),
             "teacher": self.teacher,
             "front": self.front,
+            "lost": self.lost,
             "students": {name: one.to_json() for name, one in self.students.items()},
         }
 

@@ -133,6 +133,8 @@ def _print_ladder(done: Climbed) -> None:
     wide().print(table)
     to = stderr()
     print_row("front", f"{', '.join(done.front)} (*): no other is faster and nearer", to=to)
+    if done.lost:
+        print_row("note", f"{', '.join(done.lost)}: {_LOST}", to=to)
     for student in done.students.values():
         print_row("written", str(student.path), to=to)
     print_row("compared", str(done.page), to=to)
@@ -165,6 +167,10 @@ def _table(done: Distilled) -> Table:
     return table
 
 
+_LOST = (
+    "finds states of its own that are wrong: give more minutes or rounds, or simulate no hotter "
+    "than was shown"
+)
 _TITLES = {"test": "teacher's dynamics", "own": "the student's own, hotter"}
 
 
@@ -173,12 +179,7 @@ def _print_summary(done: Distilled) -> None:
     last = done.rounds[-1]
     print_row("own", str(last), to=to)
     if last.n_wrong:
-        print_row(
-            "note",
-            "the student finds states of its own that are wrong: give it more minutes or rounds, "
-            "or simulate no hotter than it was shown",
-            to=to,
-        )
+        print_row("note", f"the student {_LOST}", to=to)
     print_row("speed", str(done.speed), to=to)
     size = done.path.stat().st_size / 1e3
     print_row("written", f"{done.path}  {size:.0f} kB, {done.n_parameters:,} parameters", to=to)

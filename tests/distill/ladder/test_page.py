@@ -11,7 +11,8 @@ def test_it_shows_every_student_in_the_table_and_in_the_figures(climbed):
     page = ladder_page(climbed)
     for name in ("small*", "clumsy", "large*"):
         assert f"<td>{name}</td>" in page
-    assert "Worth their time: small, large" in page
+    assert "faster and nearer: small, large" in page
+    assert "not for that temperature: small" in page
     assert page.count("<svg") == page.count("<figure>") == 3
     # Of the three, one has no error of its own, and one beats the other: a line of one point.
     shapes = [

@@ -15,6 +15,7 @@ def test_the_front_holds_what_no_other_beats():
 
 def test_the_students_of_a_front_come_the_fastest_first(climbed):
     assert climbed.front == ["small", "large"]
+    assert climbed.lost == ["small"]
 
 
 def test_a_row_for_every_student_and_one_for_the_teacher(climbed):
