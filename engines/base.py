@@ -84,6 +84,18 @@ class FindsEdges(Protocol):
         """
 
 
+@runtime_checkable
+class GivesAtomVirials(Protocol):
+    """An engine that tells what every atom adds to the virial."""
+
+    def run_with_atom_virials(self, inputs: TableInputs) -> tuple[RawOutputs, Float64Array]:
+        """Evaluate, with the parts of the virial in eV, shape (n_atoms, 3, 3).
+
+        Raises:
+            M3CompressError: If the runtime fails.
+        """
+
+
 class OpensArtefact(Protocol):
     """What the ``engine`` of a row of the table of backends names."""
 

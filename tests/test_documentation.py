@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     path
-    for folder in (".", "docs", "models/builtin", "examples/paper")
+    for folder in (".", "docs", "docs/engines", "models/builtin", "examples/paper")
     for path in (ROOT / folder).glob("*.md")
 )
 #: Rooms that documents name files of in code spans.

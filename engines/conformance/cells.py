@@ -54,9 +54,9 @@ def sample_cells(crystal: Atoms, elements: Sequence[str], cutoff: float) -> tupl
 
 
 def unknown_element(elements: Sequence[str]) -> str | None:
-    """An element that the model does not know, the heaviest one; None if it takes them all."""
+    """An element that the model does not know, the lightest one; None if it takes them all."""
     unknown = [symbol for symbol in chemical_symbols[1:] if symbol not in elements]
-    return unknown[-1] if unknown else None
+    return unknown[0] if unknown else None
 
 
 def set_in_motion(atoms: Atoms, temperature: float) -> Atoms:

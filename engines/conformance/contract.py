@@ -117,11 +117,14 @@ def _raised_by(act: Callable[[], object]) -> Exception | None:
 
 
 def _message_of(reference: Evaluator, atoms: Atoms) -> str:
-    """What our own error says of a bad structure; impossible text if the reference has none."""
+    """What our error says of a bad structure, but for coordinates, which codes may have turned.
+
+    Impossible text if the reference has none.
+    """
     try:
         reference.evaluate(atoms.copy())
     except M3CompressError as error:
-        return error.message
+        return error.message.partition(":")[0]
     return "\0"
 
 

@@ -54,6 +54,9 @@ CODES: Final[tuple[CodeRow, ...]] = (
     CodeRow(name="native", opener=f"{_CODES}.runtimes:native", is_runtime=True),
     CodeRow(name="tensorrt", opener=f"{_CODES}.runtimes:tensorrt", is_runtime=True),
     CodeRow(name="ase", opener=f"{_CODES}.ase:open_ase"),
+    CodeRow(name="ipi", opener=f"{_CODES}.ipi:open_ipi"),
+    CodeRow(name="openmm", opener=f"{_CODES}.openmm:open_openmm"),
+    CodeRow(name="torchsim", opener=f"{_CODES}.torchsim:open_torchsim"),
 )
 
 
