@@ -1,159 +1,92 @@
 // Sums over rows that several threads add to, without atomics and with the same bits every time.
 //
-// Rows are shared out among the threads. A thread adds to its own rows directly, and to the rows of
-// others in a halo of its own, which holds the rows that its edges point at. Afterwards everybody
-// adds what the others hold for them, in the order of the threads.
+// A thread adds to the rows of its own atoms directly, and to others in a halo of its own, which holds
+// the rows that its edges point at. Afterwards everybody takes a share of all rows and adds what the
+// halos hold for them, in the order of the threads.
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
-#include "buffer.h"
+#include "m3c.h"
+#include "vectors.h"
 
-namespace m3c {
-namespace M3C_ISA {
+namespace m3c::M3C_ISA {
 
-// Who owns which rows, and which others a thread adds to.
-class Shares {
- public:
-  // Atoms are shared out by their edges, ghosts by their number.
-  void divide(int n_threads, int64_t n_owned, int64_t n_rows, const int64_t* begins) {
-    atoms_.assign(n_threads + 1, n_owned);
-    ghosts_.assign(n_threads + 1, n_rows);
-    atoms_[0] = 0;
-    const double total = static_cast<double>(begins[n_owned] + n_owned);
-    for (int t = 1; t < n_threads; ++t) {
-      int64_t low = atoms_[t - 1], high = n_owned;
-      while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        if (static_cast<double>(begins[middle] + middle) < total * t / n_threads) low = middle + 1;
-        else high = middle;
-      }
-      atoms_[t] = low;
-    }
-    for (int t = 0; t < n_threads; ++t) ghosts_[t] = n_owned + (n_rows - n_owned) * t / n_threads;
-    n_rows_ = n_rows;
-    halos_.resize(n_threads);
-    where_.resize(n_threads);
-  }
+// What a thread works on: its atoms, its share of all rows, and its halo.
+struct Share {
+  int64_t first_atom, end_atom, first_row, end_row;
+  std::vector<int32_t> halo;   // rows, ascending
+  std::vector<int32_t> where;  // place of every row in the halo, or -1; empty where there is one thread
 
-  // The halo of a thread, for edges that point at `neighbors`. Called by every thread.
-  void find_halo(int thread, const int64_t* begins, const int32_t* neighbors) {
-    std::vector<int32_t>& halo = halos_[thread];
-    std::vector<int32_t>& where = where_[thread];
+  void find_halo(const m3c_system& system, bool alone) {
     halo.clear();
-    where.clear();
-    if (halos_.size() == 1) return;
-    where.assign(static_cast<std::size_t>(n_rows_), kOwn);
-    for (int64_t e = begins[atoms_[thread]]; e < begins[atoms_[thread + 1]]; ++e) {
-      const int32_t row = neighbors[e];
-      if (owns(thread, row) || where[row] != kOwn) continue;
-      where[row] = 0;
-      halo.push_back(row);
+    where.assign(alone ? 0 : system.n_rows, -1);
+    for (int64_t e = system.begins[first_atom]; !alone && e < system.begins[end_atom]; ++e)
+      if (system.neighbors[e] < first_atom || system.neighbors[e] >= end_atom) where[system.neighbors[e]] = 0;
+    for (std::size_t row = 0; row < where.size(); ++row) {
+      if (where[row] < 0) continue;
+      where[row] = static_cast<int32_t>(halo.size());
+      halo.push_back(static_cast<int32_t>(row));
     }
-    std::sort(halo.begin(), halo.end());
-    for (std::size_t at = 0; at < halo.size(); ++at) where[halo[at]] = static_cast<int32_t>(at);
   }
-
-  int n_threads() const { return static_cast<int>(halos_.size()); }
-  int64_t n_rows() const { return n_rows_; }
-  int64_t first_atom(int thread) const { return atoms_[thread]; }
-  int64_t end_atom(int thread) const { return atoms_[thread + 1]; }
-  int64_t first_ghost(int thread) const { return ghosts_[thread]; }
-  int64_t end_ghost(int thread) const { return ghosts_[thread + 1]; }
-  const std::vector<int32_t>& halo(int thread) const { return halos_[thread]; }
-  // Place of a row in the halo of a thread, or kOwn.
-  int32_t place(int thread, int32_t row) const {
-    return where_[thread].empty() ? kOwn : where_[thread][row];
-  }
-  double bytes() const {
-    double total = 0;
-    for (const std::vector<int32_t>& where : where_) total += 4.0 * where.size();
-    return total;
-  }
-  static constexpr int32_t kOwn = -1;
-
- private:
-  bool owns(int thread, int64_t row) const {
-    return (row >= first_atom(thread) && row < end_atom(thread)) ||
-           (row >= first_ghost(thread) && row < end_ghost(thread));
-  }
-
-  int64_t n_rows_ = 0;
-  std::vector<int64_t> atoms_, ghosts_;
-  std::vector<std::vector<int32_t>> halos_, where_;
 };
 
+// Atoms are shared out by their edges, rows by their number.
+inline void share_out(const m3c_system& system, std::vector<Share>& shares) {
+  const double total = static_cast<double>(system.begins[system.n_owned] + system.n_owned);
+  const int64_t n_threads = static_cast<int64_t>(shares.size());
+  int64_t atom = 0, row = 0;
+  for (int64_t t = 0; t < n_threads; ++t) {
+    shares[t].first_atom = atom;
+    shares[t].first_row = row;
+    const double end = total * static_cast<double>(t + 1) / static_cast<double>(n_threads);
+    while (atom < system.n_owned && static_cast<double>(system.begins[atom] + atom) < end) ++atom;
+    shares[t].end_atom = atom;
+    shares[t].end_row = row = system.n_rows * (t + 1) / n_threads;
+  }
+}
+
 template <class T>
-class Sums {
+class SharedSums {
  public:
   // Zero everywhere; `rows` is where the result goes, [n_rows][width], or null for own memory.
-  void begin(const Shares& shares, int width, T* rows) {
+  void begin(const std::vector<Share>& shares, int width, T* rows) {
     shares_ = &shares;
     width_ = width;
-    const std::size_t size = static_cast<std::size_t>(shares.n_rows()) * width;
-    if (rows == nullptr) own_.reserve(size);
-    rows_ = rows == nullptr ? own_.data() : rows;
-    std::memset(static_cast<void*>(rows_), 0, size * sizeof(T));
-    halos_.resize(static_cast<std::size_t>(shares.n_threads()));
-    for (int t = 0; t < shares.n_threads(); ++t) {
-      halos_[t].reserve(shares.halo(t).size() * width);
-      halos_[t].clear(shares.halo(t).size() * width);
-    }
+    const int64_t size = shares.back().end_row * width;
+    rows_ = rows == nullptr ? own_.room(size) : rows;
+    std::fill_n(rows_, size, T(0));
+    halos_.resize(shares.size());
+    for (std::size_t t = 0; t < shares.size(); ++t)
+      halos_[t].zeros(static_cast<int64_t>(shares[t].halo.size()) * width);
   }
 
   // Where a thread adds to a row.
-  T* row(int thread, int32_t row) {
-    const int32_t place = shares_->place(thread, row);
-    return place == Shares::kOwn ? rows_ + static_cast<std::size_t>(row) * width_
-                                 : halos_[thread].data() + static_cast<std::size_t>(place) * width_;
+  T* row(int thread, int64_t row) {
+    const std::vector<int32_t>& where = (*shares_)[thread].where;
+    return where.empty() || where[row] < 0 ? rows_ + row * width_ : halos_[thread].row(where[row], width_);
   }
 
-  // Adds what other threads hold for the rows of this one. After all of them have added.
+  // Completes the share of a thread, after all have added.
   void gather(int thread) {
-    for (int other = 0; other < shares_->n_threads(); ++other) {
-      if (other == thread) continue;
-      take(other, shares_->first_atom(thread), shares_->end_atom(thread));
-      take(other, shares_->first_ghost(thread), shares_->end_ghost(thread));
+    const Share& own = (*shares_)[thread];
+    for (std::size_t other = 0; other < shares_->size(); ++other) {
+      const std::vector<int32_t>& halo = (*shares_)[other].halo;
+      const auto begin = std::lower_bound(halo.begin(), halo.end(), own.first_row);
+      for (auto at = begin; at != halo.end() && *at < own.end_row; ++at) {
+        const T* from = halos_[other].row(at - halo.begin(), width_);
+        for (int c = 0; c < width_; ++c) rows_[int64_t{*at} * width_ + c] += from[c];
+      }
     }
   }
-
-  T* rows() { return rows_; }
-
-  // Zero again what a thread owns and what it holds for others; after everybody has gathered.
-  void reset(int thread) {
-    zero(shares_->first_atom(thread), shares_->end_atom(thread));
-    zero(shares_->first_ghost(thread), shares_->end_ghost(thread));
-    halos_[thread].clear(shares_->halo(thread).size() * width_);
-  }
-
-  double bytes() const {
-    double total = static_cast<double>(own_.size());
-    for (const Buffer<T>& halo : halos_) total += static_cast<double>(halo.size());
-    return total * sizeof(T);
-  }
+  const T* rows(int64_t first) const { return rows_ + first * width_; }
 
  private:
-  void take(int other, int64_t first, int64_t end) {
-    const std::vector<int32_t>& halo = shares_->halo(other);
-    auto at = std::lower_bound(halo.begin(), halo.end(), first);
-    for (; at != halo.end() && *at < end; ++at) {
-      const T* from = halos_[other].data() + static_cast<std::size_t>(at - halo.begin()) * width_;
-      T* to = rows_ + static_cast<std::size_t>(*at) * width_;
-      for (int c = 0; c < width_; ++c) to[c] += from[c];
-    }
-  }
-  void zero(int64_t first, int64_t end) {
-    std::memset(static_cast<void*>(rows_ + first * width_), 0,
-                static_cast<std::size_t>(end - first) * width_ * sizeof(T));
-  }
-
-  const Shares* shares_ = nullptr;
+  const std::vector<Share>* shares_ = nullptr;
   int width_ = 0;
   T* rows_ = nullptr;
   Buffer<T> own_;
   std::vector<Buffer<T>> halos_;
 };
 
-}  // namespace M3C_ISA
-}  // namespace m3c
+}  // namespace m3c::M3C_ISA

@@ -1,6 +1,6 @@
 // One round of message passing, for the edges of a tile (models/network.py, class Block):
 //
-//   e    += three-body block
+//   e_ij += three-body block
 //   e_ij += gMLP_e([v_i, v_j, e_ij]) * (W_e h(r_ij))
 //   v_i  += sum_j gMLP_v([v_i, v_j, e_ij]) * phi(W_v h(r_ij))
 //
@@ -18,305 +18,173 @@
 
 #include "three_body.h"
 
-namespace m3c {
-namespace M3C_ISA {
+namespace m3c::M3C_ISA {
 
-// Links of both ends of the rows of a tile.
+// Both ends of every row of a tile: centre, neighbour.
 template <class T>
-struct Ends {
-  std::vector<const T*> centers, neighbors;  // [rows]
+using Ends = std::array<std::vector<End<T>>, 2>;
+
+// Rows that the rows of a tile read or add to: the same ones, or those of their atoms.
+template <class T>
+struct Target {
+  T* data;
+  const int* index;  // null for the same
+  int width;
+  M3C_INLINE T* at(int row) const { return data + (index == nullptr ? row : index[row]) * width; }
 };
 
-// Begins the first layer of a gMLP with what the two ends contribute.
 template <class T>
-struct FromEnds {
-  const T* const* centers;
-  const T* const* neighbors;
-  int offset;
-  M3C_INLINE Vec<T> operator()(int row, int column) const {
-    return load(centers[row] + offset + column) + load(neighbors[row] + offset + column);
+struct UpdateTape {
+  MlpTape<T> mlp;
+  Buffer<T> radial;     // phi(W h), [rows][width]
+  Buffer<T> by_radial;  // phi'(W h), then the adjoint of W h
+};
+
+// to += gMLP([v_i, v_j, e_ij]) * phi(W h(r_ij)).
+template <class T>
+class Update {
+ public:
+  GatedMlp<T> mlp;
+
+  // `offset` of its part in the links.
+  void fill(const File& file, const Sizes& sizes, const std::string& prefix, int out, bool silu, int offset) {
+    const int v = sizes.node_width;
+    mlp.fill(file, prefix + "_update", 2 * v + sizes.edge_width, 2 * v, out, true);
+    radial_.fill(sizes.edge_basis, {Layer(file, prefix + "_weight", out, sizes.edge_basis, 0, false)});
+    silu_ = silu;
+    offset_ = offset;
   }
+
+  void forward(const Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const T* e, int stride,
+               const Target<T>& to) const {
+    const int rows = tile.n_edges, width = mlp.out;
+    T *radial = tape.radial.zeros(rows * width), *slope = tape.by_radial.room(rows * width);
+    add_product(rows, tile.basis.data(), tile.basis_width, radial_.forward, radial);
+    for (int at = 0; silu_ && at < rows * width; at += kLanes<T>) {
+      const Vec<T> x = load(radial + at), s = sigmoid<T>(x), y = x * s;
+      store<T>(radial + at, y);
+      store<T>(slope + at, silu_slope<T>(y, s));
+    }
+    auto from_ends = [&](int branch) {
+      const End<T>*centers = ends[0].data(), *neighbors = ends[1].data();
+      const int shift = offset_ + branch * mlp.first;
+      return [=](int row, int c)
+                 M3C_ALWAYS { return load(centers[row].links + shift + c) + load(neighbors[row].links + shift + c); };
+    };
+    const T* both = mlp.forward(rows, e, stride, from_ends, tape.mlp);
+    for (int row = 0; row < rows; ++row, both += 2 * width)
+      for (int c = 0; c < width; c += kLanes<T>)
+        add_to<T>(to.at(row) + c, load(both + c) * load(both + width + c) * load(radial + row * width + c));
+  }
+
+  // From the adjoint of `to` to those of e, h and the links, which are added.
+  void backward(Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const Target<const T>& by_to,
+                T* by_e) const {
+    const int rows = tile.n_edges, width = mlp.out;
+    const T *both = mlp.result(tape.mlp), *radial = tape.radial.data();
+    T* by_radial = tape.by_radial.data();
+    for (int row = 0; row < rows; ++row, both += 2 * width)
+      for (int c = 0; c < width; c += kLanes<T>) {
+        T* at = by_radial + row * width + c;
+        const Vec<T> by = load(by_to.at(row) + c) * load(both + c) * load(both + width + c);
+        store<T>(at, silu_ ? by * load(at) : by);
+      }
+    add_product(rows, by_radial, width, radial_.backward, tile.by_basis.data());
+    auto upstream = [=](int row, int c) { return load(by_to.at(row) + c) * load(radial + row * width + c); };
+    const T* adjoint = mlp.backward(rows, upstream, tape.mlp);
+    mlp.add_inputs(rows, adjoint, by_e);
+    for (const std::vector<End<T>>& side : ends)
+      for (int row = 0; row < rows && side[row].by_links != nullptr; ++row)
+        for (int c = 0; c < 2 * mlp.first; c += kLanes<T>)
+          add_to<T>(side[row].by_links + offset_ + c, load(adjoint + row * 2 * mlp.first + c));
+  }
+
+ private:
+  bool silu_ = false;
+  int offset_ = 0;
+  Dense<T> radial_;  // W
 };
 
 // What a block leaves for the way back.
 template <class T>
 struct BlockTape {
+  Ends<T> ends;
+  Buffer<T> centers, by_centers;  // links of the atoms of the tile as centres
   ThreeBodyTape<T> three_body;
-  MlpTape<T> edge;
-  Buffer<T> edge_radial, edge_radial_slope;  // W_e h and its derivative by r, [rows][edge width]
+  UpdateTape<T> edge, node;
 };
 
+// The part of links that belongs to one end of an edge.
 template <class T>
-struct NodeTape {
-  MlpTape<T> node;
-  Buffer<T> radial, radial_slope;  // phi(W_v h) and its derivative by r, [rows][node width]
+struct Links {
+  Dense<T> dense;
+  int gates = 0;  // where gates begin, which are sigmoids
+
+  int width() const { return dense.columns(); }
+  // v [rows][node width] -> [rows][width].
+  void forward(int rows, const T* v, T* links) const {
+    const int columns = width(), end = gates;
+    const T* bias = dense.bias.data();
+    product(
+        rows, v, dense.backward.columns, dense.forward, [=](int, int c) { return load(bias + c); },
+        [=](int r, int c, Vec<T> sum) { store<T>(links + r * columns + c, c < end ? sum : sigmoid<T>(sum)); });
+  }
+  // Adds the adjoint of v that follows from that of links (of what goes into the sigmoids).
+  void backward(int rows, const T* by, T* by_v) const { add_product(rows, by, width(), dense.backward, by_v); }
 };
 
 template <class T>
 class Block {
  public:
-  int edge_width = 0, node_width = 0;          // padded
-  int center_width = 0, neighbor_width = 0;    // of the links
+  Links<T> center, neighbor;
 
-  void fill(const Model& model, int index) {
-    const std::string prefix = "network.blocks." + std::to_string(index);
-    const int v = model.node_width;
-    silu_on_radial_ = model.silu_on_radial;
-    three_body_ = model.three_body;
-    at_center_ = model.gate_at_center;
-    edge_.fill(model, prefix + ".edge_update", 2 * v, model.edge_width, true, true);
-    node_.fill(model, prefix + ".node_update", 2 * v, model.edge_width, true, true);
-    edge_width = edge_.out;
-    node_width = node_.out;
-    fill_radial(model, prefix + ".edge_weight.weight", edge_width, edge_radial_);
-    fill_radial(model, prefix + ".node_weight.weight", node_width, node_radial_);
-    node_offset_ = 2 * edge_.first;
-    gate_offset_ = node_offset_ + 2 * node_.first;
-    if (three_body_) three_body_block_.fill(model, prefix + ".three_body");
-    const int gates = three_body_ ? three_body_block_.width : 0;
-    center_width = gate_offset_ + (at_center_ ? gates : 0);
-    neighbor_width = gate_offset_ + (at_center_ ? 0 : gates);
-    fill_links(model, prefix, true);
-    fill_links(model, prefix, false);
-  }
-
-  void reserve(BlockTape<T>& tape, int rows, int atoms) const {
-    if (three_body_) three_body_block_.reserve(tape.three_body, rows, atoms);
-    edge_.reserve(tape.edge, rows);
-    tape.edge_radial.reserve(static_cast<std::size_t>(rows) * edge_width);
-    tape.edge_radial_slope.reserve(static_cast<std::size_t>(rows) * edge_width);
-  }
-  void reserve(NodeTape<T>& tape, int rows) const {
-    node_.reserve(tape.node, rows);
-    tape.radial.reserve(static_cast<std::size_t>(rows) * node_width);
-    tape.radial_slope.reserve(static_cast<std::size_t>(rows) * node_width);
-  }
-
-  // Links of atoms: v [rows][node width] -> [rows][center or neighbor width].
-  void link_centers(int rows, const T* v, T* links) const {
-    link(rows, v, links, to_center_, center_bias_, center_width);
-  }
-  void link_neighbors(int rows, const T* v, T* links) const {
-    link(rows, v, links, to_neighbor_, neighbor_bias_, neighbor_width);
-  }
-  // Adds the adjoint of v that follows from that of links.
-  void unlink_centers(int rows, const T* by_links, T* by_v) const {
-    unlink(rows, by_links, by_v, from_center_, center_width);
-  }
-  void unlink_neighbors(int rows, const T* by_links, T* by_v) const {
-    unlink(rows, by_links, by_v, from_neighbor_, neighbor_width);
+  void fill(const File& file, const Sizes& sizes, const std::string& prefix) {
+    edge_.fill(file, sizes, prefix + ".edge", sizes.edge_width, false, 0);
+    node_.fill(file, sizes, prefix + ".node", sizes.node_width, sizes.silu_on_radial, 2 * edge_.mlp.first);
+    has_three_body_ = sizes.three_body();
+    gate_at_center_ = sizes.gate_at_center;
+    if (has_three_body_)
+      three_body_.fill(file, sizes, prefix + ".three_body", 2 * (edge_.mlp.first + node_.mlp.first));
+    const int v = sizes.node_width, in = 2 * v + sizes.edge_width;
+    for (Links<T>* links : {&center, &neighbor}) {
+      const bool is_center = links == &center;
+      std::vector<Layer> layers;
+      for (const char* name :
+           {".edge_update.value.0", ".edge_update.gate.0", ".node_update.value.0", ".node_update.gate.0"})
+        layers.emplace_back(file, prefix + name, -1, in, is_center == sizes.messages_to_center ? 0 : v, is_center);
+      if (has_three_body_ && is_center == gate_at_center_)
+        layers.emplace_back(file, prefix + ".three_body.atom_gate", sizes.triplet_basis(), v, 0, true);
+      links->dense.fill(v, layers);
+      links->gates = 2 * (edge_.mlp.first + node_.mlp.first);
+    }
   }
 
   // Three-body block and edge update: e in place, [rows][edge width].
-  template <bool Record>
-  void edges_forward(const Tile<T>& tile, int basis_width, const Ends<T>& ends, BlockTape<T>& tape,
-                     T* e) const {
-    const int rows = tile.n_edges, width = edge_width;
-    if (three_body_ && tile.n_inside > 0)
-      three_body_block_.template forward<Record>(
-          tile,
-          [&](int row) {
-            return (at_center_ ? ends.centers[row] : ends.neighbors[row]) + gate_offset_;
-          },
-          tape.three_body, e);
-    radial_product(rows, tile.basis.data(), basis_width, edge_radial_, tape.edge_radial.data());
-    if (Record)
-      radial_product(rows, tile.basis_slope.data(), basis_width, edge_radial_,
-                     tape.edge_radial_slope.data());
-    const T* both = edge_.template forward<Record>(rows, e, width, from(ends, 0), tape.edge);
-    for (int row = 0; row < rows; ++row, e += width, both += 2 * width) {
-      const T* radial = &tape.edge_radial[static_cast<std::size_t>(row) * width];
-      for (int c = 0; c < width; c += kLanes<T>)
-        store<T>(e + c, load(e + c) + load(both + c) * load(both + width + c) * load(radial + c));
-    }
+  void edges_forward(const Tile<T>& tile, BlockTape<T>& tape, T* e) const {
+    if (has_three_body_) three_body_.forward(tile, gates(tape.ends), tape.three_body, e);
+    edge_.forward(tile, tape.ends, tape.edge, e, edge_.mlp.out, {e, nullptr, edge_.mlp.out});
   }
-
   // Adds the messages of every atom of the tile to v, [atoms][node width].
-  template <bool Record>
-  void nodes_forward(const Tile<T>& tile, int basis_width, const Ends<T>& ends, NodeTape<T>& tape,
-                     const T* e, T* v) const {
-    const int rows = tile.n_edges, width = node_width;
-    radial_product(rows, tile.basis.data(), basis_width, node_radial_, tape.radial.data());
-    if (Record)
-      radial_product(rows, tile.basis_slope.data(), basis_width, node_radial_,
-                     tape.radial_slope.data());
-    if (silu_on_radial_) activate_radial<Record>(rows, tape);
-    const T* both =
-        node_.template forward<Record>(rows, e, edge_width, from(ends, node_offset_), tape.node);
-    for (int row = 0; row < rows; ++row, both += 2 * width) {
-      T* to = v + static_cast<std::size_t>(tile.atom_of[row]) * width;
-      const T* radial = &tape.radial[static_cast<std::size_t>(row) * width];
-      for (int c = 0; c < width; c += kLanes<T>)
-        store<T>(to + c, load(to + c) + load(both + c) * load(both + width + c) * load(radial + c));
-    }
+  void nodes_forward(const Tile<T>& tile, BlockTape<T>& tape, const T* e, T* v) const {
+    node_.forward(tile, tape.ends, tape.node, e, edge_.mlp.out, {v, tile.atom_of.data(), node_.mlp.out});
   }
 
-  // From the adjoint of v behind the block, [atoms][node width], to that of e behind the edge
-  // update, which is added to by_e; `sink` takes that of the links.
-  template <class Sink>
-  void nodes_backward(Tile<T>& tile, NodeTape<T>& tape, const T* by_v, T* by_e, Sink& sink) const {
-    const int rows = tile.n_edges, width = node_width;
-    by_radial(tile, tape.node, tape.radial_slope, width, [=, &tile](int row, int c) {
-      return load(by_v + static_cast<std::size_t>(tile.atom_of[row]) * width + c);
-    });
-    const T* radial = tape.radial.data();
-    const T* adjoint = node_.backward(
-        rows,
-        [=, &tile](int row, int c) {
-          return load(by_v + static_cast<std::size_t>(tile.atom_of[row]) * width + c) *
-                 load(radial + static_cast<std::size_t>(row) * width + c);
-        },
-        tape.node);
-    add_to_edges(rows, node_, adjoint, by_e);
-    for (int row = 0; row < rows; ++row, adjoint += 2 * node_.first)
-      sink.add(row, node_offset_, adjoint, 2 * node_.first);
+  // From the adjoint of v behind the block to that of e behind the edge update, which is added.
+  void nodes_backward(Tile<T>& tile, BlockTape<T>& tape, const T* by_v, T* by_e) const {
+    node_.backward(tile, tape.ends, tape.node, {by_v, tile.atom_of.data(), node_.mlp.out}, by_e);
   }
-
   // From the adjoint of e behind the edge update to that of e before the block, in place.
-  template <class Sink>
-  void edges_backward(Tile<T>& tile, BlockTape<T>& tape, T* by_e, Sink& sink) const {
-    const int rows = tile.n_edges, width = edge_width;
-    by_radial(tile, tape.edge, tape.edge_radial_slope, width, [=](int row, int c) {
-      return load(by_e + static_cast<std::size_t>(row) * width + c);
-    });
-    const T* radial = tape.edge_radial.data();
-    const T* adjoint = edge_.backward(
-        rows,
-        [=](int row, int c) {
-          const std::size_t at = static_cast<std::size_t>(row) * width + c;
-          return load(by_e + at) * load(radial + at);
-        },
-        tape.edge);
-    add_to_edges(rows, edge_, adjoint, by_e);
-    for (int row = 0; row < rows; ++row, adjoint += 2 * edge_.first)
-      sink.add(row, 0, adjoint, 2 * edge_.first);
-    if (three_body_ && tile.n_inside > 0)
-      three_body_block_.backward(tile, tape.three_body, by_e, [&](int k, int c, T by_logit) {
-        sink.add_gate(tile.row_of[k], gate_offset_ + c, by_logit, at_center_);
-      });
+  void edges_backward(Tile<T>& tile, BlockTape<T>& tape, T* by_e) const {
+    edge_.backward(tile, tape.ends, tape.edge, {by_e, nullptr, edge_.mlp.out}, by_e);
+    if (has_three_body_) three_body_.backward(tile, gates(tape.ends), tape.three_body, by_e);
   }
 
  private:
-  FromEnds<T> from(const Ends<T>& ends, int offset) const {
-    return {ends.centers.data(), ends.neighbors.data(), offset};
-  }
+  const End<T>* gates(const Ends<T>& ends) const { return ends[gate_at_center_ ? 0 : 1].data(); }
 
-  static void fill_radial(const Model& model, const std::string& name, int width, Matrix<T>& to) {
-    const Array& weights = model.array(name);
-    to.fill(weights.columns(), width, [&](int k, int o) {
-      return o < weights.rows() ? static_cast<T>(weights.at(o, k)) : T(0);
-    });
-  }
-
-  // Weights [links][v], by the order of the links.
-  void fill_links(const Model& model, const std::string& prefix, bool center) {
-    const int v = model.node_width;
-    const int from = center == model.messages_to_center ? 0 : v;
-    const int width = center ? center_width : neighbor_width;
-    auto weight = [&](int k, int o) {
-      if (k >= v) return T(0);
-      const Array* array = nullptr;
-      int shift = from;
-      if (o >= gate_offset_) {
-        array = &model.array(prefix + ".three_body.atom_gate.weight");
-        o -= gate_offset_;
-        shift = 0;
-      } else {
-        const bool is_node = o >= node_offset_;
-        const int half = is_node ? node_.first : edge_.first;
-        o -= is_node ? node_offset_ : 0;
-        array = &model.array(prefix + (is_node ? ".node_update" : ".edge_update") +
-                             (o < half ? ".value.0.weight" : ".gate.0.weight"));
-        o -= o < half ? 0 : half;
-      }
-      return o < array->rows() ? static_cast<T>(array->at(o, shift + k)) : T(0);
-    };
-    const int inner = padded(v);
-    (center ? to_center_ : to_neighbor_).fill(inner, width, weight);
-    (center ? from_center_ : from_neighbor_)
-        .fill(width, inner, [&](int o, int k) { return weight(k, o); });
-    Buffer<T>& bias = center ? center_bias_ : neighbor_bias_;
-    bias.reserve(width);
-    if (center) {  // the biases of the first layers come in once
-      for (int c = 0; c < 2 * edge_.first; ++c) bias[c] = edge_.first_bias()[c];
-      for (int c = 0; c < 2 * node_.first; ++c) bias[node_offset_ + c] = node_.first_bias()[c];
-    }
-    if (width > gate_offset_) {
-      const Array& gates = model.array(prefix + ".three_body.atom_gate.bias");
-      for (std::size_t c = 0; c < gates.values.size(); ++c)
-        bias[gate_offset_ + c] = static_cast<T>(gates.values[c]);
-    }
-  }
-
-  void link(int rows, const T* v, T* links, const Matrix<T>& weights, const Buffer<T>& bias,
-            int width) const {
-    const int gates = gate_offset_;
-    product(rows, v, node_width, weights, FromBias<T>{bias.data()},
-            [=](int row, int column, Vec<T> sum) {
-              store<T>(links + static_cast<std::size_t>(row) * width + column,
-                       column < gates ? sum : sigmoid<T>(sum));
-            });
-  }
-
-  void unlink(int rows, const T* by_links, T* by_v, const Matrix<T>& weights, int width) const {
-    const int out = node_width;
-    auto before = [=](int row, int column) {
-      return load(by_v + static_cast<std::size_t>(row) * out + column);
-    };
-    product(rows, by_links, width, weights, before, [=](int row, int column, Vec<T> sum) {
-      store<T>(by_v + static_cast<std::size_t>(row) * out + column, sum);
-    });
-  }
-
-  static void radial_product(int rows, const T* basis, int stride, const Matrix<T>& weights,
-                             T* result) {
-    const int width = weights.columns;
-    product(rows, basis, stride, weights, FromZero<T>(), [=](int row, int column, Vec<T> sum) {
-      store<T>(result + static_cast<std::size_t>(row) * width + column, sum);
-    });
-  }
-
-  // phi = SiLU on the radial weights of the messages; the slope goes along.
-  template <bool Record>
-  void activate_radial(int rows, NodeTape<T>& tape) const {
-    const std::size_t size = static_cast<std::size_t>(rows) * node_width;
-    for (std::size_t at = 0; at < size; at += kLanes<T>) {
-      const Vec<T> x = load(&tape.radial[at]), s = sigmoid<T>(x), y = x * s;
-      store<T>(&tape.radial[at], y);
-      if (Record)
-        store<T>(&tape.radial_slope[at], load(&tape.radial_slope[at]) * silu_slope<T>(y, s));
-    }
-  }
-
-  // dE/dr through the radial weights: sum over columns of adjoint * value * gate * d weight/dr.
-  template <class Upstream>
-  static void by_radial(Tile<T>& tile, const MlpTape<T>& tape, const Buffer<T>& slope, int width,
-                        const Upstream& upstream) {
-    for (int row = 0; row < tile.n_edges; ++row) {
-      const T* both = &tape.y.back()[static_cast<std::size_t>(row) * 2 * width];
-      const T* slopes = &slope[static_cast<std::size_t>(row) * width];
-      Vec<T> sum{};
-      for (int c = 0; c < width; c += kLanes<T>)
-        sum += upstream(row, c) * load(both + c) * load(both + width + c) * load(slopes + c);
-      tile.by_length[row] += sum_lanes<T>(sum);
-    }
-  }
-
-  void add_to_edges(int rows, const GatedMlp<T>& mlp, const T* adjoint, T* by_e) const {
-    const int width = edge_width;
-    auto at = [=](int row, int c) { return by_e + static_cast<std::size_t>(row) * width + c; };
-    mlp.to_inputs(rows, adjoint, [=](int row, int c) { return load(at(row, c)); },
-                  [=](int row, int c, Vec<T> sum) { store<T>(at(row, c), sum); });
-  }
-
-  bool silu_on_radial_ = false, three_body_ = false, at_center_ = false;
-  int node_offset_ = 0, gate_offset_ = 0;
-  ThreeBody<T> three_body_block_;
-  GatedMlp<T> edge_, node_;
-  Matrix<T> edge_radial_, node_radial_;  // W_e, W_v
-  Matrix<T> to_center_, to_neighbor_, from_center_, from_neighbor_;
-  Buffer<T> center_bias_, neighbor_bias_;
+  bool has_three_body_ = false, gate_at_center_ = false;
+  ThreeBody<T> three_body_;
+  Update<T> edge_, node_;
 };
 
-}  // namespace M3C_ISA
-}  // namespace m3c
+}  // namespace m3c::M3C_ISA

@@ -36,7 +36,7 @@ X86_BUILDS: Final = (
     ("avx2", ("-mavx2", "-mfma", "-mtune=haswell")),
     ("avx512", ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")),
 )
-_COMMON: Final = ("m3c", "reader", "json")
+_COMMON: Final = ("m3c", "file", "edges")
 
 
 class BuildError(Exception):

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-from ase import Atoms
 
-from m3compress.contract.tables import Float64Array, FloatingArray, Int64Array
-from m3compress.engines.base import ClosePair, Memory, Precision
-from m3compress.engines.native.library import load_library
+from m3compress.contract.tables import FloatingArray
+from m3compress.engines.base import Memory, Precision
+from m3compress.engines.native.library import Info, Options, System, load_library
 from m3compress.engines.native.system import CoreResult, CoreSystem
 from m3compress.errors import (
     ArtefactError,
@@ -25,51 +24,11 @@ from m3compress.errors import (
     UnknownNameError,
 )
 
+Rows = Literal["features", "adjoints"]
 _MEMORY_NUMBERS: Final[dict[Memory, int]] = {"keep": 0, "recompute": 1, "auto": 2}
 _MESSAGE_SIZE: Final = 2000
 #: Of the memory that is free, what a structure may take unless the caller says it.
 _SHARE_OF_MEMORY: Final = 0.5
-
-
-class _Options(ctypes.Structure):
-    _fields_ = (
-        ("precision", ctypes.c_int),
-        ("threads", ctypes.c_int),
-        ("memory", ctypes.c_int),
-        ("budget", ctypes.c_double),
-        ("isa", ctypes.c_char_p),
-    )
-
-
-class _System(ctypes.Structure):
-    _fields_ = (
-        ("n_owned", ctypes.c_int64),
-        ("n_rows", ctypes.c_int64),
-        ("species", ctypes.c_void_p),
-        ("begins", ctypes.c_void_p),
-        ("neighbors", ctypes.c_void_p),
-        ("vectors", ctypes.c_void_p),
-    )
-
-
-class _Structure(ctypes.Structure):
-    _fields_ = (
-        ("n_atoms", ctypes.c_int64),
-        ("species", ctypes.c_void_p),
-        ("positions", ctypes.c_void_p),
-        ("cell", ctypes.c_void_p),
-        ("periodic", ctypes.c_void_p),
-        ("limits", ctypes.c_void_p),
-    )
-
-
-class _Pair(ctypes.Structure):
-    _fields_ = (
-        ("first", ctypes.c_int64),
-        ("second", ctypes.c_int64),
-        ("distance", ctypes.c_double),
-        ("ratio", ctypes.c_double),
-    )
 
 
 class Core:
@@ -109,9 +68,10 @@ class Core:
         self._library = load_library()
         self.dtype: npt.DTypeLike = np.dtype(precision)
         self.precision = precision
-        options = _Options(
+        self.threads = threads or _processors()
+        options = Options(
             precision=np.dtype(precision).itemsize,
-            threads=threads or _processors(),
+            threads=self.threads,
             memory=_MEMORY_NUMBERS[memory],
             budget=_free_memory() * _SHARE_OF_MEMORY if budget is None else budget,
             isa=isa.encode() if isa else None,
@@ -146,99 +106,64 @@ class Core:
             self.close()
 
     @property
+    def info(self) -> Info:
+        """What the model is, and how the last structure was evaluated."""
+        info: Info = self._library.m3c_describe(self._handle)
+        return info
+
+    @property
     def isa(self) -> str:
         """Instruction set of the build that runs."""
-        return str(self._library.m3c_isa(self._handle).decode())
+        return str(self.info.isa.decode())
 
     @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols that the model knows."""
-        count = self._library.m3c_n_elements(self._handle)
-        return tuple(self._library.m3c_element(self._handle, k).decode() for k in range(count))
+        info = self.info
+        letters = info.symbols[: 2 * info.n_elements].decode()
+        return tuple(letters[k : k + 2].rstrip("\0") for k in range(0, len(letters), 2))
 
     @property
     def element_energies(self) -> tuple[float, ...]:
         """Reference energies of the elements in eV."""
-        count = self._library.m3c_n_elements(self._handle)
-        return tuple(self._library.m3c_element_energy(self._handle, k) for k in range(count))
+        info = self.info
+        return tuple(info.element_energies[: info.n_elements])
 
     @property
     def cutoff(self) -> float:
         """Cutoff of the edges in Å."""
-        return float(self._library.m3c_cutoff(self._handle))
+        return float(self.info.cutoff)
 
     @property
     def n_blocks(self) -> int:
         """Rounds of message passing."""
-        return int(self._library.m3c_n_blocks(self._handle))
+        return int(self.info.n_blocks)
 
     @property
     def keeps(self) -> bool:
         """Whether the last structure was evaluated in mode ``keep``."""
-        return bool(self._library.m3c_keeps(self._handle))
+        return bool(self.info.keeps)
 
     @property
     def bytes(self) -> float:
         """What the last structure took."""
-        return float(self._library.m3c_bytes(self._handle))
+        return float(self.info.bytes)
 
-    def evaluate(self, system: CoreSystem) -> CoreResult:
-        """Energies, forces and virials in one call.
+    def evaluate(self, system: CoreSystem, *, atom_virials: bool = True) -> CoreResult:
+        """Energies, forces and virials in one call; virials of atoms if they are asked for.
 
         Raises:
             M3CompressError: If the system makes no sense, or does not fit into the memory.
         """
         held = self._checked(system)
-        result = CoreResult.empty(system)
+        result = CoreResult.empty(system, atom_virials=atom_virials)
         self._call(
             "evaluate",
             ctypes.byref(held),
-            *map(_address, (result.energies, result.forces, result.virial, result.atom_virials)),
+            *map(_address, (result.energies, result.forces, result.virial)),
+            _address(result.atom_virials) if atom_virials else None,
         )
         return result
-
-    def evaluate_structure(
-        self, atoms: Atoms, species: Int64Array, limits: Float64Array | None = None
-    ) -> tuple[CoreResult, ClosePair | None]:
-        """Energies, forces and virials of a structure whose edges the core finds.
-
-        Args:
-            atoms: A structure that :func:`~m3compress.contract.neighbors.check_structure` accepts.
-            species: Position of every atom's element, shape (n_atoms,).
-            limits: Shortest distances by elements in Å, shape (n_elements, n_elements); 0 for any.
-
-        Returns:
-            The result, without virials of atoms, and, with limits, the pair of atoms that is
-            closest by its limit, if any has one.
-
-        Raises:
-            M3CompressError: If atoms coincide, or the structure does not fit into the memory.
-        """
-        cell = np.array(atoms.cell.complete() if atoms.pbc.any() else np.eye(3), dtype=np.float64)
-        arrays = (
-            species.astype(np.int32),
-            np.ascontiguousarray(atoms.positions, dtype=np.float64),
-            cell,
-            atoms.pbc.astype(np.int32),
-        )
-        bounds = None if limits is None else np.ascontiguousarray(limits, dtype=np.float64)
-        held = _Structure(
-            len(atoms),
-            *(a.ctypes.data for a in arrays),
-            None if bounds is None else bounds.ctypes.data,
-        )
-        n_atoms, pair = len(atoms), _Pair()
-        energies, forces, virial = np.zeros(n_atoms), np.zeros((n_atoms, 3)), np.zeros((3, 3))
-        self._call(
-            "evaluate_structure",
-            ctypes.byref(held),
-            *map(_address, (energies, forces, virial)),
-            None,
-            ctypes.byref(pair),
-        )
-        close = ClosePair(pair.first, pair.second, pair.distance, pair.ratio)
-        result = CoreResult(energies, forces, virial, np.zeros((0, 3, 3)))
-        return result, None if pair.first < 0 else close
 
     def begin(self, system: CoreSystem) -> Steps:
         """Begin an evaluation in steps; see ``m3c.h``.
@@ -249,7 +174,7 @@ class Core:
         self._call("begin", ctypes.byref(self._checked(system)))
         return Steps(self._call, self._rows, system, CoreResult.empty(system))
 
-    def _checked(self, system: CoreSystem) -> _System:
+    def _checked(self, system: CoreSystem) -> System:
         """Types and shapes; what the numbers are is for the core to judge."""
         n_edges = len(system.neighbors)
         wrong = (
@@ -267,7 +192,7 @@ class Core:
                 "the arrays of a system do not fit each other or the precision of the core"
             )
         arrays = (system.species, system.begins, system.neighbors, system.vectors)
-        return _System(system.n_owned, len(system.species), *(a.ctypes.data for a in arrays))
+        return System(system.n_owned, len(system.species), *(a.ctypes.data for a in arrays))
 
     def _call(self, name: str, *arguments: Any) -> None:
         if getattr(self._library, f"m3c_{name}")(self._handle, *arguments):
@@ -276,16 +201,15 @@ class Core:
             kind = StructureError if " apart" in text else M3CompressError
             raise kind(f"the native core: {text}", hint=hint or None)
 
-    def _rows(self, name: str, block: int, n_rows: int) -> FloatingArray:
+    def _rows(self, what: Rows, block: int, n_rows: int) -> FloatingArray:
         """Rows of features or adjoints, as a view."""
-        address = getattr(self._library, f"m3c_{name}")(self._handle, block)
+        address = self._library.m3c_rows(self._handle, what == "adjoints", block)
         if not address:
-            self._call(name, block)
+            message = self._library.m3c_error(self._handle).decode(errors="replace")
             raise M3CompressError(
-                f"the native core has no {name} of block {block}",
-                hint=f"blocks 1 to {self.n_blocks - 1} have some",
+                f"the native core: {message}", hint=f"blocks 1 to {self.n_blocks - 1} have some"
             )
-        width = self._library.m3c_row_width(self._handle)
+        width = self.info.row_width
         number = ctypes.c_float if self.precision == "float32" else ctypes.c_double
         buffer = (number * (n_rows * width)).from_address(address)
         return np.frombuffer(buffer, dtype=self.dtype).reshape(n_rows, width)
@@ -303,7 +227,7 @@ class Steps:
     """
 
     call: Callable[..., None]
-    rows: Callable[[str, int, int], FloatingArray]
+    rows: Callable[[Rows, int, int], FloatingArray]
     system: CoreSystem
     result: CoreResult
 

@@ -5,16 +5,39 @@
 // y (1 - y), so that the way back needs no exponential.
 #pragma once
 
-#include <memory>
-#include <vector>
-
-#include "model.h"
+#include "file.h"
 #include "product.h"
 
-namespace m3c {
-namespace M3C_ISA {
+namespace m3c::M3C_ISA {
 
-// What a pass forward leaves for the way back, for up to `reserve`d rows.
+// y = x W + b, and the transpose of W for the way back. Layers of the file can stand side by side in
+// one; each is padded.
+template <class T>
+struct Dense {
+  Matrix<T> forward, backward;  // [in][columns], [columns][in, padded]
+  Buffer<T> bias;               // [columns]
+
+  void fill(int in, const std::vector<Layer>& layers) {
+    int columns = 0;
+    for (const Layer& layer : layers) columns += padded(layer.out);
+    std::vector<double> all(static_cast<std::size_t>(in) * columns);
+    bias.zeros(columns);
+    int first = 0;
+    for (const Layer& layer : layers) {
+      for (int o = 0; o < layer.out; ++o) {
+        for (int k = 0; k < in; ++k) all[static_cast<std::size_t>(k) * columns + first + o] = layer.weight(o, k);
+        if (!layer.bias.empty()) bias[first + o] = static_cast<T>(layer.bias[o]);
+      }
+      first += padded(layer.out);
+    }
+    auto weight = [&](int k, int c) { return k < in ? all[static_cast<std::size_t>(k) * columns + c] : 0.0; };
+    forward.fill(in, columns, weight);
+    backward.fill(columns, padded(in), [&](int c, int k) { return weight(k, c); });
+  }
+  int columns() const { return forward.columns; }
+};
+
+// What a pass forward leaves for the way back, for all rows of a tile.
 template <class T>
 struct MlpTape {
   std::vector<Buffer<T>> y, s;  // per layer, [rows][2 * width]
@@ -27,164 +50,105 @@ class GatedMlp {
   int out = 0;    // width of the result, padded
   int first = 0;  // width of one branch of the first layer, padded
 
-  // Layers `prefix`.value.N and .gate.N of a model; the first one reads `n_inputs` columns of its
-  // weights from `offset` on (the others are applied per atom by whoever calls).
-  void fill(const Model& model, const std::string& prefix, int offset, int n_inputs, bool bias,
-            bool activate_last) {
+  // Layers `prefix`.value.N and .gate.N. The first one reads `n_in` columns, of which those before
+  // `from` are applied per atom by whoever calls.
+  void fill(const File& file, const std::string& prefix, int n_in, int from, int n_out, bool bias,
+            bool activate_last = true) {
     activate_last_ = activate_last;
-    int n_layers = 0;
-    while (model.has(prefix + ".value." + std::to_string(n_layers) + ".weight")) ++n_layers;
-    layers_ = std::vector<Layer>(static_cast<std::size_t>(n_layers));
-    for (int l = 0; l < n_layers; ++l) {
-      Layer& layer = layers_[l];
-      const std::string end = "." + std::to_string(l);
-      const Array& value = model.array(prefix + ".value" + end + ".weight");
-      const Array& gate = model.array(prefix + ".gate" + end + ".weight");
-      const int n_out = value.rows(), n_in = l == 0 ? n_inputs : value.columns();
-      const int from = l == 0 ? offset : 0, width = padded(n_out);
-      auto weight = [=](const Array& array, int k, int o) {
-        return k < n_in && o < n_out ? static_cast<T>(array.at(o, from + k)) : T(0);
-      };
-      auto both = [&](int k, int o) {
-        return o < width ? weight(value, k, o) : weight(gate, k, o - width);
-      };
-      layer.width = width;
-      layer.bias.reserve(2 * width);
-      if (bias)
-        for (int o = 0; o < n_out; ++o) {
-          layer.bias[o] = static_cast<T>(model.array(prefix + ".value" + end + ".bias").values[o]);
-          layer.bias[width + o] =
-              static_cast<T>(model.array(prefix + ".gate" + end + ".bias").values[o]);
-        }
-      if (l == 0) {
-        layer.value.fill(n_in, 2 * width, both);
-        layer.value_back.fill(2 * width, padded(n_in), [&](int o, int k) { return both(k, o); });
-        continue;
+    for (int l = 0, width = n_in; file.has(prefix + ".value." + std::to_string(l) + ".weight"); ++l) {
+      auto& layer = layers_.emplace_back();
+      const int before = l == 0 ? from : 0;
+      int branch = 0;
+      for (const char* name : {".value.", ".gate."}) {
+        const Layer one(file, prefix + name + std::to_string(l), branch == 0 ? -1 : out, width, before, bias);
+        layer[branch++].fill(width - before, {one});
+        out = one.out;
       }
-      layer.value.fill(padded(n_in), width, [&](int k, int o) { return weight(value, k, o); });
-      layer.gate.fill(padded(n_in), width, [&](int k, int o) { return weight(gate, k, o); });
-      layer.value_back.fill(width, padded(n_in), [&](int o, int k) { return weight(value, k, o); });
-      layer.gate_back.fill(width, padded(n_in), [&](int o, int k) { return weight(gate, k, o); });
+      width = out;
     }
-    first = layers_.front().width;
-    out = layers_.back().width;
+    if (layers_.empty() || out != n_out) throw Error("the layers of " + prefix + " do not end in its width");
+    first = layers_.front()[0].columns();
+    out = layers_.back()[0].columns();
   }
 
-  void reserve(MlpTape<T>& tape, int rows) const {
-    std::size_t widest = 0;
-    tape.y.resize(layers_.size());
-    tape.s.resize(layers_.size());
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const std::size_t size = static_cast<std::size_t>(rows) * 2 * layers_[l].width;
-      tape.y[l].reserve(size);
-      tape.s[l].reserve(size);
-      widest = size > widest ? size : widest;
-    }
-    for (Buffer<T>& adjoint : tape.adjoint) adjoint.reserve(widest);
+  // What the first layer begins with where nobody else has a part in it.
+  auto own_bias() const {
+    return [this](int branch) {
+      const T* bias = layers_[0][branch].bias.data();
+      return [=](int, int c) M3C_ALWAYS { return load(bias + c); };
+    };
   }
 
-  FromBias<T> own_bias() const { return {layers_.front().bias.data()}; }
-  const T* first_bias() const { return layers_.front().bias.data(); }
-
-  // [value | gate] of the last layer, [rows][2 * out]; their product is the result. `init` starts
-  // the first layer: its bias, and what the atoms contribute.
-  template <bool Record, class Init>
+  // [value | gate] of the last layer, [rows][2 * out]; their product is the result. The first layer
+  // begins with `init(branch)(row, column)`.
+  template <class Init>
   const T* forward(int rows, const T* x, int stride, const Init& init, MlpTape<T>& tape) const {
     const int n_layers = static_cast<int>(layers_.size());
-    if (n_layers == 1)
-      product(rows, x, stride, layers_[0].value, init, activation<Record, true>(tape, 0, 0));
-    else
-      product(rows, x, stride, layers_[0].value, init, activation<Record, false>(tape, 0, 0));
-    for (int l = 1; l < n_layers; ++l) {
-      const Layer& layer = layers_[l];
-      const int before = 2 * layers_[l - 1].width;
-      const T* y = tape.y[l - 1].data();
-      const FromBias<T> value_bias{layer.bias.data()}, gate_bias{layer.bias.data() + layer.width};
-      const T* y_gate = y + before / 2;
-      if (l + 1 < n_layers) {
-        product(rows, y, before, layer.value, value_bias, activation<Record, false>(tape, l, 0));
-        product(rows, y_gate, before, layer.gate, gate_bias,
-                activation<Record, false>(tape, l, layer.width));
-      } else {
-        product(rows, y, before, layer.value, value_bias, activation<Record, true>(tape, l, 0));
-        product(rows, y_gate, before, layer.gate, gate_bias,
-                activation<Record, true>(tape, l, layer.width));
+    tape.y.resize(n_layers);
+    tape.s.resize(n_layers);
+    for (int l = 0; l < n_layers; ++l)
+      for (int branch = 0; branch < 2; ++branch) {
+        const Dense<T>& layer = layers_[l][branch];
+        const int width = layer.columns(), shift = branch * width;
+        T *y = tape.y[l].room(rows * 2 * width) + shift, *s = tape.s[l].room(rows * 2 * width) + shift;
+        const bool is_gate = l + 1 == n_layers && branch == 1;
+        const bool is_linear = l + 1 == n_layers && branch == 0 && !activate_last_;
+        auto activate = [=](int row, int c, Vec<T> sum) M3C_ALWAYS {
+          const Vec<T> sigma = sigmoid<T>(sum);
+          store<T>(s + row * 2 * width + c, sigma);
+          store<T>(y + row * 2 * width + c, is_gate ? sigma : is_linear ? sum : sum * sigma);
+        };
+        const T* bias = layer.bias.data();
+        if (l == 0) {
+          product(rows, x, stride, layer.forward, init(branch), activate);
+        } else {
+          auto begin = [=](int, int c) M3C_ALWAYS { return load(bias + c); };
+          const int before = layers_[l - 1][0].columns();
+          product(rows, tape.y[l - 1].data() + branch * before, 2 * before, layer.forward, begin, activate);
+        }
       }
-    }
-    return tape.y.back().data();
+    return result(tape);
   }
+  const T* result(const MlpTape<T>& tape) const { return tape.y.back().data(); }
 
-  // From the adjoint of the result, `upstream(row, column)`, to that of what goes into the
-  // activations of the first layer, [rows][2 * first].
+  // From the adjoint of the result, `upstream(row, column)`, to that of the sums of the first layer,
+  // [rows][2 * first].
   template <class Upstream>
   const T* backward(int rows, const Upstream& upstream, MlpTape<T>& tape) const {
-    const int last = static_cast<int>(layers_.size()) - 1;
-    T* adjoint = tape.adjoint[0].data();
+    T* adjoint = tape.adjoint[0].room(rows * 2 * out);
     for (int row = 0; row < rows; ++row) {
-      const std::size_t at = static_cast<std::size_t>(row) * 2 * out;
-      const T *y = tape.y[last].data() + at, *s = tape.s[last].data() + at;
+      const T *y = tape.y.back().row(row, 2 * out), *s = tape.s.back().row(row, 2 * out);
       for (int c = 0; c < out; c += kLanes<T>) {
         const Vec<T> value = load(y + c), gate = load(y + out + c), up = upstream(row, c) * gate;
-        store<T>(adjoint + at + c, up * silu_slope<T>(value, load(s + c)));
-        store<T>(adjoint + at + out + c, up * value * (static_cast<T>(1) - gate));
+        store<T>(adjoint + row * 2 * out + c, activate_last_ ? up * silu_slope<T>(value, load(s + c)) : up);
+        store<T>(adjoint + row * 2 * out + out + c, up * value * (T(1) - gate));
       }
     }
-    for (int l = last; l > 0; --l) {
-      const int width = layers_[l].width, before = layers_[l - 1].width;
-      T* next = tape.adjoint[(last - l + 1) % 2].data();
-      const T *y = tape.y[l - 1].data(), *s = tape.s[l - 1].data();
-      auto sloped = [=](int shift) {
-        return [=](int row, int column, Vec<T> sum) {
-          const std::size_t at = static_cast<std::size_t>(row) * 2 * before + shift + column;
-          store<T>(next + at, sum * silu_slope<T>(load(y + at), load(s + at)));
-        };
-      };
-      const FromZero<T> zero;
-      product(rows, adjoint, 2 * width, layers_[l].value_back, zero, sloped(0));
-      product(rows, adjoint + width, 2 * width, layers_[l].gate_back, zero, sloped(before));
+    for (int l = static_cast<int>(layers_.size()) - 1, turn = 1; l > 0; --l, turn = 1 - turn) {
+      const int width = layers_[l][0].columns(), before = layers_[l - 1][0].columns();
+      T* next = tape.adjoint[turn].room(rows * 2 * before);
+      for (int branch = 0; branch < 2; ++branch) {
+        const T *y = tape.y[l - 1].data(), *s = tape.s[l - 1].data();
+        product(rows, adjoint + branch * width, 2 * width, layers_[l][branch].backward, Zero<T>(),
+                [=](int row, int c, Vec<T> sum) M3C_ALWAYS {
+                  const int at = row * 2 * before + branch * before + c;
+                  store<T>(next + at, sum * silu_slope<T>(load(y + at), load(s + at)));
+                });
+      }
       adjoint = next;
     }
     return adjoint;
   }
 
-  // Carries the adjoint of the first layer on to its inputs.
-  template <class Init, class Done>
-  void to_inputs(int rows, const T* adjoint, const Init& init, const Done& done) const {
-    product(rows, adjoint, 2 * first, layers_.front().value_back, init, done);
+  // Adds what the adjoint of the first layer makes of that of its inputs, [rows][padded inputs].
+  void add_inputs(int rows, const T* adjoint, T* by_x) const {
+    for (int branch = 0; branch < 2; ++branch)
+      add_product(rows, adjoint + branch * first, 2 * first, layers_[0][branch].backward, by_x);
   }
 
  private:
-  struct Layer {
-    int width = 0;
-    Buffer<T> bias;                // [2 * width]
-    Matrix<T> value, gate;         // the first layer has both branches in `value`
-    Matrix<T> value_back, gate_back;
-  };
-
-  // Activates a branch of layer l whose columns begin at `shift`, and records it.
-  template <bool Record, bool Last>
-  auto activation(MlpTape<T>& tape, int l, int shift) const {
-    const int width = layers_[l].width;
-    const bool linear = Last && !activate_last_;
-    T *y = tape.y[l].data(), *s = tape.s[l].data();
-    return [=](int row, int column, Vec<T> x) {
-      const std::size_t at = static_cast<std::size_t>(row) * 2 * width + shift + column;
-      const Vec<T> sigma = sigmoid<T>(x);
-      if (Last && shift + column >= width) {
-        store<T>(y + at, sigma);
-      } else if (linear) {
-        store<T>(y + at, x);
-        if (Record) store<T>(s + at, one_from_memory<T>());  // then the slope below is one
-      } else {
-        store<T>(y + at, x * sigma);
-        if (Record) store<T>(s + at, sigma);
-      }
-    };
-  }
-
   bool activate_last_ = true;
-  std::vector<Layer> layers_;
+  std::vector<std::array<Dense<T>, 2>> layers_;  // value, gate
 };
 
-}  // namespace M3C_ISA
-}  // namespace m3c
+}  // namespace m3c::M3C_ISA

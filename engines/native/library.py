@@ -10,7 +10,64 @@ from typing import Final
 from m3compress.engines.native.build import SOURCES, cache_folder, library_name
 from m3compress.errors import MissingDependencyError
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+
+
+class Options(ctypes.Structure):
+    """How a model is opened: ``m3c_options``."""
+
+    _fields_ = (
+        ("precision", ctypes.c_int),
+        ("threads", ctypes.c_int),
+        ("memory", ctypes.c_int),
+        ("budget", ctypes.c_double),
+        ("isa", ctypes.c_char_p),
+    )
+
+
+class Info(ctypes.Structure):
+    """What a model is: ``m3c_info``."""
+
+    _fields_ = (
+        ("isa", ctypes.c_char_p),
+        ("n_elements", ctypes.c_int),
+        ("symbols", ctypes.POINTER(ctypes.c_char)),
+        ("element_energies", ctypes.POINTER(ctypes.c_double)),
+        ("energy_offset", ctypes.c_double),
+        ("cutoff", ctypes.c_double),
+        ("n_blocks", ctypes.c_int),
+        ("row_width", ctypes.c_int),
+        ("keeps", ctypes.c_int),
+        ("bytes", ctypes.c_double),
+    )
+
+
+class System(ctypes.Structure):
+    """Atoms and edges: ``m3c_system``."""
+
+    _fields_ = (
+        ("n_owned", ctypes.c_int64),
+        ("n_rows", ctypes.c_int64),
+        ("species", ctypes.c_void_p),
+        ("begins", ctypes.c_void_p),
+        ("neighbors", ctypes.c_void_p),
+        ("vectors", ctypes.c_void_p),
+    )
+
+
+class Bins(ctypes.Structure):
+    """Atoms in bins: ``m3c_bins``."""
+
+    _fields_ = (
+        ("n_atoms", ctypes.c_int64),
+        ("positions", ctypes.c_void_p),
+        ("bins", ctypes.c_void_p),
+        ("ranges", ctypes.c_void_p),
+        ("cell", ctypes.c_double * 9),
+        ("counts", ctypes.c_int32 * 3),
+        ("reach", ctypes.c_int32 * 3),
+        ("periodic", ctypes.c_int32 * 3),
+    )
 
 
 def find_library() -> Path | None:
@@ -39,30 +96,20 @@ def load_library() -> ctypes.CDLL:
         raise MissingDependencyError(
             f"{path} does not load: {error}", hint="build it again with `m3compress native build`"
         ) from error
-    pointer, integer, number = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
     for name, result, arguments in (
         ("open", pointer, (ctypes.c_char_p, pointer, ctypes.c_char_p, ctypes.c_size_t)),
         ("close", None, (pointer,)),
         ("error", ctypes.c_char_p, (pointer,)),
-        ("isa", ctypes.c_char_p, (pointer,)),
-        ("n_elements", integer, (pointer,)),
-        ("element", ctypes.c_char_p, (pointer, integer)),
-        ("element_energy", number, (pointer, integer)),
-        ("energy_offset", number, (pointer,)),
-        ("cutoff", number, (pointer,)),
-        ("n_blocks", integer, (pointer,)),
-        ("bytes", number, (pointer,)),
-        ("keeps", integer, (pointer,)),
+        ("describe", Info, (pointer,)),
         ("evaluate", integer, (pointer,) * 6),
-        ("evaluate_structure", integer, (pointer,) * 7),
         ("begin", integer, (pointer, pointer)),
         ("forward", integer, (pointer, integer)),
         ("readout", integer, (pointer, pointer)),
         ("backward", integer, (pointer, integer)),
         ("forces", integer, (pointer,) * 4),
-        ("features", pointer, (pointer, integer)),
-        ("adjoints", pointer, (pointer, integer)),
-        ("row_width", ctypes.c_int64, (pointer,)),
+        ("rows", pointer, (pointer, integer, integer)),
+        ("edges", None, (pointer, ctypes.c_double, integer, integer, *(pointer,) * 3)),
         ("version", integer, ()),
     ):
         function = getattr(library, f"m3c_{name}")

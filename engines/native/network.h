@@ -3,68 +3,37 @@
 
 #include "block.h"
 
-namespace m3c {
-namespace M3C_ISA {
+namespace m3c::M3C_ISA {
 
 template <class T>
-class Network {
- public:
-  explicit Network(const Model& model);
-
-  int n_blocks = 0, node_width = 0, edge_width = 0, max_l = 0;
-  int n_elements = 0;
-  double triplet_reach = 0;
+struct Network {
+  Sizes sizes;
+  int node_width, edge_width;  // padded
   Table<T> edge_table, triplet_table;
-  bool three_body = false;
-  std::vector<Block<T>> blocks;
-  Matrix<T> embedding;             // of edges, [basis][edge width]
-  Buffer<T> embedding_bias;
-  Buffer<T> elements;              // v of every element, [n_elements][node width]
+  Dense<T> embedding;                      // of edges
+  Buffer<T> elements;                      // v of every element, [n_elements][node width]
   Buffer<T> center_links, neighbor_links;  // of the first block, by element
+  std::vector<Block<T>> blocks;
   GatedMlp<T> readout;
-  std::vector<double> scales;
+  std::vector<double> scales;  // of energies, by element
 
-  const Table<T>* triplets() const { return three_body ? &triplet_table : nullptr; }
+  Network(const File& file, const Sizes& of)
+      : sizes(of), node_width(padded(of.node_width)), edge_width(padded(of.edge_width)), blocks(of.n_blocks) {
+    const int v = sizes.node_width, n = sizes.n_elements;
+    edge_table.fill(file, "core.edges", sizes.edge_basis, sizes.cutoff);
+    if (sizes.three_body()) triplet_table.fill(file, "core.triplets", sizes.triplet_basis() + 1, sizes.triplet_reach);
+    const std::string edges = "network.edge_embedding";
+    embedding.fill(sizes.edge_basis,
+                   {Layer(file, edges, sizes.edge_width, sizes.edge_basis, 0, file.has(edges + ".bias"))});
+    const std::vector<double> rows = file.array("network.embedding.weight", {n, v});
+    elements.zeros(n * node_width);
+    for (int at = 0; at < n * v; ++at) elements[at / v * node_width + at % v] = static_cast<T>(rows[at]);
+    for (int b = 0; b < sizes.n_blocks; ++b) blocks[b].fill(file, sizes, "network.blocks." + std::to_string(b));
+    blocks[0].center.forward(n, elements.data(), center_links.room(n * blocks[0].center.width()));
+    blocks[0].neighbor.forward(n, elements.data(), neighbor_links.room(n * blocks[0].neighbor.width()));
+    readout.fill(file, "network.readout", v, 0, 1, true, false);
+    scales = file.array("network.scales", {n});
+  }
 };
 
-template <class T>
-Network<T>::Network(const Model& model) {
-  n_blocks = model.n_blocks;
-  max_l = model.max_l;
-  three_body = model.three_body;
-  triplet_reach = model.triplet_reach();
-  n_elements = static_cast<int>(model.elements.size());
-  const Array& edges = model.array("tables.edges");
-  edge_table.fill(edges.values.data(), edges.rows(), static_cast<int>(edges.shape[2]), model.cutoff);
-  if (three_body) {
-    const Array& triplets = model.array("tables.triplets");
-    triplet_table.fill(triplets.values.data(), triplets.rows(),
-                       static_cast<int>(triplets.shape[2]), triplet_reach);
-  }
-  blocks = std::vector<Block<T>>(static_cast<std::size_t>(n_blocks));
-  for (int b = 0; b < n_blocks; ++b) blocks[b].fill(model, b);
-  node_width = blocks[0].node_width;
-  edge_width = blocks[0].edge_width;
-  const Array& weights = model.array("network.edge_embedding.weight");
-  embedding.fill(weights.columns(), edge_width, [&](int k, int o) {
-    return o < weights.rows() ? static_cast<T>(weights.at(o, k)) : T(0);
-  });
-  embedding_bias.reserve(edge_width);
-  if (model.edge_bias)
-    for (int o = 0; o < model.edge_width; ++o)
-      embedding_bias[o] = static_cast<T>(model.array("network.edge_embedding.bias").values[o]);
-  elements.reserve(static_cast<std::size_t>(n_elements) * node_width);
-  const Array& rows = model.array("network.embedding.weight");
-  for (int z = 0; z < n_elements; ++z)
-    for (int c = 0; c < model.node_width; ++c)
-      elements[static_cast<std::size_t>(z) * node_width + c] = static_cast<T>(rows.at(z, c));
-  center_links.reserve(static_cast<std::size_t>(n_elements) * blocks[0].center_width);
-  neighbor_links.reserve(static_cast<std::size_t>(n_elements) * blocks[0].neighbor_width);
-  blocks[0].link_centers(n_elements, elements.data(), center_links.data());
-  blocks[0].link_neighbors(n_elements, elements.data(), neighbor_links.data());
-  readout.fill(model, "network.readout", 0, model.node_width, true, false);
-  scales = model.array("network.scales").values;
-}
-
-}  // namespace M3C_ISA
-}  // namespace m3c
+}  // namespace m3c::M3C_ISA

@@ -5,12 +5,9 @@
 // products with other arrays) costs no pass over memory of its own.
 #pragma once
 
-#include <algorithm>
+#include "vectors.h"
 
-#include "buffer.h"
-
-namespace m3c {
-namespace M3C_ISA {
+namespace m3c::M3C_ISA {
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kPanelVectors = 4;  // 32 registers: 6 rows x 4 vectors and what feeds them
@@ -21,148 +18,98 @@ constexpr int kRows = 6;
 
 // Weights [inner][columns], cut into panels of columns that lie in memory one after the other.
 template <class T>
-class Matrix {
- public:
+struct Matrix {
   static constexpr int kPanel = kPanelVectors * kLanes<T>;
-
   int inner = 0;
   int columns = 0;  // a multiple of 16
+  Buffer<T> values;
 
-  // `weight(k, column)` for the true sizes; what is padded is zero.
   template <class Weight>
-  void fill(int n_inner, int n_columns, Weight weight) {
+  void fill(int n_inner, int n_columns, const Weight& weight) {
     inner = n_inner;
     columns = n_columns;
-    values_.reserve(static_cast<std::size_t>(inner) * columns);
-    for (int first = 0; first < columns; first += kPanel) {
-      const int width = columns - first < kPanel ? columns - first : kPanel;
-      T* panel = values_.data() + static_cast<std::size_t>(first) * inner;
+    T* to = values.room(int64_t{inner} * columns);
+    for (int first = 0; first < columns; first += kPanel)
       for (int k = 0; k < inner; ++k)
-        for (int c = 0; c < width; ++c) panel[k * width + c] = weight(k, first + c);
-    }
+        for (int c = first; c < std::min(first + kPanel, columns); ++c) *to++ = static_cast<T>(weight(k, c));
   }
-  const T* panel(int first) const {
-    return values_.data() + static_cast<std::size_t>(first) * inner;
-  }
-
- private:
-  Buffer<T> values_;
 };
 
-// sums[Rows][Vectors] += rows of x times a panel; all sums stay in registers.
+// each(row, vector), unrolled, so that what it works on can stay in registers.
+template <int Rows, int Vectors, class Each>
+M3C_INLINE void unrolled(const Each& each) {
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) each(r, v);
+}
+
+// sums += rows of x times a panel.
 template <class T, int Rows, int Vectors>
-__attribute__((noinline)) void multiply(const T* x, int stride, int inner, const T* weights,
-                                        T* sums) {
-  constexpr int width = Vectors * kLanes<T>;
-  Vec<T> sum[Rows][Vectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = load(sums + r * width + v * kLanes<T>);
-  for (int k = 0; k < inner; ++k, weights += width) {
+M3C_INLINE void accumulate(const T* x, int stride, int inner, const T* weights, Vec<T> (&sums)[Rows][Vectors]) {
+  for (int k = 0; k < inner; ++k, weights += Vectors * kLanes<T>) {
     Vec<T> w[Vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) w[v] = load(weights + v * kLanes<T>);
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const T factor = x[r * stride + k];
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) sum[r][v] += factor * w[v];
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store(sums + r * width + v * kLanes<T>, sum[r][v]);
-}
-
-template <class T, int Vectors>
-void multiply_rows(int rows, const T* x, int stride, int inner, const T* weights, T* sums) {
-  switch (rows) {
-    case 6: return multiply<T, 6, Vectors>(x, stride, inner, weights, sums);
-    case 5: return multiply<T, 5, Vectors>(x, stride, inner, weights, sums);
-    case 4: return multiply<T, 4, Vectors>(x, stride, inner, weights, sums);
-    case 3: return multiply<T, 3, Vectors>(x, stride, inner, weights, sums);
-    case 2: return multiply<T, 2, Vectors>(x, stride, inner, weights, sums);
-    default: return multiply<T, 1, Vectors>(x, stride, inner, weights, sums);
+    unrolled<1, Vectors>([&](int, int v) M3C_ALWAYS { w[v] = load(weights + v * kLanes<T>); });
+    unrolled<Rows, Vectors>([&](int r, int v) M3C_ALWAYS { sums[r][v] += x[r * stride + k] * w[v]; });
   }
 }
 
-template <class T>
-void multiply_panel(int rows, int width, const T* x, int stride, int inner, const T* weights,
-                    T* sums) {
-  switch (width / kLanes<T>) {
-    case 4: return multiply_rows<T, kPanelVectors>(rows, x, stride, inner, weights, sums);
-    case 3: return multiply_rows<T, kPanelVectors - 1>(rows, x, stride, inner, weights, sums);
-    case 2: return multiply_rows<T, 2>(rows, x, stride, inner, weights, sums);
-    default: return multiply_rows<T, 1>(rows, x, stride, inner, weights, sums);
-  }
-}
-
-// A full block: init and done work on registers.
-template <class T, class Init, class Done>
-M3C_INLINE void full_block(const T* x, int stride, int inner, const T* weights, int row, int column,
-                           const Init& init, const Done& done) {
-  constexpr int width = Matrix<T>::kPanel;
-  Vec<T> sum[kRows][kPanelVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = init(row + r, column + v * kLanes<T>);
-  for (int k = 0; k < inner; ++k, weights += width) {
-    Vec<T> w[kPanelVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kPanelVectors; ++v) w[v] = load(weights + v * kLanes<T>);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const T factor = x[r * stride + k];
-#pragma GCC unroll 4
-      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] += factor * w[v];
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kPanelVectors; ++v) done(row + r, column + v * kLanes<T>, sum[r][v]);
+// The same where a matrix ends, with sums in memory: compiled once, whatever comes before and behind.
+template <class T, int Rows = kRows, int Vectors = kPanelVectors>
+__attribute__((noinline)) void accumulate_rest(int rows, int vectors, const T* x, int stride, int inner,
+                                               const T* weights, T* at) {
+  if constexpr (Rows > 1)
+    if (rows < Rows) return accumulate_rest<T, Rows - 1, Vectors>(rows, vectors, x, stride, inner, weights, at);
+  if constexpr (Vectors > 1)
+    if (vectors < Vectors) return accumulate_rest<T, Rows, Vectors - 1>(rows, vectors, x, stride, inner, weights, at);
+  Vec<T> sums[Rows][Vectors];
+  unrolled<Rows, Vectors>([&](int r, int v) M3C_ALWAYS { sums[r][v] = load(at + (r * Vectors + v) * kLanes<T>); });
+  accumulate<T>(x, stride, inner, weights, sums);
+  unrolled<Rows, Vectors>([&](int r, int v) { store(at + (r * Vectors + v) * kLanes<T>, sums[r][v]); });
 }
 
 // done(row, column, init(row, column) + (X W)[row, column]) for vectors of columns.
 template <class T, class Init, class Done>
-inline void product(int rows, const T* x, int stride, const Matrix<T>& w, const Init& init,
-                    const Done& done) {
-  alignas(64) T sums[kRows * Matrix<T>::kPanel];
+inline void product(int rows, const T* x, int stride, const Matrix<T>& w, const Init& init, const Done& done) {
+  constexpr int lanes = kLanes<T>;
+  alignas(64) T rest[kRows * Matrix<T>::kPanel];
   for (int first = 0; first < w.columns; first += Matrix<T>::kPanel) {
     const int width = std::min(Matrix<T>::kPanel, w.columns - first);
-    const T* panel = w.panel(first);
+    const T* panel = w.values.row(first, w.inner);
     for (int row = 0; row < rows; row += kRows) {
-      const T* from = x + static_cast<std::size_t>(row) * stride;
+      const T* from = x + row * stride;
       const int n = std::min(kRows, rows - row);
       if (n == kRows && width == Matrix<T>::kPanel) {
-        full_block(from, stride, w.inner, panel, row, first, init, done);
+        Vec<T> sums[kRows][kPanelVectors];
+        unrolled<kRows, kPanelVectors>([&](int r, int v)
+                                           M3C_ALWAYS { sums[r][v] = init(row + r, first + v * lanes); });
+        accumulate<T>(from, stride, w.inner, panel, sums);
+        unrolled<kRows, kPanelVectors>([&](int r, int v)
+                                           M3C_ALWAYS { done(row + r, first + v * lanes, sums[r][v]); });
         continue;
       }
       for (int r = 0; r < n; ++r)
-        for (int c = 0; c < width; c += kLanes<T>)
-          store<T>(sums + r * width + c, init(row + r, first + c));
-      multiply_panel(n, width, from, stride, w.inner, panel, sums);
+        for (int c = 0; c < width; c += lanes) store<T>(rest + r * width + c, init(row + r, first + c));
+      accumulate_rest<T>(n, width / lanes, from, stride, w.inner, panel, rest);
       for (int r = 0; r < n; ++r)
-        for (int c = 0; c < width; c += kLanes<T>)
-          done(row + r, first + c, load(sums + r * width + c));
+        for (int c = 0; c < width; c += lanes) done(row + r, first + c, load(rest + r * width + c));
     }
   }
 }
 
-// The ways in which most products begin.
+// What a product begins with where it begins with nothing.
 template <class T>
-struct FromZero {
+struct Zero {
   M3C_INLINE Vec<T> operator()(int, int) const { return Vec<T>{}; }
 };
 
+// Y += X W, with as many columns as W.
 template <class T>
-struct FromBias {
-  const T* bias;
-  M3C_INLINE Vec<T> operator()(int, int column) const { return load(bias + column); }
-};
+inline void add_product(int rows, const T* x, int stride, const Matrix<T>& w, T* y) {
+  const int width = w.columns;
+  product(
+      rows, x, stride, w, [=](int r, int c) { return load(y + r * width + c); },
+      [=](int r, int c, Vec<T> sum) { store<T>(y + r * width + c, sum); });
+}
 
-}  // namespace M3C_ISA
-}  // namespace m3c
+}  // namespace m3c::M3C_ISA

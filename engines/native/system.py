@@ -53,12 +53,12 @@ class CoreResult:
     atom_virials: Float64Array
 
     @classmethod
-    def empty(cls, system: CoreSystem) -> Self:
+    def empty(cls, system: CoreSystem, *, atom_virials: bool = True) -> Self:
         """Arrays of the right shapes for a system."""
         n_owned, n_rows = system.n_owned, len(system.species)
         return cls(
             energies=np.zeros(n_owned),
             forces=np.zeros((n_rows, 3)),
             virial=np.zeros((3, 3)),
-            atom_virials=np.zeros((n_owned, 3, 3)),
+            atom_virials=np.zeros((n_owned if atom_virials else 0, 3, 3)),
         )

@@ -1,51 +1,42 @@
-// Radial functions as tables: quintic Hermite splines on a uniform grid from 0 to `reach`.
+// Radial functions as tables: quintic splines on a uniform grid from 0 to `reach`.
 //
-// Python computes value, slope and curvature of every function in double precision when a model is
-// exported, so that every basis of every convention is one code path here. Beyond the reach all
-// functions are zero.
+// Python computes the polynomials of every interval in double precision when a model is exported
+// (export/native/tables.py), so that every basis of every convention is one code path here. Beyond, they
+// are zero.
 #pragma once
 
-#include <cmath>
+#include "file.h"
+#include "vectors.h"
 
-#include "buffer.h"
-
-namespace m3c {
-namespace M3C_ISA {
+namespace m3c::M3C_ISA {
 
 template <class T>
-class Table {
- public:
+struct Table {
   int columns = 0;
   int width = 0;  // columns, padded
+  double reach = 0;
 
-  // `samples` has [n_points][value, slope, curvature][columns].
-  void fill(const double* samples, int n_points, int n_columns, double reach) {
+  // `name` holds [intervals][kTerms][columns]: coefficients of 1, t, t^2 ..., t from 0 to 1.
+  void fill(const File& file, const std::string& name, int n_columns, double expected_reach) {
+    const std::vector<double> from = file.array(name, {-1, kTerms, n_columns});
     columns = n_columns;
-    width = padded(n_columns);
-    intervals_ = n_points - 1;
+    width = padded(columns);
+    reach = file.array(name + ".reach", {1})[0];
+    if (!(std::fabs(reach - expected_reach) <= 1e-9 * expected_reach))
+      throw Error("the table " + name + " does not end at the cutoff of the model");
+    intervals_ = static_cast<int>(from.size()) / kTerms / columns;
     per_length_ = intervals_ / reach;
-    const double h = reach / intervals_;
-    coefficients_.reserve(static_cast<std::size_t>(intervals_ + 1) * kTerms * width);
-    for (int i = 0; i < intervals_; ++i)
-      for (int c = 0; c < columns; ++c) {
-        const double* at = samples + (static_cast<std::size_t>(i) * 3) * columns + c;
-        const double f0 = at[0], d0 = at[columns] * h, s0 = at[2 * columns] * h * h;
-        const double f1 = at[3 * columns], d1 = at[4 * columns] * h, s1 = at[5 * columns] * h * h;
-        const double rise = f1 - f0;
-        const double terms[kTerms] = {
-            f0, d0, s0 / 2, 10 * rise - 6 * d0 - 4 * d1 - 1.5 * s0 + 0.5 * s1,
-            -15 * rise + 8 * d0 + 7 * d1 + 1.5 * s0 - s1, 6 * rise - 3 * (d0 + d1) - 0.5 * (s0 - s1)};
-        T* to = coefficients_.data() + (static_cast<std::size_t>(i) * kTerms) * width + c;
-        for (int k = 0; k < kTerms; ++k) to[k * width] = static_cast<T>(terms[k]);
-      }
+    coefficients_.zeros(int64_t{intervals_ + 1} * kTerms * width);
+    for (std::size_t at = 0; at < from.size(); ++at)
+      coefficients_.row(at / columns, width)[at % columns] = static_cast<T>(from[at]);
   }
 
   // Values and derivatives by r of all columns, [width] each.
   void evaluate(double r, T* value, T* slope) const {
     const double x = r * per_length_;
-    const int i = x < intervals_ ? static_cast<int>(x) : intervals_;  // the last one is all zero
+    const int i = x < intervals_ ? static_cast<int>(x) : intervals_;
     const T t = static_cast<T>(x - i), scale = static_cast<T>(per_length_);
-    const T* at = coefficients_.data() + (static_cast<std::size_t>(i) * kTerms) * width;
+    const T* at = coefficients_.row(i, kTerms * width);
     for (int c = 0; c < width; c += kLanes<T>) {
       Vec<T> p = load(at + (kTerms - 1) * width + c), d{};
       for (int k = kTerms - 2; k >= 0; --k) {
@@ -61,8 +52,7 @@ class Table {
   static constexpr int kTerms = 6;
   int intervals_ = 0;
   double per_length_ = 0;
-  Buffer<T> coefficients_;  // [intervals + 1][terms][width]
+  Buffer<T> coefficients_;
 };
 
-}  // namespace M3C_ISA
-}  // namespace m3c
+}  // namespace m3c::M3C_ISA

@@ -14,6 +14,7 @@ from m3compress.contract.manifest import MANIFEST_KEY, METADATA_KEY, Manifest
 from m3compress.contract.tables import Float64Array, Int64Array, RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
 from m3compress.engines.base import ClosePair, Memory, Precision
+from m3compress.engines.native.cells import find_edges
 from m3compress.engines.native.core import Core
 from m3compress.engines.native.system import CoreSystem
 from m3compress.errors import ArtefactError
@@ -96,8 +97,13 @@ class NativeEngine:
             StructureError: If atoms coincide.
             M3CompressError: If the structure does not fit into the memory.
         """
-        result, pair = self.core.evaluate_structure(atoms, species, limits)
-        return RawOutputs(result.energies, result.forces, result.virial), pair
+        core = self.core
+        found = find_edges(atoms, species, core.cutoff, core.precision, core.threads)
+        pair = found.closest(limits)
+        result = core.evaluate(found.system, atom_virials=False)
+        energies, forces = np.empty_like(result.energies), np.empty_like(result.forces)
+        energies[found.order], forces[found.order] = result.energies, result.forces
+        return RawOutputs(energies, forces, result.virial), pair
 
 
 def manifest_in(path: Path) -> str:

@@ -1,12 +1,13 @@
-"""Tables of radial functions: value, slope and curvature on a uniform grid, in float64.
+"""What the native core reads besides the weights: sizes, and tables of the radial functions.
 
-The C++ core knows no basis and no cutoff function; it interpolates these by quintic Hermite splines
-(``engines/native/table.h``). Everything is written with spherical Bessel functions, which are
-accurate down to r = 0.
+The C++ core knows no basis and no cutoff function. It evaluates quintic Hermite splines on a
+uniform grid (``engines/native/table.h``), computed here in float64 from value, slope and curvature;
+these are written with spherical Bessel functions, which are accurate down to r = 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,8 @@ from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential
 from m3compress.models.radial import BesselBasis, SmoothBasis
 
+#: Of what is written here; the core reads no other one.
+FORMAT: Final = 2
 #: Largest error of a spline in the middle of an interval, relative to the largest value of its
 #: function, and that of its slope.
 VALUE_ERROR: Final = 1e-12
@@ -27,38 +30,69 @@ _FEWEST: Final = 64
 _MOST: Final = 1 << 16
 
 
-def build_tables(potential: Potential) -> dict[str, FloatArray]:
-    """All tables that the core needs of a potential, and where each ends.
+def build_core(potential: Potential) -> dict[str, FloatArray]:
+    """All that the core needs of a potential besides its weights.
 
     Returns:
-        ``tables.edges``, shape (n_points, 3, n_basis), and, unless the three-body block is removed,
-        ``tables.triplets`` with f·R_ln and at last f, shape (n_points, 3, max_l · max_n + 1);
-        ``….reach`` beside each is the distance in Å of its last point, shape (1,).
+        ``core.sizes`` and ``core.symbols``, as ``Sizes`` in ``engines/native/file.h`` reads them;
+        ``core.edges``, shape (n_intervals, 6, n_basis), the polynomials of h(r) in every interval;
+        unless the three-body block is removed, ``core.triplets`` with f·R_ln and at last f; and
+        beside each ``….reach``, the distance in Å where it ends.
 
     Raises:
         ExportError: If a basis is unknown or takes more points than make sense.
     """
     network, config = potential.to(torch.float64).network, potential.config
-    tables = _table("edges", network, config.cutoff)
-    if potential.form.name != "removed":
-        tables |= _table("triplets", network, min(config.cutoff, config.three_body_cutoff))
-    return tables
+    has_triplets = potential.form.name != "removed"
+    reach = min(config.cutoff, config.three_body_cutoff) if has_triplets else 0.0
+    letters = [[ord(letter) for letter in symbol.ljust(2, "\0")] for symbol in config.elements]
+    tables = {"core.edges": _table(sample_edges, network, config.cutoff)}
+    reaches = {"core.edges.reach": np.array([config.cutoff])}
+    if has_triplets:
+        tables["core.triplets"] = _table(sample_triplets, network, reach)
+        reaches["core.triplets.reach"] = np.array([reach])
+    sizes = (
+        *(FORMAT, config.cutoff, reach, potential.energy_offset),
+        *(len(config.elements), config.max_n, config.max_l, config.n_blocks),
+        *(config.node_width, config.edge_width),
+        config.edge_basis_size,
+        config.message_activation == "silu",
+        config.convention.gate_atom == "center",
+        config.convention.messages_to == "center",
+    )
+    own = {"core.sizes": np.array(sizes, np.float64), "core.symbols": np.array(letters, np.float64)}
+    return own | tables | reaches
 
 
-def _table(name: str, network: M3GNet, reach: float) -> dict[str, FloatArray]:
-    sample = {"edges": sample_edges, "triplets": sample_triplets}[name]
+def _table(
+    sample: Callable[[M3GNet, FloatArray], FloatArray], network: M3GNet, reach: float
+) -> FloatArray:
     n = _FEWEST
     while True:
         grid = sample(network, np.linspace(0.0, reach, n + 1))
         between = sample(network, (np.arange(n) + 0.5) * reach / n)
         if _is_close(grid, between, reach / n):
-            return {f"tables.{name}": grid, f"tables.{name}.reach": np.array([reach])}
+            return polynomials(grid, reach / n)
         if n >= _MOST:
             raise ExportError(
                 f"the radial functions oscillate too fast for a table of {n} intervals",
                 hint="export to ONNX instead",
             )
         n *= 2
+
+
+def polynomials(grid: FloatArray, step: float) -> FloatArray:
+    """Coefficients of 1, t … t⁵, t from 0 to 1 in every interval, from ``grid`` (n + 1, 3, …)."""
+    scaled = grid * step ** np.arange(3)[:, None]
+    (f0, d0, s0), (f1, d1, s1) = scaled[:-1].swapaxes(0, 1), scaled[1:].swapaxes(0, 1)
+    rise = f1 - f0
+    terms = (
+        *(f0, d0, s0 / 2),
+        10 * rise - 6 * d0 - 4 * d1 - 1.5 * s0 + 0.5 * s1,
+        -15 * rise + 8 * d0 + 7 * d1 + 1.5 * s0 - s1,
+        6 * rise - 3 * (d0 + d1) - 0.5 * (s0 - s1),
+    )
+    return np.stack(terms, axis=1)
 
 
 def _is_close(grid: FloatArray, between: FloatArray, step: float) -> bool:

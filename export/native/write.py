@@ -10,7 +10,7 @@ from m3compress.contract.backends import backend_named
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.contract.manifest import BESIDE_ONLY
 from m3compress.errors import ExportError
-from m3compress.export.native.tables import build_tables
+from m3compress.export.native.tables import build_core
 from m3compress.export.onnx.build import describe
 from m3compress.export.targets import Order, Written
 from m3compress.models.potential import Potential
@@ -41,12 +41,12 @@ def write(potential: Potential, order: Order) -> Written:
             f"the native core has no precision {order.precision!r}",
             hint="it computes in float32 or float64, as whoever opens the file says",
         )
-    tables = build_tables(potential)
+    core = build_core(potential)
     manifest = describe(potential, reason=order.reason).model_copy(
         update={"backend": "native", "tools": {"torch": torch.__version__}}
     )
     inside = manifest.model_dump(mode="json", exclude=set(BESIDE_ONLY))
-    content = serialize(potential, tables=tables, manifest=inside)
-    sizes = ", ".join(f"{len(table)} points" for table in tables.values() if table.ndim == 3)
-    order.report("tables", f"quintic splines of {sizes}, {len(content) / 1e6:.1f} MB in all")
+    content = serialize(potential, core=core, manifest=inside)
+    sizes = ", ".join(f"{len(table)} intervals" for table in core.values() if table.ndim == 3)
+    order.report("tables", f"quintic splines of {sizes}; {len(content) / 1e6:.1f} MB in all")
     return Written(content, manifest)

@@ -5,8 +5,8 @@
 the provenance. The same document lies beside it as ``NAME.m3c.model.json`` for people to read; only
 the safetensors file is read back.
 
-What ``m3compress export --to native`` writes is such a file, too: tables of the radial functions
-and the manifest are added to it, which nobody needs to read the model.
+What ``m3compress export --to native`` writes is such a file, too: the manifest is added to it, and
+what the native core needs besides the weights, which nobody needs to read the model.
 
 ``NAME.m3c.onnx`` and its manifest ``NAME.m3c.json`` may stand beside a model.
 """
@@ -40,7 +40,7 @@ METADATA_KEY = "m3compress"
 SCHEMA_VERSION = 1
 
 _NETWORK = "network."
-_TABLES = "tables."
+_CORE = "core."
 _ELEMENT_ENERGIES = "element_energies"
 _KEYS = ("schema_version", "config", "form", "energy_offset", "provenance")
 _REWRITE = "read the original checkpoint again and write it with this version"
@@ -83,14 +83,14 @@ def write_native(potential: Potential, path: Path, *, force: bool = False) -> No
 def serialize(
     potential: Potential,
     *,
-    tables: Mapping[str, FloatArray] | None = None,
+    core: Mapping[str, FloatArray] | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The bytes of a file, with what the native core needs besides the model.
 
     Args:
         potential: The potential.
-        tables: Of the radial functions, under names that begin with ``tables.``.
+        core: What the native core reads besides the weights, under names that begin with ``core.``.
         manifest: What the file says of itself as an exported one.
 
     Raises:
@@ -98,7 +98,7 @@ def serialize(
     """
     tensors = {f"{_NETWORK}{name}": _compact(value) for name, value in _weights(potential).items()}
     tensors[_ELEMENT_ENERGIES] = torch.tensor(potential.element_energies, dtype=torch.float64)
-    tensors |= {name: torch.from_numpy(table.copy()) for name, table in (tables or {}).items()}
+    tensors |= {name: torch.from_numpy(table.copy()) for name, table in (core or {}).items()}
     # One entry: the order of several would differ from run to run.
     content: bytes = save(tensors, {METADATA_KEY: _document(potential, manifest)})
     return content
@@ -228,7 +228,7 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as stream:
             metadata = stream.metadata() or {}
-            names = [name for name in stream.keys() if not name.startswith(_TABLES)]  # noqa: SIM118
+            names = [name for name in stream.keys() if not name.startswith(_CORE)]  # noqa: SIM118
             tensors = {name: stream.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(

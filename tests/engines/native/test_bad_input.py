@@ -47,8 +47,16 @@ def edit(path: Path, change: Edit) -> None:
     path.with_suffix(".json").write_text(json.dumps(manifest))
 
 
-def config(**values: Any) -> Edit:
-    return lambda tensors, document: document["config"].update(values)
+#: Place of a number in ``core.sizes``.
+SIZES = ("format", "cutoff", "reach", "offset", "n_elements", "max_n", "max_l", "n_blocks")
+SIZES += ("node_width", "edge_width", "edge_basis", "silu", "gate", "messages")
+
+
+def size(name: str, value: float) -> Edit:
+    def change(tensors: dict[str, torch.Tensor], document: dict[str, Any]) -> None:
+        tensors["core.sizes"][SIZES.index(name)] = value
+
+    return change
 
 
 def tensor(name: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Edit:
@@ -72,30 +80,33 @@ def with_nan(value: torch.Tensor) -> torch.Tensor:
 
 
 WRONG: dict[str, tuple[Edit, str]] = {
-    "other elements": (config(elements=["H", "O", "Na", "Si", "Br"]), "disagree on the elements"),
-    "fewer elements": (config(elements=["H"]), "another shape"),
-    "another cutoff": (config(cutoff=5.5), "does not end at the cutoff"),
-    "another three-body cutoff": (config(three_body_cutoff=3.0), "does not end at the cutoff"),
-    "a cutoff of nothing": (config(cutoff=0), "cutoff is not between"),
-    "no number": (config(max_n="three"), "max_n"),
-    "too wide": (config(node_width=100_000), "node_width"),
-    "half a width": (config(node_width=9.5), "node_width"),
-    "another width": (config(edge_width=13), "another shape"),
-    "hidden layers of nothing": (config(hidden=[0]), "hidden"),
-    "more layers": (config(hidden=[]), "another shape|more layers"),
-    "more blocks": (config(n_blocks=3), "no tensor"),
-    "unknown word": (config(message_activation="tanh"), "unknown"),
-    "another form": (lambda t, d: d["form"].update(name="triplets"), "triplets"),
-    "another version": (lambda t, d: d.update(schema_version=9), "schema version"),
+    "other elements": (tensor("core.symbols", lambda x: x.flip(0)), "disagree on the elements"),
+    "fewer elements": (size("n_elements", 1), "another shape"),
+    "another cutoff": (size("cutoff", 5.5), "does not end at the cutoff"),
+    "another three-body cutoff": (size("reach", 3.0), "does not end at the cutoff"),
+    "a cutoff of nothing": (size("cutoff", 0), "the size cutoff is 0"),
+    "a number that is none": (size("max_n", float("nan")), "core.sizes.*not finite"),
+    "no momenta": (size("max_l", 0), "the size max_l is 0"),
+    "too wide": (size("node_width", 100_000), "the size node_width"),
+    "another width": (size("edge_width", 13), "another shape"),
+    "more blocks": (size("n_blocks", 3), "layers of network.blocks.2"),
+    "fewer blocks": (size("n_blocks", 1), "disagree on the number of blocks"),
+    "no such flag": (size("silu", 2), "the size silu_on_radial"),
+    "messages that exclude triplets": (size("messages", 0), "the size messages_to_center"),
+    "another format": (size("format", 1), "the size format is 1"),
+    "of an older version": (without("core.sizes"), "an older one"),
+    "fewer sizes": (tensor("core.sizes", lambda x: x[:-1].clone()), "core.sizes has another shape"),
+    "fewer layers": (without("network.readout.value.2.weight"), "do not end in its width"),
+    "half a layer": (without("network.readout.gate.1.weight"), "no tensor"),
     "weights that are no numbers": (tensor("network.scales", with_nan), "not finite"),
     "whole numbers": (tensor("network.scales", lambda x: x.to(torch.int32)), "I32"),
-    "a table of nothing": (tensor("tables.edges", lambda x: x[:1].clone()), "tables.edges"),
+    "a table of nothing": (tensor("core.edges", lambda x: x[:0].clone()), "core.edges"),
     "a table with fewer columns": (
-        tensor("tables.triplets", lambda x: x[..., 1:].clone()),
-        "tables.triplets",
+        tensor("core.triplets", lambda x: x[..., 1:].clone()),
+        "core.triplets",
     ),
-    "no table": (without("tables.edges"), "without tables"),
-    "no table of triplets": (without("tables.triplets"), "tables.triplets"),
+    "no table": (without("core.edges"), "no tensor core.edges"),
+    "no table of triplets": (without("core.triplets"), "core.triplets"),
     "other energies": (tensor("element_energies", lambda x: x + 1), "energies of the elements"),
 }
 
@@ -129,7 +140,7 @@ def test_whatever_is_cut_off_or_garbled_is_an_error(
         with pytest.raises(ArtefactError):
             Core(damaged, threads=1)
     refused = 0
-    for _ in range(400):
+    for _ in range(300):
         garbled = bytearray(content)
         for place in rng.integers(0, header, rng.integers(1, 4)):
             garbled[place] = rng.integers(0, 256)
@@ -138,7 +149,7 @@ def test_whatever_is_cut_off_or_garbled_is_an_error(
             Core(damaged, threads=1).close()
         except ArtefactError:
             refused += 1
-    assert refused > 200  # the others changed what the core does not read, such as evidence
+    assert refused > 150  # the others changed what the core does not read, such as evidence
 
 
 def test_a_header_that_promises_more_than_there_is(tmp_path: Path) -> None:
@@ -208,15 +219,15 @@ def test_systems_that_make_no_sense(
         "apart": changed(system, vectors=vectors),
         "0.0.* apart": changed(system, vectors=0 * system.vectors),
         "element number 8": changed(system, species=system.species + 5),
-        "neighbor 1 of 1": changed(system, neighbors=system.neighbors + 1),
-        "neighbor -1": changed(system, neighbors=system.neighbors - 1),
+        "are no neighbors": changed(system, neighbors=system.neighbors + 1),
+        "-1 are no neighbors": changed(system, neighbors=system.neighbors - 1),
         "do not fit": changed(system, vectors=system.vectors.astype(np.float64)),
     }
     for message, one in wrong.items():
         with pytest.raises(M3CompressError, match=message):
             core.evaluate(one)
     backwards = np.array([0, 60, 30, len(system.neighbors)], dtype=np.int64)
-    with pytest.raises(M3CompressError, match="has -30 edges"):
+    with pytest.raises(M3CompressError, match="edges of atom 1 are not a range"):
         core.evaluate(changed(system, begins=backwards, species=np.zeros(3, np.int32)))
     assert np.isfinite(core.evaluate(system).forces).all()
 
@@ -238,4 +249,4 @@ def test_a_budget_chooses_the_mode_or_is_too_small(
             assert core.keeps == keeps
     with Core(path, threads=1, budget=1000.0) as core, pytest.raises(M3CompressError) as caught:
         core.evaluate(system)
-    assert "budget of 0 MB is too small" in caught.value.message
+    assert "budget of 0.001000 MB is too small" in caught.value.message

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 from native_library import core_system
-from random_networks import CASES, random_potential, reference_of
+from random_networks import CASES, reference_of
 
-from m3compress.contract.evaluation import Evaluation
 from m3compress.engines.native.core import Core
 from m3compress.errors import M3CompressError
 from m3compress.models.potential import Potential, evaluate
@@ -23,27 +21,21 @@ NativeModel = Callable[[str], tuple[Path, Potential]]
 SEEN = ("triclinic", "tiny", "slab", "molecule", "isolated", "dimer apart")
 
 
-@cache
-def expected(name: str) -> Callable[[str, Atoms], Evaluation]:
-    potential = reference_of(random_potential(name))
-    return cache(lambda key, atoms: evaluate(potential, atoms))
-
-
 def largest(difference: np.ndarray) -> float:
     return float(np.abs(difference).max(initial=0.0))
 
 
-@pytest.mark.parametrize("memory", ["keep", "recompute"])
 @pytest.mark.parametrize("name", CASES)
 def test_float64_equals_pytorch(
-    native_model: NativeModel, structures: dict[str, Atoms], name: str, memory: str
+    native_model: NativeModel, structures: dict[str, Atoms], name: str
 ) -> None:
     path, potential = native_model(name)
-    with Core(path, precision="float64", threads=2, memory=memory) as core:
-        for key in SEEN:
-            atoms = structures[key]
+    cores = {m: Core(path, precision="float64", threads=2, memory=m) for m in ("keep", "recompute")}
+    for key in SEEN:
+        atoms = structures[key]
+        reference = evaluate(reference_of(potential), atoms)
+        for memory, core in cores.items():
             result = core.evaluate(core_system(potential, atoms))
-            reference = evaluate(reference_of(potential), atoms)
             energies = result.energies + potential.element_energies[potential.species(atoms)]
             assert largest(energies - reference.energies) < 1e-9, key
             assert largest(result.forces - reference.forces) < 1e-8, key
