@@ -38,7 +38,7 @@ class Amounts:
     test: int = 72
     compressed: int = 16
     close: int = 24
-    pairs: int = 6
+    pairs: int = 12
 
     def scaled(self, part: float) -> Amounts:
         """A part of each, of everything at least one."""

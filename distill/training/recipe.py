@@ -19,7 +19,9 @@ class Recipe(BaseModel):
         warm_up: Fraction of the steps over which the rate rises.
         decay: Of the running average of the weights, per step.
         batch_atoms: Atoms of a batch, about.
-        loss: Table of losses; energies in eV/atom, forces in eV/Å, stresses in eV/Å³.
+        loss: Table of losses; energies in eV/atom, forces in eV/Å, stresses in eV/Å³. By default
+            δ is about the error of a finished student: labels of a teacher have no noise, and a
+            larger δ would leave all of the training to the few frames with large errors.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -30,8 +32,8 @@ class Recipe(BaseModel):
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     batch_atoms: Annotated[int, Field(ge=1)] = 100
     loss: Annotated[tuple[Term, ...], Field(min_length=1)] = (
-        Term("energy", weight=2.0, delta=0.1),
-        Term("forces", weight=1.0, delta=0.2),
-        Term("stress", weight=10.0, delta=0.02),
-        Term("atom_energy", weight=0.5, delta=0.1),
+        Term("energy", weight=2.0, delta=0.005),
+        Term("forces", weight=1.0, delta=0.03),
+        Term("stress", weight=10.0, delta=0.002),
+        Term("atom_energy", weight=0.5, delta=0.02),
     )

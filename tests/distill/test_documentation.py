@@ -51,11 +51,12 @@ def test_the_example_makes_a_student(folder, capsys):
 
 
 def test_the_file_of_a_student_is_read():
-    block, training = blocks("toml")
+    block, for_matgl, training = blocks("toml")
     student = parse_student(tomllib.loads(block), DOCUMENT.name)
     assert (student.width, student.hidden, student.form) == (24, (24,), "removed")
     named = set(re.findall(r"`(\w+)`|^(\w+) = |(cutoff_ratio)", TEXT, re.M))
     assert set(Student.model_fields) - {"training"} <= {word for words in named for word in words}
+    assert parse_student(tomllib.loads(for_matgl), DOCUMENT.name).hidden == (32, 32)
     recipe = parse_student(tomllib.loads(training), DOCUMENT.name).training
     assert (recipe.optimizer, len(recipe.loss)) == ("adam", 2)
 
