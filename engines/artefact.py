@@ -19,6 +19,7 @@ from m3compress.contract.backends import (
     artefact_patterns,
     artefact_suffixes,
     backend_named,
+    manifest_path,
 )
 from m3compress.contract.distances import problem_with
 from m3compress.contract.files import expanded, sha256_of
@@ -28,7 +29,6 @@ from m3compress.contract.manifest import (
     OUTPUT_NAMES,
     SCHEMA_VERSION,
     Manifest,
-    manifest_path,
 )
 from m3compress.errors import ArtefactError, M3CompressError
 
@@ -144,7 +144,8 @@ def _manifest_beside(path: Path) -> Path:
 
 def _file_beside(path: Path, manifest: Manifest) -> Path:
     """The exported file that a manifest describes."""
-    file = path.with_suffix(backend_named(manifest.backend).extension)
+    backend = backend_named(manifest.backend)
+    file = path.with_name(path.name.removesuffix(backend.manifest) + backend.extension)
     if not file.is_file():
         raise ArtefactError(
             f"there is no {file.name} beside {path}",

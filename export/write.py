@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from m3compress.contract.backends import backend_named
+from m3compress.contract.backends import backend_named, manifest_path
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.files import move_into_place, sha256_of, workplace
-from m3compress.contract.manifest import Manifest, Parity, manifest_path
+from m3compress.contract.manifest import Manifest, Parity
 from m3compress.errors import ExportError, MissingDependencyError
 from m3compress.export.parity import LIMITS, Limits, check_parity, require
 from m3compress.export.targets import Order, Report, Written, target_named

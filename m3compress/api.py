@@ -115,8 +115,8 @@ def export_model(
         ParityError: If the exported file disagrees with the model; nothing is left behind.
         M3CompressError: If a step cannot run.
     """
+    from m3compress.contract.backends import manifest_path
     from m3compress.contract.forms import Choice, parse_method
-    from m3compress.contract.manifest import manifest_path
     from m3compress.distill.methods import apply
     from m3compress.distill.share import three_body_share
     from m3compress.engines.evaluator import open_where_it_runs

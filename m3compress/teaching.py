@@ -69,7 +69,7 @@ def export_for_teaching(potential: Potential, work: Path, report: Report) -> Pat
 
 def _export_once(potential: Potential, path: Path, reason: str, report: Report) -> None:
     """Export a potential as it is, unless its file is there."""
-    from m3compress.contract.manifest import manifest_path
+    from m3compress.contract.backends import manifest_path
     from m3compress.engines.evaluator import open_where_it_runs
     from m3compress.export.write import write_export
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from m3compress.contract.backends import artefact_suffixes
+from m3compress.contract.backends import artefact_suffixes, manifest_path
 from m3compress.contract.files import move_into_place, sha256_of, workplace
-from m3compress.contract.manifest import GateStamp, manifest_path
+from m3compress.contract.manifest import GateStamp
 from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
 from m3compress.validate.report.card import model_card

@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from m3compress.contract.backends import manifest_path
 from m3compress.contract.files import sha256_of
-from m3compress.contract.manifest import Manifest, manifest_path
+from m3compress.contract.manifest import Manifest
 from m3compress.export.onnx.build import serialize
 
 Array = np.ndarray[Any, Any]

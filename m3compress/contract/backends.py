@@ -36,6 +36,8 @@ class Backend:
         is_graph: Whether its files are ONNX graphs, which can be read and checked.
         is_model: Whether its files are models as well, which can be read back; one is an exported
             file if its manifest stands beside it.
+        manifest: What stands in place of ``extension`` in the name of the manifest. A model that is
+            one of these files keeps apart from what was exported from it under the same name.
         options: What its engine can be told besides device and threads.
     """
 
@@ -49,6 +51,7 @@ class Backend:
     install: str = ""
     is_graph: bool = False
     is_model: bool = False
+    manifest: str = ".json"
     options: tuple[str, ...] = ()
 
     @property
@@ -116,13 +119,14 @@ BACKENDS: Final[tuple[Backend, ...]] = (
         engine="m3compress.engines.runtimes.native:NativeEngine",
         install="`m3compress native build`",
         is_model=True,
+        manifest=".native.json",
         options=("precision", "memory"),
     ),
 )
 
 #: Graphs and engines that other programs write: no checkpoints, and nothing that we can run.
 _FOREIGN_SUFFIXES: Final = (".onnx", ".engine")
-_MANIFEST_SUFFIX: Final = ".m3c.json"
+_MANIFEST_SUFFIXES: Final = (".m3c.json", ".m3c.native.json")
 
 
 def backend_named(name: str) -> Backend:
@@ -165,7 +169,7 @@ def looks_exported(name: str) -> bool:
     Ours or a foreign one; files that are models as well do not count, see :func:`is_exported`.
     """
     pure = (backend.suffix for backend in BACKENDS if not backend.is_model)
-    return name.endswith((*pure, _MANIFEST_SUFFIX, *_FOREIGN_SUFFIXES))
+    return name.endswith((*pure, *_MANIFEST_SUFFIXES, *_FOREIGN_SUFFIXES))
 
 
 def is_exported(path: str | Path) -> bool:
@@ -173,4 +177,10 @@ def is_exported(path: str | Path) -> bool:
     path = Path(path).expanduser()
     if looks_exported(path.name):
         return True
-    return path.name.endswith(artefact_suffixes()) and path.with_suffix(".json").is_file()
+    return path.name.endswith(artefact_suffixes()) and manifest_path(path).is_file()
+
+
+def manifest_path(artefact: Path) -> Path:
+    """Where the manifest of an exported file stands: ``model.m3c.onnx`` → ``model.m3c.json``."""
+    named = [row.manifest for row in BACKENDS if artefact.name.endswith(row.suffix)]
+    return artefact.with_suffix(named[0] if named else ".json")

@@ -8,7 +8,6 @@ Needs neither torch nor onnx.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -54,11 +53,6 @@ MANIFEST_KEY: Final = "manifest"
 BESIDE_ONLY: Final = ("artefact_sha256", "parity", "graph_parity", "gate")
 #: Who ran the files whose parity names no engine: written before others were run.
 UNNAMED_ENGINE: Final = "ONNX Runtime, cpu"
-
-
-def manifest_path(artefact: Path) -> Path:
-    """Where the manifest of an exported file stands: ``model.m3c.onnx`` → ``model.m3c.json``."""
-    return artefact.with_suffix(".json")
 
 
 class _Strict(BaseModel):

@@ -18,8 +18,8 @@ from ase.build import bulk
 from m3compress import Calculator
 from m3compress.__main__ import main
 from m3compress.contract import backends
-from m3compress.contract.backends import Backend, Device
-from m3compress.contract.manifest import Manifest, manifest_path
+from m3compress.contract.backends import Backend, Device, manifest_path
+from m3compress.contract.manifest import Manifest
 from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.engines.open import load_engine

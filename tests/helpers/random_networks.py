@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from random_weights import SMALL, randomize
 
+from m3compress.contract.backends import manifest_path
 from m3compress.contract.forms import FACTORIZED, REMOVED, TRIPLETS, ThreeBodyForm
 from m3compress.export.native.write import write
 from m3compress.export.targets import Order
@@ -99,5 +100,5 @@ def write_native_artefact(path: Path, potential: Potential) -> Path:
     digest = hashlib.sha256(written.content).hexdigest()
     manifest = written.manifest.model_copy(update={"artefact_sha256": digest})
     path.write_bytes(written.content)
-    path.with_suffix(".json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    manifest_path(path).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     return path

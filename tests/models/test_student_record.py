@@ -11,8 +11,7 @@ import torch
 from ase.build import bulk
 
 from m3compress.api import load_potential
-from m3compress.contract.backends import BACKENDS, looks_exported
-from m3compress.contract.manifest import manifest_path
+from m3compress.contract.backends import BACKENDS, looks_exported, manifest_path
 from m3compress.distill.students import Student
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import ArtefactError, CheckpointError, StructureError

@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from m3compress.api import resolve_source
-from m3compress.contract.manifest import manifest_path
+from m3compress.contract.backends import manifest_path
 from m3compress.engines.artefact import read_manifest
 from m3compress.export.onnx.build import serialize
 from m3compress.models.potential import Potential

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from m3compress.contract.backends import Backend, backend_named
-from m3compress.contract.manifest import Manifest, manifest_path
+from m3compress.contract.backends import Backend, backend_named, manifest_path
+from m3compress.contract.manifest import Manifest
 from m3compress.contract.operators import OPERATORS, TENSOR_TYPES
 from m3compress.engines.artefact import read_manifest
 from m3compress.errors import ArtefactError

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from md_codes import require
 
+from m3compress.contract.backends import manifest_path
+
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 NEEDS = {
     "engines.md": "ase",
@@ -35,7 +37,7 @@ def test_an_example(page, silica_native, silica_artefact, tmp_path, monkeypatch,
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S)
     assert len(blocks) == 1
     file = silica_native if silica_native.name in blocks[0] else silica_artefact
-    for part in (file, file.with_suffix(".json")):
+    for part in (file, manifest_path(file)):
         shutil.copy(part, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

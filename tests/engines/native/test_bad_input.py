@@ -16,6 +16,7 @@ from native_library import core_system
 from safetensors.torch import load_file, save_file
 
 from m3compress import Calculator
+from m3compress.contract.backends import manifest_path
 from m3compress.contract.files import sha256_of
 from m3compress.engines.native.core import Core
 from m3compress.engines.native.system import CoreSystem
@@ -29,7 +30,7 @@ Edit = Callable[[dict[str, torch.Tensor], dict[str, Any]], None]
 @pytest.fixture
 def copied(native_model: NativeModel, tmp_path: Path) -> Path:
     path, _ = native_model("tf")
-    for file in (path, path.with_suffix(".json")):
+    for file in (path, manifest_path(path)):
         shutil.copyfile(file, tmp_path / file.name)
     return tmp_path / path.name
 
@@ -42,9 +43,9 @@ def edit(path: Path, change: Edit) -> None:
     change(tensors, document)
     metadata["m3compress"] = json.dumps(document)
     save_file(tensors, path, metadata=metadata)
-    manifest = json.loads(path.with_suffix(".json").read_text())
+    manifest = json.loads(manifest_path(path).read_text())
     manifest["artefact_sha256"] = sha256_of(path)
-    path.with_suffix(".json").write_text(json.dumps(manifest))
+    manifest_path(path).write_text(json.dumps(manifest))
 
 
 #: Place of a number in ``core.sizes``.
@@ -164,8 +165,8 @@ def test_a_header_that_promises_more_than_there_is(tmp_path: Path) -> None:
 
 
 def test_a_model_that_was_not_exported(copied: Path) -> None:
-    copied.with_suffix(".json").unlink()
-    with pytest.raises(ArtefactError, match=r"no model\.m3c\.json") as caught:
+    manifest_path(copied).unlink()
+    with pytest.raises(ArtefactError, match=r"no model\.m3c\.native\.json") as caught:
         Calculator(copied)
     assert "--to native" in str(caught.value.hint)
 

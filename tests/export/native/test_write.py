@@ -12,7 +12,7 @@ from random_networks import random_potential, write_native_artefact
 
 from m3compress import Calculator
 from m3compress.__main__ import main
-from m3compress.contract.backends import is_exported, looks_exported
+from m3compress.contract.backends import is_exported, looks_exported, manifest_path
 from m3compress.contract.files import sha256_of
 from m3compress.contract.forms import FACTORIZED, TRIPLETS
 from m3compress.errors import ExportError
@@ -39,7 +39,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_export_is_compared_with_its_model(exported: Path) -> None:
-    manifest = json.loads(exported.with_suffix(".json").read_text())
+    manifest = json.loads(manifest_path(exported).read_text())
     assert manifest["backend"] == "native"
     assert manifest["parity"]["passed"]
     assert "libm3c" in manifest["parity"]["engine"]
@@ -67,6 +67,9 @@ def test_commands_take_it_for_what_it_is(
     assert not is_exported(alone)
     assert run("inspect", str(alone)) == 0
     assert "convention matgl-4.1" in capsys.readouterr().out
+    # What was exported from a model under its name makes it no exported file.
+    alone.with_suffix(".json").write_text("{}")
+    assert not is_exported(alone)
     assert run("bench", str(exported), "--sizes", "9", "--rounds", "1") == 0
 
 
