@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from m3compress.contract.backends import Backend, backend_named
-from m3compress.errors import UnknownNameError
+from m3compress.contract.rows import row_named
 
 if TYPE_CHECKING:
     from m3compress.contract.manifest import Manifest, Parity
@@ -124,7 +124,4 @@ def target_named(name: str) -> Target:
     Raises:
         UnknownNameError: If there is none of that name; those that exist are named.
     """
-    for target in TARGETS:
-        if target.name == name:
-            return target
-    raise UnknownNameError("target", name, [target.name for target in TARGETS])
+    return row_named(TARGETS, "target", name)

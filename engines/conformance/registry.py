@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from m3compress.errors import UnknownNameError
+from m3compress.contract.rows import row_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,4 @@ def code_named(name: str) -> CodeRow:
     Raises:
         UnknownNameError: If there is none of that name; those that exist are named.
     """
-    for row in CODES:
-        if row.name == name:
-            return row
-    raise UnknownNameError("code", name, [row.name for row in CODES])
+    return row_named(CODES, "code", name)

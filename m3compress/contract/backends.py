@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal
 
+from m3compress.contract.rows import row_named
 from m3compress.errors import UnknownNameError
 
 #: Where an engine may run.
@@ -126,7 +127,6 @@ BACKENDS: Final[tuple[Backend, ...]] = (
 
 #: Graphs and engines that other programs write: no checkpoints, and nothing that we can run.
 _FOREIGN_SUFFIXES: Final = (".onnx", ".engine")
-_MANIFEST_SUFFIXES: Final = (".m3c.json", ".m3c.native.json")
 
 
 def backend_named(name: str) -> Backend:
@@ -135,10 +135,7 @@ def backend_named(name: str) -> Backend:
     Raises:
         UnknownNameError: If there is none of that name; those that exist are named.
     """
-    for backend in BACKENDS:
-        if backend.name == name:
-            return backend
-    raise UnknownNameError("engine", name, [backend.name for backend in BACKENDS])
+    return row_named(BACKENDS, "engine", name)
 
 
 def device_named(name: str) -> Device:
@@ -169,7 +166,8 @@ def looks_exported(name: str) -> bool:
     Ours or a foreign one; files that are models as well do not count, see :func:`is_exported`.
     """
     pure = (backend.suffix for backend in BACKENDS if not backend.is_model)
-    return name.endswith((*pure, *_MANIFEST_SUFFIXES, *_FOREIGN_SUFFIXES))
+    manifests = (f".m3c{backend.manifest}" for backend in BACKENDS)
+    return name.endswith((*pure, *manifests, *_FOREIGN_SUFFIXES))
 
 
 def is_exported(path: str | Path) -> bool:
