@@ -24,6 +24,7 @@ from m3compress.contract.manifest import (
     Tensor,
 )
 from m3compress.engines.artefact import read_manifest
+from m3compress.engines.runtimes.native import manifest_in
 from m3compress.errors import M3CompressError
 from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.checks.building import Check, count_problems, on_file
@@ -100,12 +101,15 @@ def check_metadata(context: Context, path: Path) -> Measurement:
     """The manifest inside the file is the one beside it."""
     del context
     beside = read_beside(path)
-    if not (backend := backend_named(beside.backend)).is_graph:
+    if (backend := backend_named(beside.backend)).is_model:
+        text = manifest_in(path)
+    elif backend.is_graph:
+        text = {e.key: e.value for e in read_graph(path).metadata_props}.get(METADATA_KEY, "")
+    else:
         return Measurement(skipped=no_graph(backend))
-    entries = {entry.key: entry.value for entry in read_graph(path).metadata_props}
-    if METADATA_KEY not in entries:
+    if not text:
         return count_problems([f"{path.name} holds no manifest"])
-    inside = read_manifest(entries[METADATA_KEY], f"the manifest in {path.name}")
+    inside = read_manifest(text, f"the manifest in {path.name}")
     outer, inner = (m.model_dump(exclude=set(BESIDE_ONLY)) for m in (beside, inside))
     return count_problems(
         [
