@@ -19,6 +19,8 @@ from m3compress.distill.data.plan import Split, of_split
 from m3compress.distill.on_policy.dynamics import own_trajectories
 from m3compress.distill.on_policy.settings import OwnDynamics
 from m3compress.distill.settings import DistillSettings
+from m3compress.distill.training.compiled import compiler
+from m3compress.distill.training.schedule import steps_of
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 
@@ -31,6 +33,12 @@ _STUDENT: Final = 0.2
 _STEP: Final = 1.5e-3
 #: Seconds to export and open a student.
 _EXPORT: Final = 8.0
+#: A compiled step takes this part of one that is not (0.51–0.56 were seen), and compiling so many
+#: seconds, where nothing of the like was compiled before.
+_COMPILED: Final = 0.55
+_COMPILING: Final = 200.0
+#: Trainings of so many seconds are compiled by default.
+_WORTH_COMPILING: Final = 900.0
 #: Part of a training that validates and writes checkpoints.
 _WATCH: Final = 0.06
 
@@ -43,6 +51,7 @@ class Budget:
         frames: Part of the frames of the settings that is made.
         own: Part of the student's own dynamics that is run.
         steps: Of the training.
+        compiled: Whether they are compiled first.
         epoch: Steps of a pass over the first frames.
         label_seconds: For the labels of the first frames.
         own_seconds: For all rounds.
@@ -56,11 +65,12 @@ class Budget:
     label_seconds: float
     own_seconds: float
     step_seconds: float
+    compiled: bool = False
 
     @property
     def training_seconds(self) -> float:
-        """For the training."""
-        return self.steps * self.step_seconds * (1 + _WATCH)
+        """For the training, and for compiling it."""
+        return self.steps * self.step_seconds * (1 + _WATCH) + self.compiled * _COMPILING
 
     @property
     def minutes(self) -> float:
@@ -113,7 +123,7 @@ def make_budget(
         cutoff: Of the teacher in Å.
         settings: What is wanted.
         teacher_seconds: Of the teacher per atom and evaluation.
-        step_seconds: Of a step of the training.
+        step_seconds: Of a step of the training that is not compiled.
         batch_size: Frames in a batch.
         brought: Frames that the teacher labels besides those of the plan.
 
@@ -134,13 +144,18 @@ def make_budget(
         _OWN * total,
     )
     n_frames = sum(group.n_frames for group in of_split(plan.groups, "train")) + len(brought)
-    epoch = math.ceil(n_frames / batch_size)
+    epoch = steps_of(1, n_frames, batch_size)
     left = total - labels - own
+    if settings.epochs is not None:
+        left = settings.epochs * epoch * step_seconds
+    compiled = _is_compiled(settings, left)
+    if compiled:
+        step_seconds, left = _COMPILED * step_seconds, left - _COMPILING
     steps = math.floor(max(0.0, left) / (step_seconds * (1 + _WATCH)))
     if settings.epochs is not None:
         steps = settings.epochs * epoch
     elif steps < epoch:
-        needed = (labels + own + epoch * step_seconds * (1 + _WATCH)) / 60
+        needed = (total - left + epoch * step_seconds * (1 + _WATCH)) / 60
         raise M3CompressError(
             f"{settings.minutes:g} minutes are too short for one epoch: labels take "
             f"{labels:.0f} s, the student's own dynamics {own:.0f} s, an epoch "
@@ -156,7 +171,16 @@ def make_budget(
         label_seconds=labels,
         own_seconds=own,
         step_seconds=step_seconds,
+        compiled=compiled,
     )
+
+
+def _is_compiled(settings: DistillSettings, seconds: float) -> bool:
+    """Whether a training that would take so long otherwise is compiled."""
+    wanted = settings.student.training.compiled
+    if wanted is None:
+        return seconds >= _WORTH_COMPILING and compiler() is not None
+    return wanted
 
 
 def _plan(

@@ -188,6 +188,7 @@ class Distillation:
             self.budget.steps,
             self.settings.seed,
             self.work / "training.pt",
+            compiled=self.budget.compiled,
         )
 
     def _train(
@@ -295,8 +296,9 @@ class Distillation:
             "time",
             f"about {budget.minutes:.3g} min: labels {budget.label_seconds / 60:.2g}, "
             f"{self.settings.rounds} rounds {budget.own_seconds / 60:.2g}, training "
-            f"{budget.training_seconds / 60:.2g} ({budget.steps:,} steps of "
-            f"{1e3 * budget.step_seconds:.0f} ms, {budget.steps / budget.epoch:.3g} epochs)",
+            f"{budget.training_seconds / 60:.2g} ({budget.steps:,} {'compiled ' * budget.compiled}"
+            f"steps of {1e3 * budget.step_seconds:.0f} ms, "
+            f"{budget.steps / budget.epoch:.3g} epochs)",
         )
 
 

@@ -8,6 +8,9 @@ eager on a CPU, after some minutes of compiling, which are cached on disk.
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields
@@ -21,10 +24,16 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.distill.data.batches import Batch
 from m3compress.distill.training.step import Loss, Step
+from m3compress.errors import M3CompressError
 from m3compress.models.graph import Graph
 from m3compress.models.network import M3GNet
 
 _FIELDS = tuple(field.name for field in fields(Batch))
+
+
+def compiler() -> str | None:
+    """The C++ compiler that would be used; None if there is none."""
+    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++"))
 
 
 def compile_step(network: M3GNet, loss: Loss, example: Batch) -> Step:
@@ -34,8 +43,16 @@ def compile_step(network: M3GNet, loss: Loss, example: Batch) -> Step:
         network: The network; the step reads its current weights at every call.
         loss: Of a network on a batch.
         example: A batch to trace with; its sizes must differ from each other and from the widths of
-            the network.
+            the network. A step that was traced with one structure takes no others.
+
+    Raises:
+        M3CompressError: If there is no compiler.
     """
+    if compiler() is None:
+        raise M3CompressError(
+            "compiling the steps of a training needs a C++ compiler, and there is none",
+            hint="install g++, name one by CXX, or set `compiled = false` in [training]",
+        )
     weights = list(network.parameters())
     with _independent_sizes():
         trace = make_fx(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from m3compress.contract.forms import ThreeBodyForm
 from m3compress.distill.data.batches import Batch, NetworkFunction, join
 from m3compress.distill.losses import HuberLoss
 from m3compress.distill.training.run import Run
-from m3compress.distill.training.schedule import Schedule
+from m3compress.distill.training.schedule import Schedule, steps_of
 from m3compress.distill.training.step import Step
 from m3compress.units import MEV_PER_EV
 
@@ -34,7 +33,7 @@ class Settings:
     Attributes:
         schedule: Length and learning rate.
         loss: What to make small.
-        batch_size: Structures in a batch.
+        batch_size: Structures in a batch; a few have one or two more, and none has fewer.
         decay: Of the running average of the weights, per step.
         largest_gradient: Norm at which gradients are clipped.
         seed: Of the initial weights and of the order of the frames.
@@ -105,7 +104,7 @@ def _finish_epoch(
         Steps of the epoch.
     """
     order = np.random.default_rng([settings.seed, run.epoch]).permutation(len(batches))
-    chunks = np.array_split(order, math.ceil(len(order) / settings.batch_size))
+    chunks = np.array_split(order, steps_of(1, len(order), settings.batch_size))
     saved = time.monotonic()
     while run.in_epoch < len(chunks) and run.steps < until:
         if time.monotonic() - saved > _CHECKPOINT_EVERY:

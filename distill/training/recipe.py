@@ -19,6 +19,8 @@ class Recipe(BaseModel):
         warm_up: Fraction of the steps over which the rate rises.
         decay: Of the running average of the weights, per step.
         batch_atoms: Atoms of a batch, about.
+        compiled: Whether the steps are compiled, which takes minutes and then nearly halves them;
+            where that pays by default.
         loss: Table of losses; energies in eV/atom, forces in eV/Å, stresses in eV/Å³. By default
             δ is about the error of a finished student: labels of a teacher have no noise, and a
             larger δ would leave all of the training to the few frames with large errors.
@@ -31,6 +33,7 @@ class Recipe(BaseModel):
     warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.03
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     batch_atoms: Annotated[int, Field(ge=1)] = 100
+    compiled: bool | None = None
     loss: Annotated[tuple[Term, ...], Field(min_length=1)] = (
         Term("energy", weight=2.0, delta=0.005),
         Term("forces", weight=1.0, delta=0.03),

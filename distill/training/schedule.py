@@ -36,5 +36,5 @@ class Schedule:
 
 
 def steps_of(epochs: int, n_frames: int, batch_size: int) -> int:
-    """Steps of so many passes over all frames."""
-    return epochs * math.ceil(n_frames / batch_size)
+    """Steps of so many passes over all frames, with at least so many in a batch."""
+    return epochs * max(1, n_frames // batch_size)

@@ -18,6 +18,7 @@ from m3compress.distill.data.batches import Batch, fit_references, join, to_batc
 from m3compress.distill.data.labels import largest_force
 from m3compress.distill.losses import HuberLoss, is_curved
 from m3compress.distill.students import Student
+from m3compress.distill.training.compiled import compile_step
 from m3compress.distill.training.initial import initial_network
 from m3compress.distill.training.loop import Settings, mean_errors, take_step, train
 from m3compress.distill.training.run import Run, begin
@@ -47,6 +48,7 @@ class StudentTraining:
 
     Attributes:
         run: Its state.
+        step: Loss and gradients of a batch by its network.
         student: What it is.
         config: Of its network.
         settings: Of the loop.
@@ -54,6 +56,7 @@ class StudentTraining:
     """
 
     run: Run
+    step: Step
     student: Student
     config: M3GNetConfig
     settings: Settings
@@ -68,6 +71,8 @@ class StudentTraining:
         steps: int,
         seed: int,
         checkpoint: Path,
+        *,
+        compiled: bool = False,
     ) -> StudentTraining:
         """A training before its first step, or where its checkpoint is.
 
@@ -79,16 +84,23 @@ class StudentTraining:
             steps: Length of the training.
             seed: Of weights and order.
             checkpoint: Where it is kept.
+            compiled: Whether to compile its steps, which takes minutes.
 
         Raises:
             ImportError: If the package of the optimiser is not installed.
-            M3CompressError: If the checkpoint cannot be read, or belongs to something else.
+            M3CompressError: If the checkpoint cannot be read, or belongs to something else, or
+                if there is no compiler.
         """
         settings = settings_of(student, frames, steps, seed)
         run = _begin(student, config, frames, settings)
         if checkpoint.exists():
             run.load(checkpoint)
-        return cls(run, student, config, settings, checkpoint)
+        step = eager_step(run.network, settings.loss)
+        if compiled and run.steps < steps:
+            step = compile_step(
+                run.network, settings.loss, _usual_batch(config, frames, run, settings)
+            )
+        return cls(run, step, student, config, settings, checkpoint)
 
     @property
     def is_done(self) -> bool:
@@ -131,7 +143,7 @@ class StudentTraining:
         watched = held_back[:: max(1, len(held_back) // _WATCHED)]
         train(
             self.run,
-            eager_step(self.run.network, self.settings.loss),
+            self.step,
             learned,
             self._batches(watched),
             self.settings,
@@ -214,6 +226,15 @@ def _begin(
         learning_rate=settings.schedule.learning_rate,
         optimizer=student.training.optimizer,
     )
+
+
+def _usual_batch(
+    config: M3GNetConfig, frames: Sequence[Atoms], run: Run, settings: Settings
+) -> Batch:
+    """A batch of the frames in the middle, by atoms: the compiler knows no other sizes as well."""
+    first = max(0, (len(frames) - settings.batch_size) // 2)
+    usual = sorted(frames, key=len)[first : first + settings.batch_size]
+    return join(_batches(usual, config, run.references))
 
 
 def _batches(frames: Sequence[Atoms], config: M3GNetConfig, references: FloatArray) -> list[Batch]:

@@ -9,6 +9,8 @@ import pytest
 from m3compress.distill.budget import Budget, make_budget
 from m3compress.distill.data.sampling import Sampling
 from m3compress.distill.settings import DistillSettings
+from m3compress.distill.students import Student
+from m3compress.distill.training.recipe import Recipe
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.crystals import build_crystal
 from m3compress.models.structures.frames import Named
@@ -84,3 +86,21 @@ def test_a_time_that_is_none_is_refused():
             DistillSettings(minutes=minutes)
     with pytest.raises(M3CompressError, match="positive ones in K"):
         DistillSettings(sampling=Sampling(temperatures=(0.0,)))
+
+
+def test_long_trainings_are_compiled_where_there_is_a_compiler(monkeypatch):
+    monkeypatch.setattr("m3compress.distill.budget.compiler", lambda: "c++")
+    compiled, short = budget(), budget(replace(SETTINGS, minutes=15.0))
+    assert (compiled.compiled, short.compiled) == (True, False)
+    monkeypatch.setattr("m3compress.distill.budget.compiler", lambda: None)
+    plain = budget()
+    assert not plain.compiled
+    assert compiled.minutes == pytest.approx(plain.minutes, abs=0.1)
+    assert compiled.steps > 1.5 * plain.steps
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_file_of_a_student_decides_whether_it_is_compiled(wanted):
+    student = Student(training=Recipe(compiled=wanted))
+    assert budget(replace(SETTINGS, student=student)).compiled is wanted
+    assert budget(replace(SETTINGS, student=student, epochs=1)).compiled is wanted

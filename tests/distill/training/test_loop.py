@@ -17,7 +17,7 @@ from m3compress.distill.training.step import eager_step
 SETTINGS = Settings(
     schedule=Schedule(steps=8, learning_rate=5e-3),
     loss=HuberLoss(terms=(Term("energy", 2.0, 0.1), Term("forces", 1.0, 0.2)), form=FACTORIZED),
-    batch_size=3,
+    batch_size=2,
     decay=0.9,
     seed=5,
 )

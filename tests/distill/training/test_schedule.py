@@ -20,5 +20,5 @@ def test_the_rate_rises_to_its_peak_and_falls_to_almost_nothing():
     assert rates[-1] == pytest.approx(5e-5)
 
 
-def test_an_epoch_that_is_no_multiple_of_the_batch_has_one_step_more():
-    assert steps_of(3, n_frames=10, batch_size=4) == 9
+def test_no_batch_of_an_epoch_is_smaller_than_the_others_are_meant_to_be():
+    assert steps_of(3, n_frames=10, batch_size=4) == 6
