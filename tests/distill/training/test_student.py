@@ -25,10 +25,10 @@ STEPS = 120
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def begin(labelled, folder, student=STUDENT, steps=STEPS):
+def begin(labelled, folder, student=STUDENT, steps=STEPS, **how):
     config = student.config(labelled.plan.elements, labelled.teacher.cutoff)
     path = folder / "training.pt"
-    return StudentTraining.begin(student, config, labelled.read("train"), steps, 3, path)
+    return StudentTraining.begin(student, config, labelled.read("train"), steps, 3, path, **how)
 
 
 def advance(training, labelled, until=STEPS, after_epoch=None):
@@ -124,3 +124,22 @@ def test_a_step_of_a_wider_student_takes_longer(labelled):
         config = student.config(labelled.plan.elements, labelled.teacher.cutoff)
         took.append(seconds_per_step(student, config, labelled.read("train")[:8]))
     assert 1e-4 < took[0] < took[1]
+
+
+def test_a_compiled_training_is_the_same(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda graph, **_: graph)  # traced, and interpreted
+    losses, small = [], STUDENT.model_copy(update={"blocks": 1, "form": "removed"})
+    for compiled in (True, False):
+        folder = tmp_path / str(compiled)
+        folder.mkdir()
+        training = begin(labelled, folder, small, steps=4, compiled=compiled)
+        advance(training, labelled, until=4)
+        losses.append(training.run.history[-1]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_compiling_takes_a_compiler(labelled, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(M3CompressError, match=r"C\+\+ compiler"):
+        begin(labelled, tmp_path, compiled=True)
+    begin(labelled, tmp_path)
