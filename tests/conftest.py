@@ -18,13 +18,19 @@ from m3compress.api import load_potential
 from m3compress.contract.forms import FACTORIZED
 from m3compress.export.onnx.build import build_onnx, describe, serialize
 from m3compress.models.potential import Potential
+from m3compress.models.structures.zoo import build_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Modules that take the longest, which come first: begun last, one would run beside idle workers.
 LONG = (
-    "export/test_parity_on_zoo.py",
     "cli/test_export.py",
+    "distill/training/test_compiled.py",
+    "cli/test_distill.py",
+    "export/test_parity_on_zoo.py",
+    "validate/checks/test_student_gate.py",
+    "test_paper_study.py",
+    "distill/test_documentation.py",
     "analysis/statistics/test_inversion.py",
     "validate/test_rerun.py",
     "models/test_builtin.py",
@@ -36,7 +42,8 @@ LONG = (
     "validate/checks/test_scans.py",
     "validate/checks/test_sizes.py",
     "models/test_matgl_parity.py",
-    "distill/training/test_compiled.py",
+    "engines/dynamics/test_integrate.py",
+    "distill/training/test_student.py",
     "validate/checks/test_survey.py",
     "models/test_golden.py",
 )
@@ -131,6 +138,21 @@ def silica_artefact(
     """The ``.m3c.onnx`` of the built-in model, factorised; not to be changed."""
     name, potential = "silica.m3c.onnx", builtin_potential.with_form(FACTORIZED)
     return made_once("silica", lambda folder: write_artefact(folder / name, potential)) / name
+
+
+@pytest.fixture
+def small_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parity on a few small structures, where something else is tested."""
+    monkeypatch.setattr(
+        "m3compress.export.write.build_zoo",
+        lambda *given, **options: build_zoo(*given, **{**options, "large": False})[:3],
+    )
+
+
+@pytest.fixture
+def timed_on_few_atoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Students and teachers are timed on a small cell, where something else is tested."""
+    monkeypatch.setattr("m3compress.distill.speed.N_ATOMS", 50)
 
 
 @pytest.fixture(scope="session")

@@ -30,11 +30,13 @@ def test_a_short_study_is_run_compared_and_told(study, shared, tmp_path, monkeyp
     tiny = plan.Size(
         repeats=((1, 1, 1), (1, 1, 1)),
         n_replicas=(2, 2),
-        equilibration=0.01,
-        duration=(0.05, 0.05),
+        equilibration=0.005,
+        duration=(0.02, 0.02),
         all_methods=False,
     )
     monkeypatch.setitem(study.SIZES, "reduced", tiny)
+    monkeypatch.setattr(plan, "FRACTIONS", (0.4,))
+    monkeypatch.setattr(plan, "SPACING", 4)
     monkeypatch.setenv("M3COMPRESS_SHARED", str(shared))
     document = tmp_path / "paper.md"
     document.write_text(f"before\n{present.BEGIN}\nold\n{present.END}\nafter\n")

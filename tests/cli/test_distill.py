@@ -18,7 +18,7 @@ from m3compress.models.structures.crystals import build_crystal
 from m3compress.models.student_record import record_of
 
 SPHERES = "ase:ase.calculators.lj:LennardJones?sigma=2.0&epsilon=0.3&rc=4.0&smooth=true"
-TINY = 'preset = "fast"\nwidth = 8\nmax_n = 2\nmax_l = 2\n'
+TINY = 'preset = "fast"\nblocks = 1\nwidth = 8\nmax_n = 2\nmax_l = 2\n'
 
 
 def run(*arguments: object) -> int:
@@ -39,9 +39,11 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_zoo", "timed_on_few_atoms")
 def test_the_built_in_model_from_structures_to_an_exported_student(folder, capsys):
     command = ["distill", "builtin", "--structures", "quartz.cif", "--student", "tiny.toml"]
-    command += ["-o", "q.m3c.safetensors", "--minutes", "0.5", "--rounds", "1", "--threads", "2"]
+    command += ["-o", "q.m3c.safetensors", "--minutes", "0.05", "--rounds", "1", "--threads", "1"]
+    command += ["--temperatures", "600", "600"]
     assert run(*command, "--epochs", "2", "--json") == 0
     out, err = capsys.readouterr()
     document = json.loads(out)

@@ -25,7 +25,6 @@ from m3compress.contract.manifest import Manifest
 from m3compress.errors import M3CompressError, OutputExistsError, ParityError
 from m3compress.export.parity import Limits, Tolerance
 from m3compress.models.domain import with_domain
-from m3compress.models.structures.zoo import build_zoo
 
 BUILTIN = Path(str(resolve_source("builtin")))
 
@@ -107,15 +106,6 @@ def test_labels_decide_what_a_file_and_crystals_dispute(
     shortest = with_domain(potential, labels).provenance.shortest
     assert set(shortest) == {"H-H", "H-Na", "Na-Na"}
     assert 1.9 < shortest["H-Na"] < 2.45
-
-
-@pytest.fixture
-def small_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parity on a few small structures, where something else is tested."""
-    monkeypatch.setattr(
-        "m3compress.export.write.build_zoo",
-        lambda *given, **options: build_zoo(*given, **{**options, "large": False})[:3],
-    )
 
 
 @pytest.mark.usefixtures("small_zoo")

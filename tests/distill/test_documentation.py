@@ -37,6 +37,7 @@ def folder(silica_artefact, tmp_path, monkeypatch):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.usefixtures("small_zoo", "timed_on_few_atoms")
 def test_the_example_makes_a_student(folder, capsys):
     (block,) = blocks("python")
     names = {"__name__": "__main__"}

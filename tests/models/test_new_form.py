@@ -90,7 +90,7 @@ def test_only_a_model_with_right_triplets_takes_it(random_potential: MakePotenti
 
 
 def test_it_is_exported_and_the_manifest_says_what_it_is(random_potential: MakePotential) -> None:
-    potential = random_potential(3).with_form(_faded(0.5))
+    potential = random_potential(3, n_blocks=1).with_form(_faded(0.5))
     assert len(build_onnx(potential).graph.node) > 0
     manifest = describe(potential, reason="a test")
     assert manifest.three_body == ThreeBodyMethod(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("pytester",)
-
-#: One check in place of all: which ones run is not the business of the fixture.
-ONE_CHECK = """
-import functools
 from m3compress.validate import gate
 from m3compress.validate.run import CHECKS
 
-checks = [check for check in CHECKS if check.id == "parity.force-mae"]
-gate.validate = functools.partial(gate.validate, checks=checks)
-"""
+pytest_plugins = ("pytester",)
+
+#: One check in place of all: which ones run is not the business of the fixture.
+ONE_CHECK = [check for check in CHECKS if check.id == "parity.force-mae"]
 
 TEST = """
 def test_model(m3compress_gate):
@@ -28,7 +25,7 @@ def test_options_are_refused_like_on_the_command_line(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
     pytester.makepyfile(TEST.format(artefact=str(tmp_path / "none.m3c.onnx"), options=""))
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*none.m3c.onnx*"])
 
@@ -40,13 +37,16 @@ def test_an_unknown_profile_is_told_the_ones_that_exist(pytester: pytest.Pyteste
 
 
 def test_a_test_fails_with_the_table_of_checks(
-    pytester: pytest.Pytester, silica_artefact: Path, tmp_path: Path
+    pytester: pytest.Pytester,
+    silica_artefact: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # No export is exact to the last bit, so that a limit of zero fails whatever is run.
     options = "duration=0.3, n_replicas=1, limit=('parity.force-mae=0',)"
-    pytester.makeconftest(ONE_CHECK)
+    monkeypatch.setattr(gate, "validate", partial(gate.validate, checks=ONE_CHECK))
     pytester.makepyfile(TEST.format(artefact=str(silica_artefact), options=options))
-    result = pytester.runpytest_subprocess("--m3compress-report-dir", str(tmp_path))
+    result = pytester.runpytest_inprocess("--m3compress-report-dir", str(tmp_path))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*silica*: fail*", "*parity.force-mae*"])
     assert (tmp_path / "silica" / "report.html").is_file()

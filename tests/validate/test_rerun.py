@@ -16,9 +16,8 @@ from dataclasses import replace
 import pytest
 from ase.build import bulk
 
-from m3compress.contract.progress import silent
 from m3compress.engines.dynamics.job import Job
-from m3compress.engines.dynamics.pool import run_jobs
+from m3compress.engines.dynamics.pool import run_here
 from m3compress.engines.dynamics.run import JOB, TRAJECTORY, claim_folder, steps_done
 from m3compress.models.structures.frames import Named
 from m3compress.validate import rerun
@@ -54,7 +53,7 @@ def silica_job(silica_zoo: tuple[Named, ...]) -> Callable[..., Job]:
 @pytest.mark.parametrize("spoil", [lambda spec: spec, lambda spec: ScaledForces(spec, 0.95)])
 def test_the_command_in_a_report_runs_the_job_again(builtin_spec, silica_job, tmp_path, spoil):
     job = silica_job(spoil(replace(builtin_spec, precision="float32")))
-    (run,) = run_jobs([job], tmp_path, 1, silent)
+    run = run_here(job, tmp_path)
     assert run.broken is None
     words = shlex.split(rerun.command_of(run))
     assert words[:3] == ["python", "-m", "m3compress.validate.rerun"]
@@ -93,15 +92,15 @@ def test_processes_end_with_a_gate_that_is_killed(artefact_spec, silica_job, tmp
 
 @pytest.mark.slow
 def test_a_killed_run_is_resumed_with_the_same_bytes(artefact_spec, silica_job, tmp_path):
-    job = silica_job(artefact_spec, every=1, equilibration=100, steps=300)
+    job = silica_job(artefact_spec, every=1, equilibration=50, steps=150)
     roots = [tmp_path / "whole", tmp_path / "killed"]
     whole, killed = (claim_folder(job, root) for root in roots)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*COMMAND, str(whole / JOB)], check=True, env=environment, capture_output=True)
-    assert steps_done(whole) == 400
+    assert steps_done(whole) == 200
 
     rng = random.Random(0)
-    for least in (100, 200):
+    for least in (50, 100):
         process = subprocess.Popen(
             [*COMMAND, str(killed / JOB)],
             env=environment,
@@ -116,11 +115,11 @@ def test_a_killed_run_is_resumed_with_the_same_bytes(artefact_spec, silica_job, 
         time.sleep(rng.uniform(0.0, 0.1))
         os.killpg(process.pid, signal.SIGKILL)  # the worker, too
         process.wait()
-        assert least <= steps_done(killed) < 400
+        assert least <= steps_done(killed) < 200
     done = subprocess.run(
         [*COMMAND, str(killed / JOB)], check=True, env=environment, capture_output=True, text=True
     )
-    assert "300 frames" in done.stdout
+    assert "150 frames" in done.stdout
     assert (killed / TRAJECTORY).read_bytes() == (whole / TRAJECTORY).read_bytes()
 
 

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soft_spheres
 
 from m3compress.distill.data.label_store import LabelStore, _work, seconds_per_atom
 from m3compress.distill.data.labels import largest_force
@@ -60,7 +62,9 @@ def test_a_killed_run_goes_on_where_it_was(labelled, plan, spheres, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "run.pickle").write_bytes(pickle.dumps((tmp_path / "work", plan, spheres)))
     command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "run.pickle")]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    found = [str(Path(soft_spheres.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))}
+    with subprocess.Popen(command, start_new_session=True, env=environment) as process:
         store = LabelStore(tmp_path / "work", plan, spheres)
         deadline = time.monotonic() + 120
         while len(store.missing) == len(plan.groups) and time.monotonic() < deadline:

@@ -6,15 +6,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from soft_spheres import CUTOFF, SPEC
 
 from m3compress.distill.on_policy.settings import OwnDynamics
 from m3compress.engines.calculators import CalculatorSpec
 
-_SPHERES = "ase:ase.calculators.lj:LennardJones?sigma={}&epsilon=0.3&rc=4.0&smooth=true"
-
 
 def spheres_of(sigma):
-    return CalculatorSpec.parse(_SPHERES.format(sigma), cutoff=4.0)
+    return CalculatorSpec.parse(SPEC.format(sigma), cutoff=CUTOFF)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import pytest
 from m3compress.distill.on_policy.dynamics import OwnTrajectory
 from m3compress.distill.on_policy.round import Rounds
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 
 @pytest.fixture
 def rounds(how, tmp_path):
