@@ -93,10 +93,9 @@ def test_processes_end_with_a_gate_that_is_killed(artefact_spec, silica_job, tmp
 @pytest.mark.slow
 def test_a_killed_run_is_resumed_with_the_same_bytes(artefact_spec, silica_job, tmp_path):
     job = silica_job(artefact_spec, every=1, equilibration=50, steps=150)
-    roots = [tmp_path / "whole", tmp_path / "killed"]
-    whole, killed = (claim_folder(job, root) for root in roots)
+    whole = run_here(job, tmp_path / "whole").folder
+    killed = claim_folder(job, tmp_path / "killed")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*COMMAND, str(whole / JOB)], check=True, env=environment, capture_output=True)
     assert steps_done(whole) == 200
 
     rng = random.Random(0)
