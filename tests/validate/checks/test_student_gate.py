@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 
 from m3compress.api import open_teacher
 from m3compress.contract.forms import FACTORIZED
+from m3compress.engines.dynamics.job import Job
+from m3compress.engines.dynamics.pool import Run, run_here
 from m3compress.models.potential import Potential
 from m3compress.models.structures.crystals import build_crystal
 from m3compress.models.structures.frames import Named
@@ -52,7 +55,17 @@ def with_noise(potential: Potential, part: float) -> Potential:
 
 
 @pytest.fixture
-def verdicts(make_context: Any, silica_artefact: Path) -> Any:
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dynamics without processes of their own, which take seconds to begin."""
+
+    def run_jobs(jobs: Sequence[Job], root: Path, *_: object, **__: object) -> list[Run]:
+        return [run_here(job, root) for job in jobs]
+
+    monkeypatch.setattr("m3compress.validate.checks.runs.run_jobs", run_jobs)
+
+
+@pytest.fixture
+def verdicts(in_this_process: None, make_context: Any, silica_artefact: Path) -> Any:
     """``verdicts(artefact)``: of each check, against the built-in model as a teacher."""
 
     def find(artefact: Path) -> dict[str, set[Verdict]]:
