@@ -2,13 +2,13 @@
 
 An exported graph computes the network in float32. What is large or summed over atoms (element
 energies, the total energy) is added here in float64: float32 sums of −10⁴ eV lose 10⁻² eV, which
-would hide any drift of the energy in molecular dynamics.
+would hide any drift of the energy in molecular dynamics. So are the virials of the atoms.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
@@ -24,6 +24,8 @@ from m3compress.errors import StructureError
 Precision = Literal["float32", "float64"]
 #: What such an engine does with the features of edges: keep them, compute them again, or what fits.
 Memory = Literal["auto", "keep", "recompute"]
+
+_HINT: Final = "look for overlapping atoms: this is far from anything the model was trained on"
 
 
 class Engine(Protocol):
@@ -84,18 +86,6 @@ class FindsEdges(Protocol):
         """
 
 
-@runtime_checkable
-class GivesAtomVirials(Protocol):
-    """An engine that tells what every atom adds to the virial."""
-
-    def run_with_atom_virials(self, inputs: TableInputs) -> tuple[RawOutputs, Float64Array]:
-        """Evaluate, with the parts of the virial in eV, shape (n_atoms, 3, 3).
-
-        Raises:
-            M3CompressError: If the runtime fails.
-        """
-
-
 class OpensArtefact(Protocol):
     """What the ``engine`` of a row of the table of backends names."""
 
@@ -130,16 +120,18 @@ def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Ev
     _refuse_not_finite(manifest, species, outputs)
     references = np.asarray(manifest.element_energies, dtype=np.float64)
     energies = outputs.energies.astype(np.float64) + references[species]
+    virial = outputs.virial.reshape(-1, 3, 3).sum(axis=0, dtype=np.float64)
+    if not np.isfinite(virial).all():
+        raise StructureError(f"the virial is not finite: {virial.tolist()}", hint=_HINT)
     return Evaluation(
         energy=float(energies.sum() + manifest.energy_offset),
         energies=energies,
         forces=outputs.forces.astype(np.float64),
-        virial=outputs.virial.astype(np.float64),
+        virial=virial,
     )
 
 
 def _refuse_not_finite(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> None:
-    hint = "look for overlapping atoms: this is far from anything the model was trained on"
     finite = np.isfinite(outputs.energies) & np.isfinite(outputs.forces).all(axis=1)
     if not finite.all():
         atom = int(np.flatnonzero(~finite)[0])
@@ -147,7 +139,5 @@ def _refuse_not_finite(manifest: Manifest, species: Int64Array, outputs: RawOutp
         raise StructureError(
             f"atom {atom} ({symbol}, counting from 0) gets energy {outputs.energies[atom]} and "
             f"force {outputs.forces[atom].tolist()}, expected finite numbers",
-            hint=hint,
+            hint=_HINT,
         )
-    if not np.isfinite(outputs.virial).all():
-        raise StructureError(f"the virial is not finite: {outputs.virial.tolist()}", hint=hint)

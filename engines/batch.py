@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +12,7 @@ from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import Manifest
 from m3compress.contract.neighbors import Edges, build_table, find_edges
 from m3compress.contract.tables import FloatingArray, Int64Array, RawOutputs, TableInputs
-from m3compress.engines.base import Engine, GivesAtomVirials, complete
+from m3compress.engines.base import Engine, complete
 from m3compress.engines.tables.verlet import species_of
 
 
@@ -58,22 +57,17 @@ def _joined(parts: Sequence[tuple[Edges, int]], n_atoms: int) -> Edges:
 
 
 def run_batch(engine: Engine, inputs: TableInputs, begins: Int64Array) -> list[Evaluation]:
-    """One evaluation of all; virials are NaN where the engine gives none of single atoms.
+    """One evaluation of all, by an engine that gives virials of single atoms.
 
     Raises:
         StructureError: If an output is not finite; the atom is counted in its structure.
         M3CompressError: If the runtime fails.
     """
-    if isinstance(engine, GivesAtomVirials):
-        outputs, atom_virials = engine.run_with_atom_virials(inputs)
-        virials = np.add.reduceat(atom_virials, begins[:-1])
-    else:
-        outputs, virials = engine.run(inputs), None
+    outputs = engine.run(inputs)
     evaluations = []
-    for number, (begin, end) in enumerate(pairwise(begins)):
-        virial = outputs.virial if virials is None else virials[number]
-        part = RawOutputs(outputs.energies[begin:end], outputs.forces[begin:end], virial)
-        found = complete(engine.manifest, inputs.species[begin:end], part)
-        unknown = virials is None and len(begins) > 2
-        evaluations.append(replace(found, virial=np.full((3, 3), np.nan)) if unknown else found)
+    for begin, end in pairwise(begins):
+        part = RawOutputs(
+            outputs.energies[begin:end], outputs.forces[begin:end], outputs.virial[begin:end]
+        )
+        evaluations.append(complete(engine.manifest, inputs.species[begin:end], part))
     return evaluations

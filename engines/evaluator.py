@@ -21,7 +21,7 @@ from m3compress.contract.manifest import Manifest
 from m3compress.contract.neighbors import check_structure
 from m3compress.contract.tables import TableInputs
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.base import FindsEdges, GivesAtomVirials, Memory, Precision, complete
+from m3compress.engines.base import FindsEdges, Memory, Precision, complete
 from m3compress.engines.batch import batch_inputs, run_batch
 from m3compress.engines.open import load_engine
 from m3compress.engines.overlap import OnOverlap, OverlapGuard
@@ -159,22 +159,17 @@ class ArtefactEvaluator:
             self._guard.check(inputs)
             return self.run(inputs)
 
-    def evaluate_all(
-        self, structures: Sequence[Atoms], *, virials: bool = True
-    ) -> list[Evaluation]:
-        """Several structures, in one evaluation where the engine can.
+    def evaluate_all(self, structures: Sequence[Atoms]) -> list[Evaluation]:
+        """Several structures, in one evaluation where the file gives virials of single atoms.
 
         Args:
             structures: Of any sizes.
-            virials: Whether virials are wanted, which ONNX graphs give of single structures only:
-                without them one evaluation does, and they are NaN.
 
         Raises:
             StructureError: If one of them has no meaningful energy.
             OverlapError: If atoms are too close, and that is to be an error.
         """
-        together = not virials or isinstance(self.engine, GivesAtomVirials)
-        if len(structures) < 2 or not together:
+        if len(structures) < 2 or not self.manifest.has_atom_virials:
             return [self.evaluate(atoms) for atoms in structures]
         dtype = self._opened.precision or "float32"
         inputs, begins = batch_inputs(structures, self.manifest, dtype)

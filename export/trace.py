@@ -1,7 +1,7 @@
-"""From a potential to one traced function: tables in, per-atom energies, forces and virial out.
+"""From a potential to one traced function: tables in; energies, forces, virials of the atoms out.
 
 The only gradient leaf is ``edge_vectors``; forces and virial are sums of its gradient g = ∂E/∂r_ij
-(``docs/conventions.md``): F_i = Σ_out g − Σ_in g, W = Σ r ⊗ g.
+(``docs/conventions.md``): F_i = Σ_out g − Σ_in g, W_i = Σ_out r ⊗ g.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 class ForceField(nn.Module):
-    """Energies, forces and virial of one padded table (shapes as in the manifest)."""
+    """Energies, forces and virials of one padded table (shapes as in the manifest)."""
 
     def __init__(self, network: M3GNet, form: ThreeBodyForm) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ class ForceField(nn.Module):
         energies = self.network(graph, species, self.form)
         (gradient,) = torch.autograd.grad(energies.sum(), leaf)
         forces = graph.sum_to_centers(gradient) - graph.sum_to_neighbors(gradient)
-        # Atom by atom first: one sum over all edges would lose digits in a large cell.
-        virial = (edge_vectors.transpose(1, 2) @ gradient).permute(1, 2, 0).sum(-1)
-        return energies.detach(), forces, virial
+        # Whoever runs the graph adds them, in float64: a float32 sum of thousands loses digits.
+        virials = edge_vectors.transpose(1, 2) @ gradient
+        return energies.detach(), forces, virials
 
 
 def example_inputs(n_atoms: int, width: int, width_in: int, dtype: torch.dtype) -> Inputs:

@@ -62,7 +62,7 @@ class Model(ModelInterface):
         """
         del kwargs
         systems = _systems(state if isinstance(state, SimState) else SimState(**state))
-        found = self.evaluator.evaluate_all(systems, virials=self._compute_stress)
+        found = self.evaluator.evaluate_all(systems)
         results = {
             "energy": self._tensor(np.array([one.energy for one in found])),
             "forces": self._tensor(np.concatenate([one.forces for one in found])),

@@ -68,14 +68,6 @@ class NativeEngine:
         Raises:
             M3CompressError: If the core refuses the structure, or it does not fit into the memory.
         """
-        return self.run_with_atom_virials(inputs)[0]
-
-    def run_with_atom_virials(self, inputs: TableInputs) -> tuple[RawOutputs, Float64Array]:
-        """Evaluate, with the parts of the virial by the centres of the edges.
-
-        Raises:
-            M3CompressError: If the core refuses the structure, or it does not fit into the memory.
-        """
         holds = inputs.mask > 0
         result = self.core.evaluate(
             CoreSystem(
@@ -85,8 +77,7 @@ class NativeEngine:
                 vectors=inputs.edge_vectors[holds].astype(self.core.dtype),
             )
         )
-        outputs = RawOutputs(result.energies, result.forces, result.virial)
-        return outputs, result.atom_virials
+        return RawOutputs(result.energies, result.forces, result.atom_virials)
 
     def run_structure(
         self, atoms: Atoms, species: Int64Array, limits: Float64Array | None

@@ -42,7 +42,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "incoming_mask": _INCOMING,
     "energies": ("n_atoms",),
     "forces": ("n_atoms", 3),
-    "virial": (3, 3),
+    "virial": ("n_atoms", 3, 3),
 }
 
 _MEANINGS: Final = {
@@ -54,7 +54,7 @@ _MEANINGS: Final = {
     "incoming_mask": "1 where `incoming` holds a slot, else 0",
     "energies": "network energy of each atom in eV, without the element's reference energy",
     "forces": "−∂E/∂x in eV/Å",
-    "virial": "∂E/∂strain in eV; stress = virial / volume",
+    "virial": "what each atom's edges add to ∂E/∂strain in eV; stress = their sum / volume",
 }
 
 _INTEGERS: Final = {"species", "neighbors", "incoming"}

@@ -27,6 +27,8 @@ INPUT_NAMES: Final = (
 )
 #: Outputs of every exported graph in order.
 OUTPUT_NAMES: Final = ("energies", "forces", "virial")
+#: Of the virials of all atoms.
+_RANK: Final = 3
 
 #: Units of everything that goes in and comes out.
 UNITS: Final = {
@@ -200,6 +202,11 @@ class Manifest(_Strict):
         if not isinstance(parity, dict) or "engine" in parity:
             return document
         return {**document, "parity": None, "graph_parity": parity}
+
+    @property
+    def has_atom_virials(self) -> bool:
+        """Whether its engine tells what every atom adds to the virial; old files give the sum."""
+        return any(one.name == "virial" and len(one.shape) == _RANK for one in self.outputs)
 
     @field_validator("backend")
     @classmethod

@@ -50,7 +50,8 @@ class RawOutputs:
     Attributes:
         energies: Network energy of every atom in eV, shape (n_atoms,).
         forces: In eV/Å, shape (n_atoms, 3).
-        virial: ∂E/∂strain in eV, shape (3, 3).
+        virial: What the edges of every atom add to ∂E/∂strain in eV, shape (n_atoms, 3, 3); or its
+            sum, shape (3, 3), where the engine gives no more.
     """
 
     energies: FloatingArray

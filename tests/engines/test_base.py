@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,14 @@ def test_virial_that_is_not_finite(artefact: Path) -> None:
     bad.virial[0, 1] = np.inf
     with pytest.raises(StructureError, match="virial"):
         complete(load_artefact(artefact).manifest, np.array([0]), bad)
+
+
+def test_virials_of_atoms_are_added_in_float64(artefact: Path) -> None:
+    raw = outputs(4)
+    parts = np.zeros((4, 3, 3), np.float32)
+    parts[:, 0, 0] = 1e8, 1.0, 1.0, -1e8
+    found = complete(
+        load_artefact(artefact).manifest, np.array([0, 0, 1, 0]), replace(raw, virial=parts)
+    )
+    assert found.virial[0, 0] == 2.0
+    assert not found.virial[1:].any()

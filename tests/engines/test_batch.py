@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from native_library import built_library
 from random_networks import random_potential, write_native_artefact
 
+from m3compress.contract.manifest import Manifest
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import StructureError
 
@@ -32,7 +35,7 @@ def counted(monkeypatch):
 
     def count(evaluator):
         calls = []
-        for name in ("run", "run_with_atom_virials", "run_structure"):
+        for name in ("run", "run_structure"):
             inner = getattr(evaluator.engine, name, None)
             if inner is not None:
                 monkeypatch.setattr(
@@ -43,32 +46,39 @@ def counted(monkeypatch):
     return count
 
 
-def assert_same(found, alone, *, virial=True):
+def assert_same(found, alone):
     for one, other in zip(found, alone, strict=True):
         assert one.energy == pytest.approx(other.energy, abs=2e-5)
         assert np.allclose(one.energies, other.energies, atol=1e-5)
         assert np.allclose(one.forces, other.forces, atol=5e-5)
-        assert np.allclose(one.virial, other.virial, atol=1e-4) or not virial
+        assert np.allclose(one.virial, other.virial, atol=1e-4)
 
 
-def test_a_native_file_gives_everything_in_one_evaluation(native, structures, counted):
+@pytest.mark.parametrize("kind", ["native", "graph"])
+def test_all_are_one_evaluation(kind, request, structures, counted):
+    evaluator = request.getfixturevalue(kind)
     chosen = [structures[name] for name in NAMES]
-    alone = [native.evaluate(atoms) for atoms in chosen]
-    calls = counted(native)
-    assert_same(native.evaluate_all(chosen), alone)
+    alone = [evaluator.evaluate(atoms) for atoms in chosen]
+    calls = counted(evaluator)
+    assert_same(evaluator.evaluate_all(chosen), alone)
     assert len(calls) == 1
 
 
-def test_a_graph_gives_all_but_virials_in_one(graph, structures, counted):
+def test_a_graph_that_gives_the_sum_of_virials_evaluates_one_by_one(
+    graph, structures, counted, monkeypatch
+):
     chosen = [structures[name] for name in NAMES]
     alone = [graph.evaluate(atoms) for atoms in chosen]
+    monkeypatch.setattr(Manifest, "has_atom_virials", property(lambda manifest: False))
+    run = graph.engine.run
+    monkeypatch.setattr(
+        graph.engine,
+        "run",
+        lambda i: replace(found := run(i), virial=found.virial.sum(axis=0)),
+    )
     calls = counted(graph)
-    found = graph.evaluate_all(chosen, virials=False)
-    assert len(calls) == 1
-    assert_same(found, alone, virial=False)
-    assert all(np.isnan(one.virial).all() for one in found)
     assert_same(graph.evaluate_all(chosen), alone)
-    assert len(calls) == 1 + len(NAMES)
+    assert len(calls) == len(NAMES)
 
 
 @pytest.mark.parametrize("n_structures", [0, 1])

@@ -53,10 +53,8 @@ def test_the_test_of_torchsim(compute_stress, tmp_path, monkeypatch):
 def test_a_batch_is_one_evaluation(silica_native, silica, three, monkeypatch):
     model = Model(silica_native, threads=1)
     calls = []
-    inner = model.evaluator.engine.run_with_atom_virials
-    monkeypatch.setattr(
-        model.evaluator.engine, "run_with_atom_virials", lambda i: (calls.append(1), inner(i))[1]
-    )
+    inner = model.evaluator.engine.run
+    monkeypatch.setattr(model.evaluator.engine, "run", lambda i: (calls.append(1), inner(i))[1])
     output = model(torch_sim.io.atoms_to_state(three, CPU, torch.float64))
     assert len(calls) == 1
     begin = 0

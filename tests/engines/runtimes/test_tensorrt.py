@@ -117,7 +117,7 @@ class FakeEngine:
 
     def get_tensor_shape(self, name):
         n = self.shapes["species"][0]
-        return {"energies": (n,), "forces": (n, 3), "virial": (3, 3)}[name]
+        return {"energies": (n,), "forces": (n, 3), "virial": (n, 3, 3)}[name]
 
     def execute_async_v3(self, stream):
         assert stream == 7
