@@ -15,6 +15,7 @@ from m3compress.options import (
     DeviceName,
     Force,
     Labels,
+    TargetName,
     ThreeBody,
     epilog,
     session,
@@ -197,6 +198,7 @@ def release(
         Path | None,
         typer.Option("-o", "--output", metavar="OUT", help="Folder or .zip. Default: NAME.m3c."),
     ] = None,
+    target: TargetName = "onnx",
     three_body: ThreeBody = "auto",
     teacher: TeacherName = None,
     profile: Profile = RELEASE.name,
@@ -232,6 +234,7 @@ def release(
         code = run_release(
             settings=Settings(artefact=Path(), model=model, **options),
             teacher=teacher,
+            target=target,
             three_body=three_body,
             output=output,
             report_dir=report_dir,

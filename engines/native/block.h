@@ -58,13 +58,14 @@ class Update {
   void forward(const Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const T* e, int stride,
                const Target<T>& to) const {
     const int rows = tile.n_edges, width = mlp.out;
-    T *radial = tape.radial.zeros(rows * width), *slope = tape.by_radial.room(rows * width);
-    add_product(rows, tile.basis.data(), tile.basis_width, radial_.forward, radial);
-    for (int at = 0; silu_ && at < rows * width; at += kLanes<T>) {
-      const Vec<T> x = load(radial + at), s = sigmoid<T>(x), y = x * s;
-      store<T>(radial + at, y);
-      store<T>(slope + at, silu_slope<T>(y, s));
-    }
+    T *radial = tape.radial.room(rows * width), *slope = tape.by_radial.room(rows * width);
+    auto activate = [=, silu = silu_](int row, int c, Vec<T> x) {
+      if (!silu) return store<T>(radial + row * width + c, x);
+      const Vec<T> s = sigmoid<T>(x), y = x * s;
+      store<T>(radial + row * width + c, y);
+      store<T>(slope + row * width + c, silu_slope<T>(y, s));
+    };
+    product(rows, tile.basis.data(), tile.basis_width, radial_.forward, Zero<T>(), activate);
     auto from_ends = [&](int branch) {
       const End<T>*centers = ends[0].data(), *neighbors = ends[1].data();
       const int shift = offset_ + branch * mlp.first;
@@ -72,9 +73,9 @@ class Update {
                  M3C_ALWAYS { return load(centers[row].links + shift + c) + load(neighbors[row].links + shift + c); };
     };
     const T* both = mlp.forward(rows, e, stride, from_ends, tape.mlp);
-    for (int row = 0; row < rows; ++row, both += 2 * width)
-      for (int c = 0; c < width; c += kLanes<T>)
-        add_to<T>(to.at(row) + c, load(both + c) * load(both + width + c) * load(radial + row * width + c));
+    for (int row = 0, at = 0; row < rows; ++row)
+      for (int c = 0; c < width; c += kLanes<T>, at += kLanes<T>)
+        add_to<T>(to.at(row) + c, load(both + at) * load(both + rows * width + at) * load(radial + at));
   }
 
   // From the adjoint of `to` to those of e, h and the links, which are added.
@@ -83,20 +84,19 @@ class Update {
     const int rows = tile.n_edges, width = mlp.out;
     const T *both = mlp.result(tape.mlp), *radial = tape.radial.data();
     T* by_radial = tape.by_radial.data();
-    for (int row = 0; row < rows; ++row, both += 2 * width)
-      for (int c = 0; c < width; c += kLanes<T>) {
-        T* at = by_radial + row * width + c;
-        const Vec<T> by = load(by_to.at(row) + c) * load(both + c) * load(both + width + c);
-        store<T>(at, silu_ ? by * load(at) : by);
+    for (int row = 0, at = 0; row < rows; ++row)
+      for (int c = 0; c < width; c += kLanes<T>, at += kLanes<T>) {
+        const Vec<T> by = load(by_to.at(row) + c) * load(both + at) * load(both + rows * width + at);
+        store<T>(by_radial + at, silu_ ? by * load(by_radial + at) : by);
       }
     add_product(rows, by_radial, width, radial_.backward, tile.by_basis.data());
     auto upstream = [=](int row, int c) { return load(by_to.at(row) + c) * load(radial + row * width + c); };
     const T* adjoint = mlp.backward(rows, upstream, tape.mlp);
     mlp.add_inputs(rows, adjoint, by_e);
     for (const std::vector<End<T>>& side : ends)
-      for (int row = 0; row < rows && side[row].by_links != nullptr; ++row)
-        for (int c = 0; c < 2 * mlp.first; c += kLanes<T>)
-          add_to<T>(side[row].by_links + offset_ + c, load(adjoint + row * 2 * mlp.first + c));
+      for (int row = 0, at = 0; row < 2 * rows && side[row % rows].by_links != nullptr; ++row)
+        for (int c = 0; c < mlp.first; c += kLanes<T>, at += kLanes<T>)
+          add_to<T>(side[row % rows].by_links + offset_ + row / rows * mlp.first + c, load(adjoint + at));
   }
 
  private:

@@ -95,6 +95,7 @@ def build_library(
     folder: Path,
     compiler: Compiler | None = None,
     *,
+    machine: str | None = None,
     extra: Sequence[str] = (),
     report: Callable[[str], None] = lambda _: None,
 ) -> Path:
@@ -103,6 +104,7 @@ def build_library(
     Args:
         folder: Where to; made if it is not there.
         compiler: By default the one that :func:`find_compiler` finds.
+        machine: For which processor, as :func:`platform.machine` names them; None for this one.
         extra: More flags, for the compiler and the linker.
         report: Told what is compiled.
 
@@ -121,7 +123,7 @@ def build_library(
     with tempfile.TemporaryDirectory(prefix=".m3c-", dir=folder) as scratch:
         made = Path(scratch) / target.name
         flags = (*(("-fopenmp",) if compiler.openmp else ("-pthread",)), *extra)
-        units = _units(Path(scratch))
+        units = _units(Path(scratch), machine or platform.machine())
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             jobs = [
                 pool.submit(_run, (*compiler.command, *FLAGS, *flags, *own, "-c", *files), report)
@@ -135,9 +137,9 @@ def build_library(
     return target
 
 
-def _units(scratch: Path) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _units(scratch: Path, machine: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Flags of their own and (source, -o, object) of everything that is compiled."""
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    x86 = machine.lower() in ("x86_64", "amd64")
     builds = X86_BUILDS if x86 else X86_BUILDS[:1]
     own = ("-DM3C_X86",) if x86 else ()
 

@@ -189,6 +189,8 @@ class EngineOf : public Engine {
       for (int64_t atom = shares_[thread].first_atom; atom < shares_[thread].end_atom;) {
         atom = desk.tile.take(system_, atom, shares_[thread].end_atom);
         desk.tile.describe(vector(desk.tile.first_edge), net_.edge_table, net_.triplet_table, net_.sizes.max_l);
+        for (BlockTape<T>& tape : desk.tapes)
+          for (MlpTape<T>* mlp : {&tape.three_body.update, &tape.edge.mlp, &tape.node.mlp}) mlp->records = back;
         go_forward(desk, thread, block);
         if (back) {
           go_back(desk, block, energies);
@@ -286,8 +288,8 @@ class EngineOf : public Engine {
   void read_out(const Tile<T>& tile, const T* v, T* by_v, MlpTape<T>& tape, double* energies) const {
     auto scale = [&](int atom) { return net_.scales[system_.species[tile.first_atom + atom]]; };
     const T* both = net_.readout.forward(tile.n_atoms, v, net_.node_width, net_.readout.own_bias(), tape);
-    for (int atom = 0; atom < tile.n_atoms; ++atom, both += 2 * net_.readout.out)
-      energies[tile.first_atom + atom] = scale(atom) * static_cast<double>(both[0] * both[net_.readout.out]);
+    for (int atom = 0; atom < tile.n_atoms; ++atom, both += net_.readout.out)
+      energies[tile.first_atom + atom] = scale(atom) * double(both[0] * both[tile.n_atoms * net_.readout.out]);
     auto only_first = [&](int atom, int column) {
       Vec<T> up{};
       if (column == 0) up[0] = static_cast<T>(scale(atom));

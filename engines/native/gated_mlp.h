@@ -1,6 +1,6 @@
 // gMLP(x) = MLP_value(x) * MLP_gate(x): SiLU inside, the last gate layer a sigmoid.
 //
-// Rows hold both branches side by side, [value | gate]. Of every layer the activated output y and
+// Both branches stand one behind the other, [value, gate][rows][width]. Of every layer the activated output y and
 // the sigmoid s = sigma(x) are recorded: the slope of SiLU is s + y (1 - s), that of the gate
 // y (1 - y), so that the way back needs no exponential.
 #pragma once
@@ -40,8 +40,9 @@ struct Dense {
 // What a pass forward leaves for the way back, for all rows of a tile.
 template <class T>
 struct MlpTape {
-  std::vector<Buffer<T>> y, s;  // per layer, [rows][2 * width]
-  Buffer<T> adjoint[2];         // of what goes into a layer's activation, [rows][2 * width]
+  bool records = true;          // s too; else there is no way back
+  std::vector<Buffer<T>> y, s;  // per layer
+  Buffer<T> adjoint[2];         // of what goes into a layer's activation
 };
 
 template <class T>
@@ -79,7 +80,7 @@ class GatedMlp {
     };
   }
 
-  // [value | gate] of the last layer, [rows][2 * out]; their product is the result. The first layer
+  // Value and gate of the last layer, [rows][out] each; their product is the result. The first layer
   // begins with `init(branch)(row, column)`.
   template <class Init>
   const T* forward(int rows, const T* x, int stride, const Init& init, MlpTape<T>& tape) const {
@@ -89,14 +90,14 @@ class GatedMlp {
     for (int l = 0; l < n_layers; ++l)
       for (int branch = 0; branch < 2; ++branch) {
         const Dense<T>& layer = layers_[l][branch];
-        const int width = layer.columns(), shift = branch * width;
+        const int width = layer.columns(), shift = branch * rows * width;
         T *y = tape.y[l].room(rows * 2 * width) + shift, *s = tape.s[l].room(rows * 2 * width) + shift;
-        const bool is_gate = l + 1 == n_layers && branch == 1;
-        const bool is_linear = l + 1 == n_layers && branch == 0 && !activate_last_;
+        const bool records = tape.records, is_last = l + 1 == n_layers, is_gate = branch == 1;
+        const bool is_silu = !is_last || (!is_gate && activate_last_);
         auto activate = [=](int row, int c, Vec<T> sum) M3C_ALWAYS {
           const Vec<T> sigma = sigmoid<T>(sum);
-          store<T>(s + row * 2 * width + c, sigma);
-          store<T>(y + row * 2 * width + c, is_gate ? sigma : is_linear ? sum : sum * sigma);
+          if (records) store<T>(s + row * width + c, sigma);
+          store<T>(y + row * width + c, is_silu ? sum * sigma : is_gate ? sigma : sum);
         };
         const T* bias = layer.bias.data();
         if (l == 0) {
@@ -104,7 +105,7 @@ class GatedMlp {
         } else {
           auto begin = [=](int, int c) M3C_ALWAYS { return load(bias + c); };
           const int before = layers_[l - 1][0].columns();
-          product(rows, tape.y[l - 1].data() + branch * before, 2 * before, layer.forward, begin, activate);
+          product(rows, tape.y[l - 1].data() + branch * rows * before, before, layer.forward, begin, activate);
         }
       }
     return result(tape);
@@ -112,26 +113,25 @@ class GatedMlp {
   const T* result(const MlpTape<T>& tape) const { return tape.y.back().data(); }
 
   // From the adjoint of the result, `upstream(row, column)`, to that of the sums of the first layer,
-  // [rows][2 * first].
+  // [value, gate][rows][first].
   template <class Upstream>
   const T* backward(int rows, const Upstream& upstream, MlpTape<T>& tape) const {
     T* adjoint = tape.adjoint[0].room(rows * 2 * out);
-    for (int row = 0; row < rows; ++row) {
-      const T *y = tape.y.back().row(row, 2 * out), *s = tape.s.back().row(row, 2 * out);
-      for (int c = 0; c < out; c += kLanes<T>) {
-        const Vec<T> value = load(y + c), gate = load(y + out + c), up = upstream(row, c) * gate;
-        store<T>(adjoint + row * 2 * out + c, activate_last_ ? up * silu_slope<T>(value, load(s + c)) : up);
-        store<T>(adjoint + row * 2 * out + out + c, up * value * (T(1) - gate));
+    const T *last = tape.y.back().data(), *slopes = tape.s.back().data();
+    for (int row = 0, at = 0; row < rows; ++row)
+      for (int c = 0; c < out; c += kLanes<T>, at += kLanes<T>) {
+        const Vec<T> value = load(last + at), gate = load(last + rows * out + at), up = upstream(row, c) * gate;
+        store<T>(adjoint + at, activate_last_ ? up * silu_slope<T>(value, load(slopes + at)) : up);
+        store<T>(adjoint + rows * out + at, up * value * (T(1) - gate));
       }
-    }
     for (int l = static_cast<int>(layers_.size()) - 1, turn = 1; l > 0; --l, turn = 1 - turn) {
       const int width = layers_[l][0].columns(), before = layers_[l - 1][0].columns();
       T* next = tape.adjoint[turn].room(rows * 2 * before);
       for (int branch = 0; branch < 2; ++branch) {
         const T *y = tape.y[l - 1].data(), *s = tape.s[l - 1].data();
-        product(rows, adjoint + branch * width, 2 * width, layers_[l][branch].backward, Zero<T>(),
+        product(rows, adjoint + branch * rows * width, width, layers_[l][branch].backward, Zero<T>(),
                 [=](int row, int c, Vec<T> sum) M3C_ALWAYS {
-                  const int at = row * 2 * before + branch * before + c;
+                  const int at = (branch * rows + row) * before + c;
                   store<T>(next + at, sum * silu_slope<T>(load(y + at), load(s + at)));
                 });
       }
@@ -143,7 +143,7 @@ class GatedMlp {
   // Adds what the adjoint of the first layer makes of that of its inputs, [rows][padded inputs].
   void add_inputs(int rows, const T* adjoint, T* by_x) const {
     for (int branch = 0; branch < 2; ++branch)
-      add_product(rows, adjoint + branch * first, 2 * first, layers_[0][branch].backward, by_x);
+      add_product(rows, adjoint + branch * rows * first, first, layers_[0][branch].backward, by_x);
   }
 
  private:

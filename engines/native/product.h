@@ -68,14 +68,16 @@ __attribute__((noinline)) void accumulate_rest(int rows, int vectors, const T* x
   unrolled<Rows, Vectors>([&](int r, int v) { store(at + (r * Vectors + v) * kLanes<T>, sums[r][v]); });
 }
 
-// done(row, column, init(row, column) + (X W)[row, column]) for vectors of columns.
+// done(row, column, init(row, column) + (X W)[row, column]) for vectors of columns. Both are values: what they
+// hold stays in registers, since no store can reach it.
 template <class T, class Init, class Done>
-inline void product(int rows, const T* x, int stride, const Matrix<T>& w, const Init& init, const Done& done) {
+inline void product(int rows, const T* x, int stride, const Matrix<T>& w, Init init, Done done) {
   constexpr int lanes = kLanes<T>;
+  const int columns = w.columns, inner = w.inner;
   alignas(64) T rest[kRows * Matrix<T>::kPanel];
-  for (int first = 0; first < w.columns; first += Matrix<T>::kPanel) {
-    const int width = std::min(Matrix<T>::kPanel, w.columns - first);
-    const T* panel = w.values.row(first, w.inner);
+  for (int first = 0; first < columns; first += Matrix<T>::kPanel) {
+    const int width = std::min(Matrix<T>::kPanel, columns - first);
+    const T* panel = w.values.row(first, inner);
     for (int row = 0; row < rows; row += kRows) {
       const T* from = x + row * stride;
       const int n = std::min(kRows, rows - row);
@@ -83,14 +85,14 @@ inline void product(int rows, const T* x, int stride, const Matrix<T>& w, const 
         Vec<T> sums[kRows][kPanelVectors];
         unrolled<kRows, kPanelVectors>([&](int r, int v)
                                            M3C_ALWAYS { sums[r][v] = init(row + r, first + v * lanes); });
-        accumulate<T>(from, stride, w.inner, panel, sums);
+        accumulate<T>(from, stride, inner, panel, sums);
         unrolled<kRows, kPanelVectors>([&](int r, int v)
                                            M3C_ALWAYS { done(row + r, first + v * lanes, sums[r][v]); });
         continue;
       }
       for (int r = 0; r < n; ++r)
         for (int c = 0; c < width; c += lanes) store<T>(rest + r * width + c, init(row + r, first + c));
-      accumulate_rest<T>(n, width / lanes, from, stride, w.inner, panel, rest);
+      accumulate_rest<T>(n, width / lanes, from, stride, inner, panel, rest);
       for (int r = 0; r < n; ++r)
         for (int c = 0; c < width; c += lanes) done(row + r, first + c, load(rest + r * width + c));
     }

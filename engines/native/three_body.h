@@ -61,9 +61,9 @@ class ThreeBody {
       for (int c = 0; c < columns_; ++c)
         t[k * width + c] = tile.radial[size + tile.slot_of[k]] * norms_[c] * u[c * slots + tile.slot_of[k]];
     const T* both = update_.forward(tile.n_inside, t, width, update_.own_bias(), tape.update);
-    for (int k = 0; k < tile.n_inside; ++k, both += 2 * out)
+    for (int k = 0; k < tile.n_inside; ++k, both += out)
       for (int c = 0; c < out; c += kLanes<T>)
-        add_to<T>(e + tile.row_of[k] * out + c, load(both + c) * load(both + out + c));
+        add_to<T>(e + tile.row_of[k] * out + c, load(both + c) * load(both + tile.n_inside * out + c));
   }
 
   // From the adjoint of e to the geometry and to what goes into the sigmoids of the gates. e itself

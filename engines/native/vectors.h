@@ -104,40 +104,36 @@ struct alignas(64) Everywhere {
   M3C_INLINE operator Vec<T>() const { return load(lanes); }
 };
 
-// What exp needs: bounds of x, 1 / ln 2, the number that rounds (1.5 times 2 to the bits of the mantissa),
-// ln 2 in two parts, and Taylor's series beyond 1 + r, whose first term left out is below half a unit in
-// the last place.
+// What 2^x needs: bounds of x, 1 / ln 2, the number that rounds (1.5 times 2 to the bits of the mantissa),
+// and Taylor's series, whose first term left out is below half a unit in the last place.
 template <class T>
 struct ExpTerms {
-  static constexpr bool kSingle = sizeof(T) == 4;
-  static constexpr int kMantissa = kSingle ? 23 : 52, kTerms = kSingle ? 6 : 12;
-  Everywhere<T> low = T(kSingle ? -87 : -708), high = T(kSingle ? 87 : 708), one = T(1);
+  static constexpr int kMantissa = sizeof(T) == 4 ? 23 : 52, kTerms = sizeof(T) == 4 ? 8 : 14;
+  Everywhere<T> low = T(sizeof(T) == 4 ? -87 : -708), high = -low.lanes[0];
   Everywhere<T> per_ln2 = T(1.4426950408889634), magic = T(int64_t{3} << (kMantissa - 1));
-  Everywhere<T> ln2_high = T(6.93145751953125e-1), ln2_low = T(1.428606820309417e-6);
   Everywhere<T> terms[kTerms];
   constexpr ExpTerms() {
-    double factorial = 1;
-    for (int k = 0; k < kTerms; ++k) terms[k] = Everywhere<T>(static_cast<T>(1 / (factorial *= k + 2)));
+    double term = 1;
+    for (int k = 0; k < kTerms; term *= 0.6931471805599453 / ++k) terms[k] = Everywhere<T>(static_cast<T>(term));
   }
 };
 template <class T>
 inline ExpTerms<T> exp_terms;
 
-// sigma(x) = 1 / (1 + exp(-x)), with exp(-x) = 2^n exp(r), r = -x - n ln 2, |r| <= ln 2 / 2. Adding
-// `magic` rounds -x / ln 2 to the integer n and leaves n in the low bits, from where it goes into
-// the exponent.
+// sigma(x) = 1 / (1 + exp(-x)), with exp(-x) = 2^n 2^r, r = -x / ln 2 - n, |r| <= 1/2. Adding `magic` rounds
+// -x / ln 2 to the integer n and leaves n in the low bits, from where it goes into the exponent.
 template <class T>
 M3C_INLINE Vec<T> sigmoid(Vec<T> x) {
   typedef typename Simd<T>::Bits Bits;
   const ExpTerms<T>& with = exp_terms<T>;
-  const Vec<T> low = with.low, high = with.high, one = with.one, magic = with.magic;
+  const Vec<T> low = with.low, high = with.high, per_ln2 = with.per_ln2, one = with.terms[0];
   x = x < low ? low : x;
   x = x > high ? high : x;
-  const Vec<T> shifted = magic - x * Vec<T>(with.per_ln2), n = shifted - magic;
-  const Vec<T> r = (-(n * Vec<T>(with.ln2_high)) - x) - n * Vec<T>(with.ln2_low);
+  const Vec<T> shifted = Vec<T>(with.magic) - x * per_ln2, n = shifted - Vec<T>(with.magic);
+  const Vec<T> r = -(x * per_ln2) - n;
   Vec<T> p = with.terms[ExpTerms<T>::kTerms - 1];
+#pragma GCC unroll 16
   for (int k = ExpTerms<T>::kTerms - 2; k >= 0; --k) p = p * r + Vec<T>(with.terms[k]);
-  p = p * (r * r) + r + one;
   const Bits scaled = reinterpret_cast<Bits>(p) + (reinterpret_cast<Bits>(shifted) << ExpTerms<T>::kMantissa);
   return one / (one + reinterpret_cast<Vec<T>>(scaled));
 }

@@ -12,6 +12,7 @@ from m3compress.commands.teacher import with_given_teacher
 from m3compress.commands.validate import announce, finish, with_paths
 from m3compress.console import print_json, print_row, stage_bar, stderr, stdout
 from m3compress.errors import OutputExistsError
+from m3compress.export.targets import target_named
 from m3compress.validate.gate import validate
 from m3compress.validate.release import Bundle, refuse_loosened, verify, write_bundle
 from m3compress.validate.report.document import exit_code
@@ -23,6 +24,7 @@ def run_release(
     *,
     settings: Settings,
     teacher: str | None = None,
+    target: str = "onnx",
     three_body: str,
     output: Path | None,
     report_dir: Path | None,
@@ -42,7 +44,8 @@ def run_release(
         refuse_loosened([name for name, limit in settings.read_limits().items() if limit.loosened])
     folder = report_dir or Path(f"{name}.report")
     settings = with_given_teacher(settings, teacher, folder)
-    artefact = _export(settings, folder / f"{name}.m3c.onnx", three_body, resume=resume)
+    path = folder / f"{name}{target_named(target).load_writer().default_suffix()}"
+    artefact = _export(settings, path, target, three_body, resume=resume)
     settings = with_paths(replace(settings, artefact=artefact))
     with stage_bar() as progress:
         report = validate(
@@ -66,7 +69,7 @@ def run_release(
     return exit_code(report.verdict, strict=strict)
 
 
-def _export(settings: Settings, path: Path, three_body: str, *, resume: bool) -> Path:
+def _export(settings: Settings, path: Path, target: str, three_body: str, *, resume: bool) -> Path:
     """The artefact of this release, in float32; a resumed one is that of the run before."""
     if resume and path.is_file():
         return path
@@ -75,6 +78,7 @@ def _export(settings: Settings, path: Path, three_body: str, *, resume: bool) ->
     export_model(
         settings.model,
         path,
+        target=target,
         three_body=three_body,
         convention=settings.convention,
         labels=settings.labels,

@@ -7,10 +7,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from random_networks import write_native_artefact
 
 from m3compress.commands.release import run_release, run_verify
+from m3compress.contract.forms import FACTORIZED
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
+from m3compress.models.potential import Potential
 from m3compress.validate.release import VerificationError, verify, write_bundle
 from m3compress.validate.report.document import (
     ArtefactInfo,
@@ -68,6 +71,49 @@ def reports(silica_artefact: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "reports"
     write_reports(make_report(silica_artefact, 0.5), folder, env={})
     return folder
+
+
+def test_a_native_file_is_bundled_and_verified(
+    builtin_potential: Potential, tmp_path: Path
+) -> None:
+    potential = builtin_potential.with_form(FACTORIZED)
+    artefact = write_native_artefact(tmp_path / "silica.m3c.safetensors", potential)
+    write_reports(make_report(artefact, 0.5), tmp_path / "reports", env={})
+    output = tmp_path / "silica.m3c"
+    assert write_bundle(artefact, tmp_path / "reports", output, force=False) == verify(output)
+    manifest = load_artefact(output / artefact.name).manifest
+    assert (manifest.backend, manifest.gate.status) == ("native", "passed")
+
+
+def test_release_exports_to_the_target_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def export(source: str, path: Path, **options: object) -> None:
+        asked.append((source, path.name, options["target"]))
+        raise M3CompressError("that is enough")
+
+    monkeypatch.setattr("m3compress.commands.release.export_model", export)
+    settings = Settings(artefact=Path(), model="builtin")
+    for target in ("onnx", "native"):
+        with pytest.raises(M3CompressError, match="enough"):
+            run_release(
+                settings=settings,
+                target=target,
+                three_body="auto",
+                output=tmp_path / "bundle",
+                report_dir=tmp_path / target,
+                allow_overrides=False,
+                resume=False,
+                force=False,
+                strict=False,
+                as_json=False,
+            )
+    assert asked == [
+        ("builtin", "builtin.m3c.onnx", "onnx"),
+        ("builtin", "builtin.m3c.safetensors", "native"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["silica.m3c", "silica.zip"])
