@@ -15,6 +15,7 @@ from m3compress import __version__
 from m3compress.conformance_app import register as register_conformance
 from m3compress.distill_app import register as register_distill
 from m3compress.gate_app import register
+from m3compress.lammps_app import register as register_lammps
 from m3compress.native_app import register as register_native
 from m3compress.options import (
     MODEL_HELP,
@@ -193,6 +194,7 @@ def doctor(
 register_distill(app)
 register(app)
 register_native(app)
+register_lammps(app)
 register_conformance(app)
 
 

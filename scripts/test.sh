@@ -9,7 +9,7 @@ install dev -e ".[dev]" torch_runstats opt_einsum_fx e3nn
 section "lint"
 "$VENV/bin/ruff" check --extend-exclude "$VENV" .
 "$VENV/bin/ruff" format --check --extend-exclude "$VENV" .
-"$VENV/bin/clang-format" --dry-run --Werror engines/native/*.h engines/native/*.cpp
+"$VENV/bin/clang-format" --dry-run --Werror engines/{native,codes/lammps}/*.{h,cpp}
 
 SCRATCH=${M3COMPRESS_SCRATCH:-$(mktemp -d)}
 

@@ -56,6 +56,7 @@ CODES: Final[tuple[CodeRow, ...]] = (
     CodeRow(name="ase", opener=f"{_CODES}.ase:open_ase"),
     CodeRow(name="ipi", opener=f"{_CODES}.ipi:open_ipi"),
     CodeRow(name="openmm", opener=f"{_CODES}.openmm:open_openmm"),
+    CodeRow(name="lammps", opener=f"{_CODES}.lammps:open_lammps"),
     CodeRow(name="lammps-attach", opener=f"{_CODES}.lammps:open_attached"),
     CodeRow(name="torchsim", opener=f"{_CODES}.torchsim:open_torchsim"),
 )

@@ -192,7 +192,8 @@ class Core:
                 "the arrays of a system do not fit each other or the precision of the core"
             )
         arrays = (system.species, system.begins, system.neighbors, system.vectors)
-        return System(system.n_owned, len(system.species), *(a.ctypes.data for a in arrays))
+        n_owned, n_rows = system.n_owned, len(system.species)
+        return System(n_owned, n_owned, n_rows, *(a.ctypes.data for a in arrays))
 
     def _call(self, name: str, *arguments: Any) -> None:
         if getattr(self._library, f"m3c_{name}")(self._handle, *arguments):

@@ -263,7 +263,7 @@ class EngineOf : public Engine {
     Tile<T>& tile = desk.tile;
     const int width = net_.node_width, nodes = tile.n_atoms * width, edges = tile.n_edges * net_.edge_width;
     T *by_v = desk.by_v.zeros(nodes), *by_e = desk.by_e.zeros(edges);
-    if (block == last_) read_out(tile, desk.v.data(), by_v, desk.readout, energies);
+    if (block == last_) read_out(tile, desk.v.data(), by_v, desk.readout, energies + tile.first_atom);
     else std::copy_n(adjoints_[block + 1].row(tile.first_atom, width), nodes, by_v);
     if (block < last_ && keeps) std::copy_n(kept(desk, block + 1), edges, by_e);
     net_.blocks[block].nodes_backward(tile, tape_of(desk, block), by_v, by_e);
@@ -286,13 +286,13 @@ class EngineOf : public Engine {
 
   // Energies of the atoms of a tile, and their adjoint by v.
   void read_out(const Tile<T>& tile, const T* v, T* by_v, MlpTape<T>& tape, double* energies) const {
-    auto scale = [&](int atom) { return net_.scales[system_.species[tile.first_atom + atom]]; };
+    auto scale = [&](int64_t i) { return i < system_.n_counted ? net_.scales[system_.species[i]] : 0.0; };
     const T* both = net_.readout.forward(tile.n_atoms, v, net_.node_width, net_.readout.own_bias(), tape);
     for (int atom = 0; atom < tile.n_atoms; ++atom, both += net_.readout.out)
-      energies[tile.first_atom + atom] = scale(atom) * double(both[0] * both[tile.n_atoms * net_.readout.out]);
+      energies[atom] = scale(tile.first_atom + atom) * double(both[0] * both[tile.n_atoms * net_.readout.out]);
     auto only_first = [&](int atom, int column) {
       Vec<T> up{};
-      if (column == 0) up[0] = static_cast<T>(scale(atom));
+      if (column == 0) up[0] = static_cast<T>(scale(tile.first_atom + atom));
       return up;
     };
     net_.readout.add_inputs(tile.n_atoms, net_.readout.backward(tile.n_atoms, only_first, tape), by_v);

@@ -10,7 +10,7 @@ from typing import Final
 from m3compress.engines.native.build import SOURCES, cache_folder, library_name
 from m3compress.errors import MissingDependencyError
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 
 class Options(ctypes.Structure):
@@ -46,6 +46,7 @@ class System(ctypes.Structure):
     """Atoms and edges: ``m3c_system``."""
 
     _fields_ = (
+        ("n_counted", ctypes.c_int64),
         ("n_owned", ctypes.c_int64),
         ("n_rows", ctypes.c_int64),
         ("species", ctypes.c_void_p),

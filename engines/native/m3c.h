@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #define M3C_API __attribute__((visibility("default")))
-#define M3C_VERSION 2
+#define M3C_VERSION 3
 
 #define M3C_MEMORY_KEEP 0      /* edge features of every block stay in memory */
 #define M3C_MEMORY_RECOMPUTE 1 /* nothing per edge but its vector and its gradient */
@@ -45,12 +45,12 @@ typedef struct {
 } m3c_info;
 
 typedef struct {
-  int64_t n_owned;          /* atoms that have edges and an energy */
-  int64_t n_rows;           /* and ghosts behind them */
-  const int32_t* species;   /* [n_rows], position in the elements of the model */
-  const int64_t* begins;    /* [n_owned + 1], edges of atom i are begins[i] ... begins[i + 1] - 1 */
-  const int32_t* neighbors; /* [n_edges], rows */
-  const void* vectors;      /* [n_edges][3], float or double as the precision says */
+  int64_t n_counted, n_owned; /* atoms whose energies count, and those that have edges */
+  int64_t n_rows;             /* and ghosts behind them */
+  const int32_t* species;     /* [n_rows], position in the elements of the model */
+  const int64_t* begins;      /* [n_owned + 1], edges of atom i are begins[i] ... begins[i + 1] - 1 */
+  const int32_t* neighbors;   /* [n_edges], rows */
+  const void* vectors;        /* [n_edges][3], float or double as the precision says */
 } m3c_system;
 
 M3C_API int m3c_version(void);

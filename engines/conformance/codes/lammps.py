@@ -11,8 +11,10 @@ from ase import Atoms, units
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.neighbors import FloatArray
+from m3compress.engines.artefact import load_artefact
 from m3compress.engines.codes.boxes import turned
 from m3compress.engines.codes.lammps import attach, start
+from m3compress.engines.codes.lammps.folder import built_plugin
 from m3compress.engines.conformance.code import EVERYTHING, Given, Motion
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import StructureError
@@ -27,7 +29,8 @@ _BAR: Final = 1.0 / units.bar  # of an eV/Å³
 _PS: Final = 1000.0 * units.fs  # in ASE's unit of time
 #: xx, yy, zz, xy, xz, yz as a matrix.
 _MATRIX: Final = [[0, 3, 4], [3, 1, 5], [4, 5, 2]]
-_MARGIN: Final = 1.0  # Å around what has no cell; LAMMPS shrinks it
+#: Å around what has no cell: LAMMPS has no bins for boxes that are much smaller than the cutoff.
+_MARGIN: Final = 10.0
 _MEASURED: Final = """
 compute energies all pe/atom
 compute total all reduce sum c_energies
@@ -126,7 +129,7 @@ class LammpsCode:
 
 def _setup(atoms: Atoms, symbols: Sequence[str]) -> str:
     (x, _, _), (xy, y, _), (xz, yz, z) = atoms.cell.array
-    boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
+    boundary = " ".join("p" if periodic else "m" for periodic in atoms.pbc)
     masses = [atoms.get_masses()[atoms.symbols == symbol][0] for symbol in symbols]
     return f"""
 clear
@@ -147,3 +150,22 @@ def open_attached(path: Path, threads: int | None) -> LammpsCode:
     """
     evaluator = ArtefactEvaluator(path, threads=threads)
     return LammpsCode(lambda lmp, symbols: attach(lmp, evaluator, symbols), "fix external")
+
+
+def open_lammps(path: Path, threads: int | None) -> LammpsCode:
+    """LAMMPS with an exported file in the pair style, on one rank.
+
+    Raises:
+        ArtefactError: If the file is none of ours.
+        MissingDependencyError: If LAMMPS is not installed, or the pair style was not built for it.
+    """
+    model, plugin = load_artefact(path).path.resolve(), built_plugin()
+    several = "" if threads in (None, 1) else f"package omp {threads}\n"
+
+    def act(lmp: Any, symbols: Sequence[str]) -> None:
+        lmp.commands_string(
+            f"plugin load {plugin}\n{several}pair_style m3compress\n"
+            f'pair_coeff * * "{model}" {" ".join(symbols)}'
+        )
+
+    return LammpsCode(act, "pair_style m3compress")
