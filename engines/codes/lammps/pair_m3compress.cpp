@@ -269,10 +269,13 @@ double PairM3Compress::memory_usage() {
   return Pair::memory_usage() + (model_ ? m3c_describe(model_.get()).bytes : 0);
 }
 
-// "exchange": seconds that this rank has spent in communication.
-void* PairM3Compress::extract(const char* name, int& dimension) {
-  dimension = 0;
-  return std::strcmp(name, "exchange") == 0 ? &exchange_seconds_ : nullptr;
+// At the end of a run.
+void PairM3Compress::finish() {
+  double largest = 0.0;
+  MPI_Reduce(&exchange_seconds_, &largest, 1, MPI_DOUBLE, MPI_MAX, 0, world);
+  if (comm->me == 0 && comm_forward > 0)
+    utils::logmesg(lmp, "m3compress: {:.4g} s in exchanging features of ghosts\n", largest);
+  exchange_seconds_ = 0.0;
 }
 
 }  // namespace m3compress

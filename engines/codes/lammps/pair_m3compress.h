@@ -39,7 +39,7 @@ class PairM3Compress : public LAMMPS_NS::Pair {
   double init_one(int i, int j) override;
   void compute(int eflag, int vflag) override;
   double memory_usage() override;
-  void* extract(const char* name, int& dimension) override;
+  void finish() override;
 
   int pack_forward_comm(int n, int* rows, double* buffer, int pbc_flag, int* pbc) override;
   void unpack_forward_comm(int n, int first, double* buffer) override;

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from m3compress.errors import M3CompressError, MissingDependencyError  # noqa: E
 from m3compress.models.structures.crystals import build_crystal  # noqa: E402
 
 SCRIPTS = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[4]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def run(*arguments):
@@ -99,6 +102,26 @@ def test_what_is_no_lammps_to_compile_for(tmp_path, capsys):
     assert find_lammps(tmp_path).number == 20230802
     assert run("build", "--lammps", tmp_path / "nowhere") == 2
     assert "expected a LAMMPS with a shared library" in capsys.readouterr().err
+
+
+def test_lammps_finds_the_plugin_by_itself(plugin, tmp_path):
+    (entry,) = PROJECT["entry-points"]["lammps.plugins"].items()
+    written = tmp_path / "as_installed-1.dist-info"  # editable installs may be older than this
+    written.mkdir()
+    (written / "METADATA").write_text("Metadata-Version: 2.1\nName: as-installed\nVersion: 1\n")
+    (written / "entry_points.txt").write_text("[lammps.plugins]\n{} = {}\n".format(*entry))
+    (tmp_path / "in.lammps").write_text("plugin list\nunits metal\n")
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        [SCRIPTS / "lmp", "-in", "in.lammps", "-log", "none"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "LAMMPS_PLUGIN_PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "pair style plugin m3compress" in done.stdout
 
 
 def test_lammps_finds_the_folder_fast(tmp_path):
