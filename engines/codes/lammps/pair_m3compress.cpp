@@ -154,10 +154,10 @@ void PairM3Compress::init_style() {
   force->pair->comm_reverse = MAX(force->pair->comm_reverse, comm_reverse);
   const double reach = info_.n_blocks * info_.cutoff + neighbor->skin;
   if (!wide_ || comm->cutghostuser >= reach) return;
-  if (comm->cutghostuser > 0.0 || comm->mode != Comm::SINGLE)
+  if ((comm->cutghostuser > 0.0 && comm->cutghostuser != ghosts_asked_for_) || comm->mode != Comm::SINGLE)
     refuse("comm_modify asks for ghosts within " + std::to_string(comm->cutghostuser) + " A, and wide needs " +
            std::to_string(reach) + " A: comm_modify mode single cutoff " + std::to_string(reach));
-  comm->cutghostuser = reach;
+  comm->cutghostuser = ghosts_asked_for_ = reach;
 }
 
 double PairM3Compress::init_one(int, int) { return info_.cutoff; }

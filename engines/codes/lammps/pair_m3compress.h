@@ -67,6 +67,7 @@ class PairM3Compress : public LAMMPS_NS::Pair {
   m3c_info info_{};
   m3c_options options_{};
   bool wide_ = false;
+  double ghosts_asked_for_ = 0;       // A, in place of the user
   std::vector<int> element_of_type_;  // position in the elements of the model
   Square<int> set_;
   Square<double> squared_, ghost_;
