@@ -84,6 +84,9 @@ def agreement(code: Code, pairs: list[Pair], limits: Limits) -> list[Clause]:
         clauses.append(_worst("virial", periodic, _virial_error, limits.virial, _ENERGY))
     else:
         clauses.append(not_given("virial", "not given"))
+    if "virials of atoms" in code.gives:
+        name = "sum of virials of atoms"
+        clauses.append(_worst(name, periodic, _virials_error, limits.virial, _ENERGY))
     names = ("energies of atoms", "sum of energies of atoms")
     if "energies of atoms" not in code.gives:
         return [*clauses, *(not_given(name, "not given") for name in names)]
@@ -116,6 +119,14 @@ def _force_error(pair: Pair) -> float:
 def _virial_error(pair: Pair) -> float:
     n_atoms = len(pair.cell.atoms)
     return _array_error(pair.expected.virial / n_atoms, pair.got.virial / n_atoms)
+
+
+def _virials_error(pair: Pair) -> float:
+    """Of their sum, against the total of the same code."""
+    if pair.got.virials is None:
+        return np.nan
+    n_atoms = len(pair.cell.atoms)
+    return _array_error(pair.got.virial / n_atoms, pair.got.virials.sum(axis=0) / n_atoms)
 
 
 def _atom_error(pair: Pair) -> float:

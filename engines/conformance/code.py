@@ -12,7 +12,8 @@ from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.neighbors import FloatArray
 
 #: What a code may give besides the energy and the forces.
-Given = Literal["energies of atoms", "virial"]
+Given = Literal["energies of atoms", "virial", "virials of atoms"]
+#: What every runtime gives.
 EVERYTHING: Final[frozenset[Given]] = frozenset({"energies of atoms", "virial"})
 
 

@@ -21,12 +21,14 @@ class Evaluation:
         energies: Energy of every atom in eV, shape (n_atoms,).
         forces: In eV/Å, shape (n_atoms, 3).
         virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
+        virials: Its parts by atom in eV, shape (n_atoms, 3, 3); None where nobody asks for them.
     """
 
     energy: float
     energies: FloatArray
     forces: FloatArray
     virial: FloatArray
+    virials: FloatArray | None = None
 
     def stress(self, atoms: Atoms) -> FloatArray:
         """(1/V) ∂E/∂strain in eV/Å³, Voigt order xx, yy, zz, yz, xz, xy, shape (6,).

@@ -29,13 +29,17 @@ _BAR: Final = 1.0 / units.bar  # of an eV/Å³
 _PS: Final = 1000.0 * units.fs  # in ASE's unit of time
 #: xx, yy, zz, xy, xz, yz as a matrix.
 _MATRIX: Final = [[0, 3, 4], [3, 1, 5], [4, 5, 2]]
+#: The same, of nine components: yx, zx, zy follow.
+_NINE: Final = [[0, 3, 4], [6, 1, 5], [7, 8, 2]]
 #: Å around what has no cell: LAMMPS has no bins for boxes that are much smaller than the cutoff.
 _MARGIN: Final = 10.0
 _MEASURED: Final = """
 compute energies all pe/atom
 compute total all reduce sum c_energies
+compute virials all centroid/stress/atom NULL virial
+compute tallied all reduce sum c_virials[*]
 compute pressure all pressure NULL virial
-thermo_style custom step pe etotal c_total c_pressure[*]
+thermo_style custom step pe etotal c_total c_tallied[*] c_pressure[*]
 thermo {every}
 """
 
@@ -46,13 +50,14 @@ class LammpsCode:
     Args:
         act: Lets the model act.
         title: How it does.
+        gives: What LAMMPS tallies besides energy and forces.
     """
 
-    gives: frozenset[Given] = EVERYTHING
     refuses: frozenset[str] = frozenset()
 
-    def __init__(self, act: Act, title: str) -> None:
+    def __init__(self, act: Act, title: str, gives: frozenset[Given] = EVERYTHING) -> None:
         self._act = act
+        self.gives = gives
         self._lmp = start()
         self.title = f"LAMMPS {self._lmp.version()}, {title}"
 
@@ -70,7 +75,12 @@ class LammpsCode:
         if atoms.pbc.all():
             pressure = np.array(lmp.numpy.extract_compute("pressure", 0, 1))[_MATRIX]
             virial = -(rotation.T @ pressure @ rotation) / _BAR * atoms.get_volume()
-        return Evaluation(float(lmp.get_thermo("pe")), energies, forces, virial)
+        energy, virials = float(lmp.get_thermo("pe")), None
+        if "virials of atoms" in self.gives:
+            parts = np.array(lmp.numpy.extract_compute("virials", 1, 2)[:n_atoms])[order]
+            # A stress, times a volume: of the sign of ∂E/∂strain, unlike pressures.
+            virials = rotation.T @ parts[:, _NINE] @ rotation / _BAR
+        return Evaluation(energy, energies, forces, virial, virials)
 
     def run(self, atoms: Atoms, *, timestep: float, n_steps: int) -> Motion:
         """``fix nve``.
@@ -168,4 +178,4 @@ def open_lammps(path: Path, threads: int | None) -> LammpsCode:
             f'pair_coeff * * "{model}" {" ".join(symbols)}'
         )
 
-    return LammpsCode(act, "pair_style m3compress")
+    return LammpsCode(act, "pair_style m3compress", EVERYTHING | {"virials of atoms"})

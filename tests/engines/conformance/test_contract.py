@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from pair_potential import PairPotential, salt
 
-from m3compress.engines.conformance.code import Bare, Motion
+from m3compress.engines.conformance.code import EVERYTHING, Bare, Motion
 from m3compress.engines.conformance.contract import examine
 from m3compress.errors import M3CompressError, StructureError
 
@@ -54,6 +54,20 @@ def test_what_is_not_given_is_not_judged():
     assert found.holds
     assert open_clauses == {"virial", "energies of atoms", "sum of energies of atoms"}
     assert {"virial", "energies of atoms"} < set(judge(Bald()).broken)
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0, 0.0, np.nan, None])
+def test_virials_of_atoms_that_do_not_sum_to_the_total(factor):
+    class Shared(PairPotential):
+        def evaluate(self, atoms):
+            found = super().evaluate(atoms)
+            if factor is None:
+                return found
+            parts = np.tile(factor * found.virial / len(atoms), (len(atoms), 1, 1))
+            return replace(found, virials=parts)
+
+    found = judge(Shared(), gives=EVERYTHING | {"virials of atoms"})
+    assert found.broken == (() if factor == 1.0 else ("sum of virials of atoms",))
 
 
 def changed(change):

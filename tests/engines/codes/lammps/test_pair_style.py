@@ -117,3 +117,4 @@ def test_it_keeps_the_contract(plugin, silica_native, silica):
     found = examine(open_lammps(silica_native, 1), silica, build_crystal("SiO2-quartz"))
     assert found.broken == ()
     assert all(clause.holds for clause in found.clauses)
+    assert "sum of virials of atoms" in {clause.name for clause in found.clauses}
