@@ -27,8 +27,11 @@ PY
 }
 
 check() { # check RUNTIME OPTIONS: the tests, with the runtime of a sanitizer loaded before Python
-  env "$2" LD_PRELOAD="$("$CXX" -print-file-name="$1")" OMP_NUM_THREADS=2 \
-    "$PYTHON" -m pytest -q -n 0 -p no:cacheprovider "${arguments[@]}"
+  # The runtime looks for the functions that throw when it begins, so their library comes with it.
+  # Nothing is captured: a report ends the process.
+  local both="$("$CXX" -print-file-name="$1") $("$CXX" -print-file-name=libstdc++.so)"
+  env "$2" LD_PRELOAD="$both" OMP_NUM_THREADS=2 \
+    "$PYTHON" -m pytest -q -n 0 -p no:cacheprovider --capture=no "${arguments[@]}"
 }
 
 (($#)) || set -- tests/engines/native
