@@ -1,0 +1,97 @@
+"""How near a student comes to its teacher on rutile and anatase, and how much faster it is.
+
+Runs `m3compress distill` with the structures and temperatures of `docs/distillation.md`, and keeps
+its result: errors on trajectories of the teacher that it never saw, what became of its own, and the
+time of the processor. A run that was interrupted goes on.
+
+    python benchmarks/distillation.py TEACHER --work DIR --student default --minutes 55
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from ase.io import write
+from ase.spacegroup import crystal
+from results_file import keep
+
+from m3compress.models.structures.crystals import build_crystal
+
+RESULTS: Final = Path(__file__).parent / "results" / "distillation.json"
+TEMPERATURES: Final = ("300", "1200")
+
+
+def write_phases(path: Path) -> None:
+    """Rutile and anatase (Howard et al., Acta Cryst. B 47, 462)."""
+    anatase = crystal(
+        ["Ti", "O"],
+        [(0, 0, 0), (0, 0, 0.2081)],
+        spacegroup=141,
+        cellpar=[3.784, 3.784, 9.515, 90, 90, 90],
+    )
+    phases = {"rutile": build_crystal("TiO2-rutile"), "anatase": anatase}
+    for name, atoms in phases.items():
+        atoms.info = {"name": name}
+    write(path, list(phases.values()), format="extxyz")
+
+
+def distilled(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command says of a run in the folder."""
+    folder: Path = options.work
+    begun = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not begun:
+        write_phases(folder / "tio2.extxyz")
+    words = ["distill", options.teacher, "--structures", "tio2.extxyz", "--work", "work"]
+    words += ["--temperatures", *TEMPERATURES, "--minutes", str(options.minutes)]
+    words += ["--student", options.student, "--threads", "1", "--seed", str(options.seed)]
+    words += ["-o", "tio2.m3c.safetensors", "--force", "--json"]
+    words += ["--resume"] if (folder / "work").exists() else []
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "-m", "m3compress", *words],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    after = os.times()
+    spent = after.children_user + after.children_system
+    spent -= before.children_user + before.children_system
+    return {**json.loads(done.stdout), "cpu_minutes_of_last_run": round(spent / 60, 1)}
+
+
+def main() -> int:
+    """Run and keep."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("teacher")
+    parser.add_argument("--work", type=Path, required=True, help="folder")
+    parser.add_argument("--student", default="default")
+    parser.add_argument("--minutes", type=float, default=55.0)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    found = distilled(options)
+    summary = {
+        "minutes": options.minutes,
+        "cpu_minutes_of_last_run": found["cpu_minutes_of_last_run"],
+        "bytes": found["bytes"],
+        "parameters": found["parameters"],
+        "speed": found["speed"],
+        "rounds": found["rounds"],
+        "errors": found["record"]["errors"],
+        "training": {k: found["record"]["recipe"][k] for k in ("steps", "epochs", "seconds")},
+    }
+    key = f"TiO2, {options.student} of {Path(options.teacher).name}, seed {options.seed}"
+    keep(RESULTS, key, summary)
+    sys.stdout.write(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
