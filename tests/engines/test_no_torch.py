@@ -18,8 +18,12 @@ ROOM = Path(m3compress.engines.__file__).parent
 SOURCES = sorted(ROOM.rglob("*.py"))
 #: ASE's integrators need SciPy, which ASE brings along.
 WITH_SCIPY = "m3compress.engines.dynamics."
-#: Likewise, where a structure is turned; the run below shows that the module loads without.
-IN_FUNCTIONS = {"conformance/operations.py": "scipy.spatial.transform"}
+#: Likewise, where a structure is turned, or LAMMPS started; the run below shows that the modules
+#: load without.
+IN_FUNCTIONS = {
+    "conformance/operations.py": "scipy.spatial.transform",
+    "codes/lammps/opening.py": "lammps",
+}
 
 #: MD codes, by the modules that are made for them alone.
 CODES = {
@@ -41,7 +45,7 @@ ALLOWED = {
 BLOCKED_RUN = """
 import sys
 
-blocked = {"torch", "onnx", "onnxscript", "scipy", "matgl", "cupy"}
+blocked = {"torch", "onnx", "onnxscript", "scipy", "matgl", "cupy", "lammps"}
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):

@@ -19,6 +19,7 @@ from m3compress.__main__ import main  # noqa: E402
 from m3compress.engines.codes.lammps import example, folder  # noqa: E402
 from m3compress.engines.codes.lammps.build import find_lammps  # noqa: E402
 from m3compress.engines.codes.lammps.folder import path_for_lammps  # noqa: E402
+from m3compress.engines.native.build import CACHE_VARIABLE  # noqa: E402
 from m3compress.errors import M3CompressError, MissingDependencyError  # noqa: E402
 from m3compress.models.structures.crystals import build_crystal  # noqa: E402
 
@@ -144,10 +145,11 @@ def test_a_lammps_of_another_version_is_told(plugin, tmp_path):
     for file in plugin.parent.glob("libm3c*"):
         (tmp_path / file.name).symlink_to(file)
     (tmp_path / "in.lammps").write_text(f"plugin load {other}\npair_style m3compress\n")
+    # Where LAMMPS finds no plugin by itself.
     done = subprocess.run(
         [SCRIPTS / "lmp", "-in", "in.lammps", "-log", "none"],
         cwd=tmp_path,
-        env={**os.environ, "LAMMPS_PLUGIN_PATH": ""},
+        env={**os.environ, "LAMMPS_PLUGIN_PATH": "", CACHE_VARIABLE: str(tmp_path / "none")},
         capture_output=True,
         text=True,
         timeout=60,
