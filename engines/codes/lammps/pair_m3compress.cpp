@@ -68,10 +68,14 @@ void PairM3Compress::step(int failed) {
   if (failed) error->one(kFile, __LINE__, std::string("m3compress: ") + m3c_error(model_.get()));
 }
 
-// pair_style m3compress [comm|wide] [float32|float64] [auto|keep|recompute]
-void PairM3Compress::settings(int n_words, char** words) {
+void PairM3Compress::require_metal() {
   if (std::strcmp(update->unit_style, "metal") != 0)
     refuse(std::string("units are ") + update->unit_style + ", expected metal");
+}
+
+// pair_style m3compress [comm|wide] [float32|float64] [auto|keep|recompute]
+void PairM3Compress::settings(int n_words, char** words) {
+  require_metal();
   for (int k = 0; k < n_words; ++k) {
     const std::string word = words[k];
     if (word == "comm" || word == "wide") wide_ = word == "wide";
@@ -142,8 +146,7 @@ double PairM3Compress::budget() {
 }
 
 void PairM3Compress::init_style() {
-  if (std::strcmp(update->unit_style, "metal") != 0)
-    refuse(std::string("units are ") + update->unit_style + ", expected metal");
+  require_metal();  // units may have come behind the pair style
   if (!force->newton_pair) refuse("newton is off for pairs, expected newton on");
   if (std::strncmp(update->integrate_style, "respa", 5) == 0) refuse("run_style respa is not supported");
   if (atom->nbonds > 0 && ends_are_excluded(force->special_lj, force->special_coul))

@@ -51,6 +51,7 @@ class PairM3Compress : public LAMMPS_NS::Pair {
   template <class Work>
   void agree(const Work& work);
   void step(int failed);
+  void require_metal();
   void open(const std::string& path);
   void take_elements(int n_words, char** words);
   double budget();

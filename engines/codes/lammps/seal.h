@@ -37,34 +37,16 @@ class Sha256 {
 
  private:
   // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
-  static const std::array<uint32_t, 64>& constants() {
-    static const std::array<uint32_t, 64> values = [] {
-      std::array<uint32_t, 64> found{};
-      int prime = 2;
-      for (uint32_t& value : found) {
-        value = root_bits(prime);
-        do ++prime;
-        while (!is_prime(prime));
-      }
-      return found;
-    }();
-    return values;
-  }
-  static bool is_prime(int number) {
-    for (int factor = 2; factor * factor <= number; ++factor)
-      if (number % factor == 0) return false;
-    return true;
-  }
-  // Largest x with x^3 <= prime 2^96, less the integer part: in integers, since doubles round.
-  static uint32_t root_bits(int prime) {
-    uint64_t root = 0;
-    for (int bit = 35; bit >= 0; --bit) {
-      const auto x = static_cast<unsigned __int128>(root | uint64_t{1} << bit);
-      // x^3 >> 96 <= prime, exactly where x < 2^36: x^3 < 2^108.
-      if (x * x * x <= static_cast<unsigned __int128>(prime) << 96) root = static_cast<uint64_t>(x);
-    }
-    return static_cast<uint32_t>(root);
-  }
+  static constexpr std::array<uint32_t, 64> kRounds = {
+      0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+      0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+      0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+      0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+      0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+      0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+      0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+      0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
   static uint32_t turned(uint32_t word, int by) { return word >> by | word << (32 - by); }
 
   void take(const uint8_t* block) {
@@ -82,7 +64,7 @@ class Sha256 {
     for (int t = 0; t < 64; ++t) {
       const uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]), most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
       const uint32_t one =
-          s[7] + (turned(s[4], 6) ^ turned(s[4], 11) ^ turned(s[4], 25)) + choice + constants()[t] + w[t];
+          s[7] + (turned(s[4], 6) ^ turned(s[4], 11) ^ turned(s[4], 25)) + choice + kRounds[t] + w[t];
       const uint32_t two = (turned(s[0], 2) ^ turned(s[0], 13) ^ turned(s[0], 22)) + most;
       s = {one + two, s[0], s[1], s[2], s[3] + one, s[4], s[5], s[6]};
     }
