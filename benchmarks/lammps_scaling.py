@@ -26,7 +26,8 @@ from machine import machine
 from m3compress import Calculator
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.codes.boxes import turned
-from m3compress.engines.codes.lammps.example import data_file, run_lammps
+from m3compress.engines.codes.lammps.example import run_lammps
+from m3compress.engines.codes.lammps.structure import data_file, types_of
 from m3compress.models.structures.crystals import build_crystal
 
 _TIMEOUT = 3600.0  # s
@@ -62,7 +63,7 @@ def measure(options: argparse.Namespace, atoms: Atoms, layout: str) -> dict[str,
             way=options.way,
             memory=options.memory,
             model=load_artefact(options.model).path.resolve(),
-            elements=" ".join(dict.fromkeys(atoms.symbols)),
+            elements=" ".join(types_of(atoms)),
             steps=options.steps,
         )
         (folder / "in.lammps").write_text(text, encoding="utf-8")

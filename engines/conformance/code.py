@@ -14,7 +14,7 @@ from m3compress.contract.neighbors import FloatArray
 #: What a code may give besides the energy and the forces.
 Given = Literal["energies of atoms", "virial", "virials of atoms"]
 #: What every runtime gives.
-EVERYTHING: Final[frozenset[Given]] = frozenset({"energies of atoms", "virial"})
+OF_RUNTIMES: Final[frozenset[Given]] = frozenset({"energies of atoms", "virial"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Bare:
         evaluator: Evaluator,
         title: str,
         *,
-        gives: frozenset[Given] = EVERYTHING,
+        gives: frozenset[Given] = OF_RUNTIMES,
         refuses: frozenset[str] = frozenset(),
     ) -> None:
         self._evaluator = evaluator

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from m3compress.engines.codes.lammps.structure import types_of
+
 
 def header(atoms: Atoms, name: str, style: str = "", *, model: Path) -> str:
     """A box with atoms, and the pair style on them."""
-    symbols = " ".join(dict.fromkeys(atoms.symbols))
+    symbols = " ".join(types_of(atoms))
     boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
     return f"""
 clear

@@ -17,6 +17,7 @@ from m3compress.contract.files import expanded
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.codes.boxes import turned
 from m3compress.engines.codes.lammps.folder import built_plugin
+from m3compress.engines.codes.lammps.structure import data_file, types_of
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import (
     ArtefactError,
@@ -139,13 +140,13 @@ def write(model: Path, folder: Path, structure: Atoms, *, force: bool = False) -
         raise OutputExistsError(f"{folder} is not empty", hint="--force replaces what is in it")
     folder.mkdir(parents=True, exist_ok=True)
     atoms, _ = turned(structure)
-    path, symbols = artefact.path.resolve(), list(dict.fromkeys(atoms.symbols))
+    path = artefact.path.resolve()
     deck = Deck(folder, path, atoms)
     (folder / "structure.data").write_text(data_file(atoms), encoding="utf-8")
     (folder / "in.lammps").write_text(
         _INPUT.format(
             model=f'"{path}"',
-            elements=" ".join(symbols),
+            elements=" ".join(types_of(atoms)),
             boundary=" ".join("p" if periodic else "s" for periodic in atoms.pbc),
             temperature=300,
         ),
@@ -161,30 +162,6 @@ def supercell(crystal: Atoms) -> Atoms:
     atoms = crystal.repeat((n_cells,) * 3)
     atoms.positions += np.random.default_rng(0).normal(0.0, _RATTLE, (len(atoms), 3))
     return atoms
-
-
-def data_file(atoms: Atoms) -> str:
-    """A structure for ``read_data``, with types in the order in which elements appear.
-
-    Args:
-        atoms: As :func:`~m3compress.engines.codes.boxes.turned` turns them.
-    """
-    (x, _, _), (xy, y, _), (xz, yz, z) = atoms.cell.array
-    symbols = list(dict.fromkeys(atoms.symbols))
-    masses = [atoms.get_masses()[atoms.symbols == symbol][0] for symbol in symbols]
-    places = atoms.get_positions(wrap=True)
-    lines = [
-        f"{atoms.get_chemical_formula()}, by m3compress",
-        *("", f"{len(atoms)} atoms", f"{len(symbols)} atom types", ""),
-        *(f"0 {x:.12f} xlo xhi", f"0 {y:.12f} ylo yhi", f"0 {z:.12f} zlo zhi"),
-        *(f"{xy:.12f} {xz:.12f} {yz:.12f} xy xz yz", "", "Masses", ""),
-        *(f"{k} {m:.6f}  # {s}" for k, (s, m) in enumerate(zip(symbols, masses, strict=True), 1)),
-        *("", "Atoms  # atomic", ""),
-    ]
-    for number, (symbol, place) in enumerate(zip(atoms.symbols, places, strict=True), 1):
-        where = " ".join(f"{value:.12f}" for value in place)
-        lines.append(f"{number} {1 + symbols.index(symbol)} {where}")
-    return "\n".join(lines) + "\n"
 
 
 def check(deck: Deck) -> Comparison:

@@ -15,7 +15,8 @@ from m3compress.engines.artefact import load_artefact
 from m3compress.engines.codes.boxes import turned
 from m3compress.engines.codes.lammps import attach, start
 from m3compress.engines.codes.lammps.folder import built_plugin
-from m3compress.engines.conformance.code import EVERYTHING, Given, Motion
+from m3compress.engines.codes.lammps.structure import types_of
+from m3compress.engines.conformance.code import OF_RUNTIMES, Given, Motion
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import StructureError
 
@@ -55,7 +56,7 @@ class LammpsCode:
 
     refuses: frozenset[str] = frozenset()
 
-    def __init__(self, act: Act, title: str, gives: frozenset[Given] = EVERYTHING) -> None:
+    def __init__(self, act: Act, title: str, gives: frozenset[Given] = OF_RUNTIMES) -> None:
         self._act = act
         self.gives = gives
         self._lmp = start()
@@ -106,8 +107,8 @@ class LammpsCode:
             placed.center(vacuum=_MARGIN)
             placed.positions = np.nan_to_num(atoms.positions)
         placed, rotation = turned(placed)
-        symbols = list(dict.fromkeys(atoms.symbols))
-        self._do(_setup(placed, symbols))
+        symbols = list(types_of(placed))
+        self._do(_setup(placed))
         types = [1 + symbols.index(symbol) for symbol in atoms.symbols]
         self._lmp.create_atoms(
             *(len(atoms), list(range(1, len(atoms) + 1)), types),
@@ -137,17 +138,17 @@ class LammpsCode:
             raise StructureError(message.partition("\n")[0]) from error
 
 
-def _setup(atoms: Atoms, symbols: Sequence[str]) -> str:
+def _setup(atoms: Atoms) -> str:
     (x, _, _), (xy, y, _), (xz, yz, z) = atoms.cell.array
     boundary = " ".join("p" if periodic else "m" for periodic in atoms.pbc)
-    masses = [atoms.get_masses()[atoms.symbols == symbol][0] for symbol in symbols]
+    masses = types_of(atoms).values()
     return f"""
 clear
 units metal
 atom_modify map array
 boundary {boundary}
 region box prism 0 {x} 0 {y} 0 {z} {xy} {xz} {yz}
-create_box {len(symbols)} box
+create_box {len(masses)} box
 """ + "\n".join(f"mass {number} {mass}" for number, mass in enumerate(masses, 1))
 
 
@@ -178,4 +179,4 @@ def open_lammps(path: Path, threads: int | None) -> LammpsCode:
             f'pair_coeff * * "{model}" {" ".join(symbols)}'
         )
 
-    return LammpsCode(act, "pair_style m3compress", EVERYTHING | {"virials of atoms"})
+    return LammpsCode(act, "pair_style m3compress", OF_RUNTIMES | {"virials of atoms"})

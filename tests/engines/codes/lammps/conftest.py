@@ -12,8 +12,9 @@ from native_library import built_library
 
 from m3compress.engines.codes.boxes import turned
 from m3compress.engines.codes.lammps.build import build_plugin, find_lammps
-from m3compress.engines.codes.lammps.example import data_file, run_lammps
+from m3compress.engines.codes.lammps.example import run_lammps
 from m3compress.engines.codes.lammps.folder import PLUGIN, path_for_lammps
+from m3compress.engines.codes.lammps.structure import data_file
 from m3compress.engines.native.build import cache_folder
 
 TIMEOUT = 120.0  # s: what hangs is found out
