@@ -146,16 +146,14 @@ def make_budget(
     n_frames = sum(group.n_frames for group in of_split(plan.groups, "train")) + len(brought)
     epoch = steps_of(1, n_frames, batch_size)
     left = total - labels - own
-    if settings.epochs is not None:
-        left = settings.epochs * epoch * step_seconds
-    compiled = _is_compiled(settings, left)
+    wanted = None if settings.epochs is None else settings.epochs * epoch
+    compiled = _is_compiled(settings, left if wanted is None else wanted * step_seconds)
     if compiled:
         step_seconds, left = _COMPILED * step_seconds, left - _COMPILING
-    steps = math.floor(max(0.0, left) / (step_seconds * (1 + _WATCH)))
-    if settings.epochs is not None:
-        steps = settings.epochs * epoch
-    elif steps < epoch:
-        needed = (total - left + epoch * step_seconds * (1 + _WATCH)) / 60
+    step = step_seconds * (1 + _WATCH)
+    steps = math.floor(max(0.0, left) / step) if wanted is None else wanted
+    if wanted is None and steps < epoch:
+        needed = (total - left + epoch * step) / 60
         raise M3CompressError(
             f"{settings.minutes:g} minutes are too short for one epoch: labels take "
             f"{labels:.0f} s, the student's own dynamics {own:.0f} s, an epoch "
