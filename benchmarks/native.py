@@ -32,7 +32,7 @@ from machine import machine
 from speed import save_default_matgl_model
 
 from m3compress import Calculator
-from m3compress.analysis.timing import Cost, Steps, time_in_turn
+from m3compress.analysis.timing import Steps, median_ratio, time_in_turn
 from m3compress.api import export_model, load_potential
 from m3compress.benchmark import Candidate, benchmark_structure
 from m3compress.contract.neighbors import find_edges
@@ -97,17 +97,12 @@ def rows_of(
             "ms_per_atom": 1e3 * statistics.median(cost.seconds) / len(atoms),
             "cpu_ms_per_atom": 1e3 * statistics.median(cost.cpu_seconds) / len(atoms),
             "kB_per_atom": cost.peak_bytes / len(atoms) / 1e3,
-            "times_of_first": _ratio(cost, costs[0], "seconds"),
-            "cpu_times_of_first": _ratio(cost, costs[0], "cpu_seconds"),
+            "times_of_first": median_ratio(cost.seconds, costs[0].seconds),
+            "cpu_times_of_first": median_ratio(cost.cpu_seconds, costs[0].cpu_seconds),
             **asdict(cost),
         }
         for one, cost in zip(chosen, costs, strict=True)
     ]
-
-
-def _ratio(cost: Cost, first: Cost, what: str) -> float:
-    pairs = zip(getattr(cost, what), getattr(first, what), strict=True)
-    return statistics.median(own / other for own, other in pairs)
 
 
 def megaflop_per_atom(potential: Potential, atoms: Atoms) -> float:

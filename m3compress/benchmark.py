@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 
-from m3compress.analysis.timing import Steps, time_in_turn
+from m3compress.analysis.timing import Steps, median_ratio, time_in_turn
 from m3compress.contract.backends import Device
 from m3compress.engines.artefact import Artefact
 from m3compress.models.structures.crystals import build_crystal, choose_crystals
@@ -169,18 +169,14 @@ def measure(
             seconds=statistics.median(cost.seconds),
             all_seconds=cost.seconds,
             peak_bytes=cost.peak_bytes,
-            speed_up=_speed_up(cost.seconds, costs[-1].seconds),
+            speed_up=median_ratio(costs[-1].seconds, cost.seconds),
             cpu_seconds=statistics.median(cost.cpu_seconds),
             all_cpu_seconds=cost.cpu_seconds,
-            cpu_speed_up=_speed_up(cost.cpu_seconds, costs[-1].cpu_seconds),
+            cpu_speed_up=median_ratio(costs[-1].cpu_seconds, cost.cpu_seconds),
         )
         for candidate, cost in zip(candidates, costs, strict=True)
     ]
     return [*rows[:-1], replace(rows[-1], speed_up=None, cpu_speed_up=None)]
-
-
-def _speed_up(own: Sequence[float], last: Sequence[float]) -> float:
-    return statistics.median(b / a for a, b in zip(own, last, strict=True))
 
 
 def _open_artefact(candidate: Candidate) -> Steps:

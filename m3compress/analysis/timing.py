@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,11 @@ class Cost:
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
     peak_bytes: int
+
+
+def median_ratio(own: Sequence[float], others: Sequence[float]) -> float:
+    """Median of the ratios round by round: what slows a machine down slows both."""
+    return statistics.median(a / b for a, b in zip(own, others, strict=True))
 
 
 class PeakMemory:
