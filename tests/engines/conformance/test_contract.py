@@ -208,23 +208,56 @@ def test_wrong_codes_break_the_clause_that_is_named_for_it(evaluator, broken):
     assert broken <= set(judge(evaluator).broken)
 
 
-def test_errors_that_are_not_ours_are_told_apart():
-    class Crashes(PairPotential):
+BAD_INPUT = {"NaN", "unknown element", "overlapping atoms", "a run stops"}
+
+
+def raising(make):
+    """An evaluator that raises something else than ours, made of it."""
+
+    class Raises(PairPotential):
         def evaluate(self, atoms):
             try:
                 return super().evaluate(atoms)
             except M3CompressError as error:
-                raise ZeroDivisionError("oh") from error
+                raise make(error) from None
 
-    class Quotes(PairPotential):
-        def evaluate(self, atoms):
+    return Raises()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: ZeroDivisionError("oh"),
+        lambda _: M3CompressError("the file is damaged"),
+        lambda error: OSError(str(error).replace("atom", "particle").replace("know", "like")),
+    ],
+)
+def test_errors_that_are_not_ours_are_told_apart(make):
+    assert set(judge(raising(make)).broken) == BAD_INPUT
+
+
+def test_an_error_of_a_code_may_quote_ours():
+    assert judge(raising(lambda error: OSError(f"a callback raised: {error}"))).holds
+
+
+@pytest.mark.parametrize("start", ["a lost atom", "unknown element", "overlapping atoms"])
+def test_a_run_that_starts_and_does_not_stop(start):
+    """It evaluates single structures as it must, and its dynamics swallow what is raised."""
+    signs = {"a lost atom": "finite", "unknown element": "know", "overlapping atoms": "apart"}
+
+    class GoesOn(Still):
+        def run(self, atoms, *, timestep, n_steps):
             try:
-                return super().evaluate(atoms)
-            except M3CompressError as error:
-                raise OSError(f"a callback raised: {error}") from None
+                return super().run(atoms, timestep=timestep, n_steps=n_steps)
+            except StructureError as error:
+                if signs[start] not in str(error):
+                    raise
+                return Motion(np.zeros(1), np.zeros(1))
 
-    assert {"NaN", "unknown element", "overlapping atoms"} == set(judge(Crashes()).broken)
-    assert judge(Quotes()).holds
+    found = judge(PairPotential(), GoesOn)
+    assert found.broken == ("a run stops",)
+    (note,) = (clause.note for clause in found.clauses if clause.holds is False)
+    assert note == f"{start}: no error: it went on"
 
 
 def test_a_code_may_refuse_what_it_says_it_refuses():
