@@ -190,11 +190,11 @@ def run_lammps(folder: Path, *arguments: str, n_ranks: int = 1, timeout: float =
         MissingDependencyError: If LAMMPS or the plugin is missing.
     """
     plugins = str(built_plugin().parent)
-    several = (_program("mpiexec"), "-n", str(n_ranks)) if n_ranks > 1 else ()
+    several = (program("mpiexec"), "-n", str(n_ranks)) if n_ranks > 1 else ()
     known = [plugins, *filter(None, [os.environ.get("LAMMPS_PLUGIN_PATH")])]
     environment = {**os.environ, "LAMMPS_PLUGIN_PATH": ":".join(known)}
     environment.setdefault("OMP_NUM_THREADS", "1")
-    command = (*several, _program("lmp"), *arguments)
+    command = (*several, program("lmp"), *arguments)
     try:
         done = subprocess.run(
             command,
@@ -216,7 +216,7 @@ def run_lammps(folder: Path, *arguments: str, n_ranks: int = 1, timeout: float =
     return done.stdout
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """Path of a program, of this environment if it has it."""
     folder = Path(sys.executable).parent
     found = shutil.which(name, path=str(folder)) or shutil.which(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -17,9 +16,7 @@ require("lammps")
 
 from m3compress.__main__ import main  # noqa: E402
 from m3compress.engines.codes.lammps import example, folder  # noqa: E402
-from m3compress.engines.codes.lammps.build import find_lammps  # noqa: E402
 from m3compress.engines.codes.lammps.folder import path_for_lammps  # noqa: E402
-from m3compress.engines.native.build import CACHE_VARIABLE  # noqa: E402
 from m3compress.errors import M3CompressError, MissingDependencyError  # noqa: E402
 from m3compress.models.structures.crystals import build_crystal  # noqa: E402
 
@@ -86,25 +83,6 @@ def test_a_plugin_that_was_not_built(tmp_path, monkeypatch):
     assert "m3compress lammps build" in str(caught.value.hint)
 
 
-def test_what_is_no_lammps_to_compile_for(tmp_path, capsys):
-    with pytest.raises(MissingDependencyError, match=r"holds no liblammps\.so"):
-        find_lammps(tmp_path)
-    (tmp_path / "liblammps.so").write_bytes(
-        b"Large-scale Atomic/Molecular Massively Parallel Simulator - 2 Aug 2023\0"
-    )
-    with pytest.raises(MissingDependencyError, match=r"no the header pair\.h"):
-        find_lammps(tmp_path)
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "pair.h").touch()
-    with pytest.raises(MissingDependencyError, match="was built without plugins"):
-        find_lammps(tmp_path)
-    with (tmp_path / "liblammps.so").open("ab") as stream:
-        stream.write(b"plugin_auto_load")
-    assert find_lammps(tmp_path).number == 20230802
-    assert run("build", "--lammps", tmp_path / "nowhere") == 2
-    assert "expected a LAMMPS with a shared library" in capsys.readouterr().err
-
-
 def test_lammps_finds_the_plugin_by_itself(plugin, tmp_path):
     (entry,) = PROJECT["entry-points"]["lammps.plugins"].items()
     written = tmp_path / "as_installed-1.dist-info"  # editable installs may be older than this
@@ -133,28 +111,3 @@ def test_lammps_finds_the_folder_fast(tmp_path):
     command = (sys.executable, "-c", code)
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.split() == [path_for_lammps(), "False", "False"]
-
-
-def test_a_lammps_of_another_version_is_told(plugin, tmp_path):
-    """The plugin asks by C functions alone, so that it can be asked with any version."""
-    content = plugin.read_bytes()
-    number = (20250722).to_bytes(4, "little")
-    assert content.count(number) >= 1
-    other = tmp_path / "otherplugin.so"
-    other.write_bytes(content.replace(number, (20240829).to_bytes(4, "little")))
-    for file in plugin.parent.glob("libm3c*"):
-        (tmp_path / file.name).symlink_to(file)
-    (tmp_path / "in.lammps").write_text(f"plugin load {other}\npair_style m3compress\n")
-    # Where LAMMPS finds no plugin by itself.
-    done = subprocess.run(
-        [SCRIPTS / "lmp", "-in", "in.lammps", "-log", "none"],
-        cwd=tmp_path,
-        env={**os.environ, "LAMMPS_PLUGIN_PATH": "", CACHE_VARIABLE: str(tmp_path / "none")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert re.search(r"was built for LAMMPS [0-9]+, this is 20250722: `m3comp", done.stderr)
-    assert "Unrecognized pair style" in done.stdout + done.stderr
