@@ -13,7 +13,6 @@ EXTRA_OF_MODULE: Final = {
     "safetensors": "compress",
     "scipy": "compress",
     "huggingface_hub": "compress",
-    "pytorch_optimizer": "distill",
     "filelock": "distill",
     "jinja2": "validate",
     "junitparser": "validate",

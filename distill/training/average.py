@@ -20,7 +20,6 @@ def running_average(network: nn.Module, decay: float) -> AveragedModel:
     def update(averages: _Tensors, currents: _Tensors, count: Tensor | int) -> None:
         kept = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
         with torch.no_grad():
-            for average, current in zip(averages, currents, strict=True):
-                average.lerp_(current, 1.0 - kept)
+            torch._foreach_lerp_(averages, currents, 1.0 - kept)
 
     return AveragedModel(network, multi_avg_fn=update)

@@ -168,9 +168,6 @@ def begin(
         decay: Of the running average of the weights, per step.
         learning_rate: Of the optimiser until the schedule sets it.
         optimizer: Which one.
-
-    Raises:
-        ImportError: If the package of the optimiser is not installed.
     """
     chosen = make_optimizer(optimizer, network.parameters(), learning_rate)
     return Run(network, running_average(network, decay), chosen, references)

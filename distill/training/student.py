@@ -87,7 +87,6 @@ class StudentTraining:
             compiled: Whether to compile its steps, which takes minutes.
 
         Raises:
-            ImportError: If the package of the optimiser is not installed.
             M3CompressError: If the checkpoint cannot be read, or belongs to something else, or
                 if there is no compiler.
         """
@@ -183,9 +182,6 @@ def seconds_per_step(student: Student, config: M3GNetConfig, frames: Sequence[At
         student: What would be trained.
         config: Of its network.
         frames: Labelled ones; the labels do not matter.
-
-    Raises:
-        ImportError: If the package of the optimiser is not installed.
     """
     settings = settings_of(student, frames, 1000, 0)
     run = _begin(student, config, frames, settings)

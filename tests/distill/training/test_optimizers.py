@@ -21,14 +21,13 @@ def descend(name, n_steps=300):
         loss = (valley @ (weight - aim) @ valley).square().sum()
         loss.backward()
         optimizer.step()
-    return float(loss.detach()), optimizer
+    return float(loss.detach())
 
 
 def test_soap_finds_the_axes_of_a_valley_that_adam_does_not_see():
-    adam, _ = descend("adam")
-    soap, optimizer = descend("soap")
+    adam = descend("adam")
+    soap = descend("soap")
     assert soap < 0.5 * adam
-    assert optimizer.param_groups[0]["weight_decay"] == 0, "weights are not pulled to zero"
 
 
 def test_an_unknown_one_is_refused():
