@@ -25,6 +25,7 @@ Precision = Literal["float32", "float64"]
 #: What such an engine does with the features of edges: keep them, compute them again, or what fits.
 Memory = Literal["auto", "keep", "recompute"]
 
+_OF_ATOMS: Final = 3  # dimensions of virials of atoms
 _HINT: Final = "look for overlapping atoms: this is far from anything the model was trained on"
 
 
@@ -120,7 +121,8 @@ def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Ev
     _refuse_not_finite(manifest, species, outputs)
     references = np.asarray(manifest.element_energies, dtype=np.float64)
     energies = outputs.energies.astype(np.float64) + references[species]
-    virial = outputs.virial.reshape(-1, 3, 3).sum(axis=0, dtype=np.float64)
+    parts = outputs.virial.reshape(-1, 3, 3).astype(np.float64)
+    virial = parts.sum(axis=0)
     if not np.isfinite(virial).all():
         raise StructureError(f"the virial is not finite: {virial.tolist()}", hint=_HINT)
     return Evaluation(
@@ -128,6 +130,7 @@ def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Ev
         energies=energies,
         forces=outputs.forces.astype(np.float64),
         virial=virial,
+        virials=parts if outputs.virial.ndim == _OF_ATOMS else None,
     )
 
 

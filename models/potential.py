@@ -191,9 +191,12 @@ def evaluate(
     forces = np.zeros((listed.n_atoms, 3))
     np.add.at(forces, listed.centers, pulls)
     np.subtract.at(forces, listed.neighbors, pulls)
+    virials = np.zeros((listed.n_atoms, 3, 3))
+    np.add.at(virials, listed.centers, vectors[:, :, None] * pulls[:, None, :])
     return Evaluation(
         energies=total,
         energy=float(total.sum() + potential.energy_offset),
         forces=forces,
         virial=vectors.T @ pulls,
+        virials=virials,
     )

@@ -27,7 +27,8 @@ class EvaluatorCalculator(AseCalculator):
     Args:
         evaluator: What to ask.
 
-    ``energies`` are those of the atoms; a constant per structure is in ``energy`` only. Structures
+    ``energies`` are those of the atoms; a constant per structure is in ``energy`` only.
+    ``stresses`` sum to the stress, of evaluators that know the virials of atoms. Structures
     that have no meaningful energy raise :class:`~m3compress.errors.StructureError`.
 
     Threads may share a calculator, and each gets the numbers of its own structure: ASE keeps the
@@ -42,6 +43,7 @@ class EvaluatorCalculator(AseCalculator):
         "energies",
         "forces",
         "stress",
+        "stresses",
     ]
     #: A change of these does not change the energy.
     ignored_changes: set[str] = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
@@ -99,7 +101,7 @@ class EvaluatorCalculator(AseCalculator):
         structure = self.atoms
         if structure is None:
             raise StructureError("no structure was given", hint="set atoms.calc, then ask atoms")
-        if "stress" in properties and not structure.pbc.all():
+        if {"stress", "stresses"} & set(properties) and not structure.pbc.all():
             raise PropertyNotImplementedError(
                 "stress is ∂E/∂strain / volume, which needs a cell periodic in all directions, "
                 f"got pbc={structure.pbc.tolist()}"
@@ -113,6 +115,9 @@ class EvaluatorCalculator(AseCalculator):
         }
         if structure.pbc.all():
             self.results["stress"] = result.stress(structure)
+            stresses = result.stresses(structure)
+            if stresses is not None:
+                self.results["stresses"] = stresses
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
         """Energy, forces and virial, past ASE's cache.

@@ -39,9 +39,8 @@ Answer = tuple[float, FloatArray, FloatArray, str]
 class M3CompressDriver(Dummy_driver):
     """An exported file as a potential of i-PI.
 
-    With several structures at once, as ``batch_size`` of ``<ffdirect>`` asks for, a native file
-    (``.m3c.safetensors``) evaluates them together; others one by one, since ONNX graphs give one
-    virial for all.
+    Several structures at once, as ``batch_size`` of ``<ffdirect>`` asks for, are one evaluation,
+    but for graphs of old exports, which give one virial for all.
 
     Args:
         model: An exported file.

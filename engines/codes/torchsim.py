@@ -20,8 +20,7 @@ _CPU: Final = torch.device("cpu")
 class Model(ModelInterface):
     """An exported file for ``torch_sim``: all systems of a state in one evaluation.
 
-    With stresses that takes a native file (``.m3c.safetensors``); others then evaluate system by
-    system, since ONNX graphs give one virial for all.
+    Graphs of old exports give one virial for all, and then evaluate system by system.
 
     Args:
         artefact: An exported file.

@@ -14,7 +14,9 @@ from m3compress.contract.neighbors import FloatArray
 #: What a code may give besides the energy and the forces.
 Given = Literal["energies of atoms", "virial", "virials of atoms"]
 #: What every runtime gives.
-OF_RUNTIMES: Final[frozenset[Given]] = frozenset({"energies of atoms", "virial"})
+OF_RUNTIMES: Final[frozenset[Given]] = frozenset(
+    {"energies of atoms", "virial", "virials of atoms"}
+)
 
 
 @dataclass(frozen=True, slots=True)

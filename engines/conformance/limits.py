@@ -19,6 +19,7 @@ class Limits:
         force: In eV/Å up to 10 eV/Å, relative beyond: in parts of a tenth of the largest
             (8·10⁻⁶).
         virial: In eV per atom, likewise; 5·10⁻⁵ eV in 8 Å³ are 10⁻³ GPa (10⁻⁵).
+        atom_virial: Of one atom in eV, likewise (8·10⁻⁶).
         atom_energy: Of one atom in eV, likewise (2.3·10⁻⁶).
         drift: Of the total energy over 1 ps in meV per atom and ps (0.02).
         departure: Of the total energy from its mean in meV per atom (0.4, by steps of 2 fs).
@@ -27,6 +28,7 @@ class Limits:
     energy: float = 5e-6
     force: float = 5e-5
     virial: float = 5e-5
+    atom_virial: float = 5e-5
     atom_energy: float = 1e-5
     drift: float = 0.2
     departure: float = 1.0

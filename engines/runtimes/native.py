@@ -91,10 +91,12 @@ class NativeEngine:
         core = self.core
         found = find_edges(atoms, species, core.cutoff, core.precision, core.threads)
         pair = found.closest(limits)
-        result = core.evaluate(found.system, atom_virials=False)
-        energies, forces = np.empty_like(result.energies), np.empty_like(result.forces)
-        energies[found.order], forces[found.order] = result.energies, result.forces
-        return RawOutputs(energies, forces, result.virial), pair
+        result = core.evaluate(found.system)
+        of_atoms = (result.energies, result.forces, result.atom_virials)
+        sorted_back = [np.empty_like(values) for values in of_atoms]
+        for target, values in zip(sorted_back, of_atoms, strict=True):
+            target[found.order] = values
+        return RawOutputs(*sorted_back), pair
 
 
 def manifest_in(path: Path) -> str:

@@ -21,7 +21,8 @@ class Evaluation:
         energies: Energy of every atom in eV, shape (n_atoms,).
         forces: In eV/Å, shape (n_atoms, 3).
         virial: ∂E/∂strain in eV, shape (3, 3); the stress is virial / volume.
-        virials: Its parts by atom in eV, shape (n_atoms, 3, 3); None where nobody asks for them.
+        virials: What the edges that start from every atom add to it, in eV, shape (n_atoms, 3, 3);
+            None where only the sum is known.
     """
 
     energy: float
@@ -36,8 +37,20 @@ class Evaluation:
         Args:
             atoms: The structure, which has a volume.
         """
-        symmetric = (self.virial + self.virial.T) / (2 * atoms.get_volume())
-        return np.array([symmetric[row, column] for row, column in VOIGT])
+        return np.asarray(_voigt(self.virial) / atoms.get_volume())
+
+    def stresses(self, atoms: Atoms) -> FloatArray | None:
+        """Parts of the stress by atom, which sum to it, as ASE wants them, shape (n_atoms, 6).
+
+        Args:
+            atoms: The structure, which has a volume.
+
+        Returns:
+            In eV/Å³, in Voigt order; None where the virials of atoms are not known.
+        """
+        if self.virials is None:
+            return None
+        return np.asarray(_voigt(self.virials) / atoms.get_volume())
 
     def repeated(self, times: int) -> Evaluation:
         """What a cell that ASE repeated must give, from that of the cell.
@@ -52,7 +65,14 @@ class Evaluation:
             energies=np.tile(self.energies, times),
             forces=np.tile(self.forces, (times, 1)),
             virial=times * self.virial,
+            virials=None if self.virials is None else np.tile(self.virials, (times, 1, 1)),
         )
+
+
+def _voigt(tensors: FloatArray) -> FloatArray:
+    """Symmetric parts in Voigt order, shape (..., 6)."""
+    symmetric = (tensors + np.swapaxes(tensors, -1, -2)) / 2
+    return np.stack([symmetric[..., row, column] for row, column in VOIGT], axis=-1)
 
 
 class Evaluator(Protocol):

@@ -52,4 +52,7 @@ class PairPotential:
         forces = np.zeros((n_atoms, 3))
         np.add.at(forces, centers, gradient)
         np.add.at(forces, neighbors, -gradient)
-        return Evaluation(float(energies.sum()) + 0.25, energies, forces, vectors.T @ gradient)
+        virials = np.zeros((n_atoms, 3, 3))
+        np.add.at(virials, centers, vectors[:, :, None] * gradient[:, None, :])
+        virial = vectors.T @ gradient
+        return Evaluation(float(energies.sum()) + 0.25, energies, forces, virial, virials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -153,3 +154,10 @@ class Attached:
         # LAMMPS's virial is that of the forces: -dE/dstrain.
         virial = -0.5 * (found.virial + found.virial.T)
         lmp.fix_external_set_virial_global(self._fix, virial[_TENSOR].tolist())
+        if found.virials is not None:
+            virials = -0.5 * (found.virials + found.virials.transpose(0, 2, 1))
+            rows = np.ascontiguousarray(virials[:, _TENSOR[0], _TENSOR[1]])
+            # LAMMPS's own method copies number by number in Python.
+            places = rows.ctypes.data + rows.strides[0] * np.arange(len(rows), dtype=np.uintp)
+            pointers = (ctypes.POINTER(ctypes.c_double) * len(rows)).from_buffer(places.data)
+            lmp.lib.lammps_fix_external_set_virial_peratom(lmp.lmp, self._fix.encode(), pointers)

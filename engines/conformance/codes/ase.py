@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,11 @@ from m3compress.contract.evaluation import Evaluation
 from m3compress.engines.codes.ase import Calculator
 from m3compress.engines.conformance.code import Given, Motion
 
-_GIVEN: Final[dict[str, Given]] = {"energies": "energies of atoms", "stress": "virial"}
+_GIVEN: Final[dict[str, Given]] = {
+    "energies": "energies of atoms",
+    "stress": "virial",
+    "stresses": "virials of atoms",
+}
 
 
 class AseCode:
@@ -43,13 +48,16 @@ class AseCode:
         n_atoms, virial = len(asked), np.full((3, 3), np.nan)
         if "virial" in self.gives and asked.pbc.all():
             virial = asked.get_stress(voigt=False) * asked.get_volume()
-        energies = np.full(n_atoms, np.nan)
-        if "energies of atoms" in self.gives:
-            try:
+        energies, virials = np.full(n_atoms, np.nan), None
+        # Promised, and not kept: a clause will tell.
+        with suppress(PropertyNotImplementedError):
+            if "energies of atoms" in self.gives:
                 energies = asked.get_potential_energies()
-            except PropertyNotImplementedError:  # promised, and not kept: a clause will tell
-                energies = np.full(n_atoms, np.nan)
-        return Evaluation(float(asked.get_potential_energy()), energies, asked.get_forces(), virial)
+        with suppress(PropertyNotImplementedError):
+            if "virials of atoms" in self.gives and asked.pbc.all():
+                virials = asked.get_stresses(voigt=False) * asked.get_volume()
+        energy = float(asked.get_potential_energy())
+        return Evaluation(energy, energies, asked.get_forces(), virial, virials)
 
     def run(self, atoms: Atoms, *, timestep: float, n_steps: int) -> Motion:
         """Velocity Verlet of ASE.

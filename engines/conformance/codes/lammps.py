@@ -51,14 +51,13 @@ class LammpsCode:
     Args:
         act: Lets the model act.
         title: How it does.
-        gives: What LAMMPS tallies besides energy and forces.
     """
 
+    gives: frozenset[Given] = OF_RUNTIMES
     refuses: frozenset[str] = frozenset()
 
-    def __init__(self, act: Act, title: str, gives: frozenset[Given] = OF_RUNTIMES) -> None:
+    def __init__(self, act: Act, title: str) -> None:
         self._act = act
-        self.gives = gives
         self._lmp = start()
         self.title = f"LAMMPS {self._lmp.version()}, {title}"
 
@@ -76,12 +75,10 @@ class LammpsCode:
         if atoms.pbc.all():
             pressure = np.array(lmp.numpy.extract_compute("pressure", 0, 1))[_MATRIX]
             virial = -(rotation.T @ pressure @ rotation) / _BAR * atoms.get_volume()
-        energy, virials = float(lmp.get_thermo("pe")), None
-        if "virials of atoms" in self.gives:
-            parts = np.array(lmp.numpy.extract_compute("virials", 1, 2)[:n_atoms])[order]
-            # A stress, times a volume: of the sign of ∂E/∂strain, unlike pressures.
-            virials = rotation.T @ parts[:, _NINE] @ rotation / _BAR
-        return Evaluation(energy, energies, forces, virial, virials)
+        parts = np.array(lmp.numpy.extract_compute("virials", 1, 2)[:n_atoms])[order]
+        # Stresses, times volumes: of the sign of ∂E/∂strain, unlike pressures.
+        virials = rotation.T @ parts[:, _NINE] @ rotation / _BAR
+        return Evaluation(float(lmp.get_thermo("pe")), energies, forces, virial, virials)
 
     def run(self, atoms: Atoms, *, timestep: float, n_steps: int) -> Motion:
         """``fix nve``.
@@ -179,4 +176,4 @@ def open_lammps(path: Path, threads: int | None) -> LammpsCode:
             f'pair_coeff * * "{model}" {" ".join(symbols)}'
         )
 
-    return LammpsCode(act, "pair_style m3compress", OF_RUNTIMES | {"virials of atoms"})
+    return LammpsCode(act, "pair_style m3compress")

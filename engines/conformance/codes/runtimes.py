@@ -6,7 +6,7 @@ from pathlib import Path
 
 from m3compress.contract.backends import backend_named
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.conformance.code import Bare
+from m3compress.engines.conformance.code import OF_RUNTIMES, Bare
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import ArtefactError
 
@@ -41,11 +41,13 @@ def tensorrt(path: Path, threads: int | None) -> Bare:
 
 
 def _open(path: Path, threads: int | None, *backends: str) -> Bare:
-    backend = backend_named(load_artefact(path).manifest.backend)
+    manifest = load_artefact(path).manifest
+    backend = backend_named(manifest.backend)
     if backend.name not in backends:
         raise ArtefactError(
             f"{path.name} is a {backend.file}, expected a {backend_named(backends[0]).file}",
             hint=f"{backend.title} runs it",
         )
     evaluator = ArtefactEvaluator(path, device=backend.devices[0], threads=threads)
-    return Bare(evaluator, evaluator.description)
+    gives = OF_RUNTIMES if manifest.has_atom_virials else OF_RUNTIMES - {"virials of atoms"}
+    return Bare(evaluator, evaluator.description, gives=gives)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from m3compress import Calculator
+from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.forms import FACTORIZED, REMOVED
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.errors import StructureError
@@ -312,3 +314,25 @@ def test_memory_of_a_table_that_grows_is_that_of_the_largest(artefact: Path) -> 
     peaks = [int(line) for line in run.stdout.split()]
     # The densest cell has a fifth more neighbours; keeping all earlier blocks would add half.
     assert peaks[-1] < 1.35 * peaks[0], peaks
+
+
+def test_stresses_of_atoms_sum_to_the_stress(calculator: Calculator) -> None:
+    atoms = bulk("NaCl", "rocksalt", a=5.2, cubic=True)
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = calculator
+    stresses = atoms.get_stresses()
+    assert stresses.shape == (8, 6)
+    assert np.ptp(stresses, axis=0).max() > 1e-4
+    np.testing.assert_allclose(stresses.sum(axis=0), atoms.get_stress(), atol=1e-12)
+
+
+def test_no_stresses_of_atoms_where_only_their_sum_is_known(calculator: Calculator) -> None:
+    class Sum(EvaluatorCalculator):
+        def evaluate(self, atoms: Atoms) -> Evaluation:
+            return replace(super().evaluate(atoms), virials=None)
+
+    atoms = bulk("NaCl", "rocksalt", a=5.2, cubic=True)
+    atoms.calc = Sum(calculator.evaluator)
+    assert atoms.get_stress().shape == (6,)
+    with pytest.raises(PropertyNotImplementedError, match="stresses not present"):
+        atoms.get_stresses()

@@ -10,12 +10,13 @@ from ase import Atoms
 from ase.build import bulk
 from pair_potential import PairPotential, salt
 
-from m3compress.engines.conformance.code import OF_RUNTIMES, Bare, Motion
+from m3compress.engines.conformance.code import Bare, Motion
 from m3compress.engines.conformance.contract import examine
 from m3compress.errors import M3CompressError, StructureError
 
 CLAUSES = {
-    "energy", "forces", "virial", "energies of atoms", "sum of energies of atoms",
+    "energy", "forces", "virial", "virials of atoms", "sum of virials of atoms",
+    "energies of atoms", "sum of energies of atoms",
     "permutation", "order of types", "wrapping", "images", "cell vectors", "history",
     "NaN", "unknown element", "overlapping atoms", "a run stops",
     "energy in motion: drift", "energy in motion: departure",
@@ -47,27 +48,44 @@ def test_what_is_not_given_is_not_judged():
     class Bald(PairPotential):
         def evaluate(self, atoms):
             nothing = {"virial": np.full((3, 3), np.nan), "energies": np.full(len(atoms), np.nan)}
-            return replace(super().evaluate(atoms), **nothing)
+            return replace(super().evaluate(atoms), **nothing, virials=None)
 
     found = judge(Bald(), gives=frozenset())
     open_clauses = {clause.name for clause in found.clauses if clause.holds is None}
     assert found.holds
-    assert open_clauses == {"virial", "energies of atoms", "sum of energies of atoms"}
-    assert {"virial", "energies of atoms"} < set(judge(Bald()).broken)
+    others = {"energies of atoms", "sum of energies of atoms"}
+    assert open_clauses == {"virial", "virials of atoms", *others}
+    assert {"virial", "virials of atoms", "energies of atoms"} < set(judge(Bald()).broken)
 
 
-@pytest.mark.parametrize("factor", [1.0, -1.0, 0.0, np.nan, None])
-def test_virials_of_atoms_that_do_not_sum_to_the_total(factor):
-    class Shared(PairPotential):
-        def evaluate(self, atoms):
-            found = super().evaluate(atoms)
-            if factor is None:
-                return found
-            parts = np.tile(factor * found.virial / len(atoms), (len(atoms), 1, 1))
-            return replace(found, virials=parts)
+def spread(found):
+    """The total, to all atoms alike."""
+    return np.tile(found.virial / len(found.forces), (len(found.forces), 1, 1))
 
-    found = judge(Shared(), gives=OF_RUNTIMES | {"virials of atoms"})
-    assert found.broken == (() if factor == 1.0 else ("sum of virials of atoms",))
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (lambda v, _: v, ()),
+        (lambda v, _: 0.5 * (v + v.swapaxes(1, 2)), ()),
+        (lambda v, _: -v, ("virials of atoms", "sum of virials of atoms")),
+        (lambda v, _: 0 * v, ("virials of atoms", "sum of virials of atoms")),
+        (lambda v, _: np.nan * v, ("virials of atoms", "sum of virials of atoms")),
+        (lambda v, _: v.sum(axis=0), ("virials of atoms", "sum of virials of atoms")),
+        (lambda v, _: v[::-1], ("virials of atoms",)),
+        (lambda _, found: spread(found), ("virials of atoms",)),
+    ],
+)
+def test_virials_of_atoms(change, broken):
+    wrong = changed(lambda found: replace(found, virials=change(found.virials, found)))
+    assert judge(wrong).broken == broken
+
+
+def test_a_reference_that_knows_the_sum_of_the_virials_alone():
+    reference = changed(lambda found: replace(found, virials=None))
+    found = examine(Still(PairPotential(), "a code"), reference, salt())
+    assert found.holds
+    assert [c.name for c in found.clauses if c.holds is None] == ["virials of atoms"]
 
 
 def changed(change):
