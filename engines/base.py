@@ -121,7 +121,7 @@ def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Ev
     _refuse_not_finite(manifest, species, outputs)
     references = np.asarray(manifest.element_energies, dtype=np.float64)
     energies = outputs.energies.astype(np.float64) + references[species]
-    parts = outputs.virial.reshape(-1, 3, 3).astype(np.float64)
+    parts = np.asarray(outputs.virial, dtype=np.float64).reshape(-1, 3, 3)
     virial = parts.sum(axis=0)
     if not np.isfinite(virial).all():
         raise StructureError(f"the virial is not finite: {virial.tolist()}", hint=_HINT)

@@ -69,6 +69,16 @@ def test_bricks_of_any_size(lmp, silica_native, silica):
     assert np.abs(forces - silica.evaluate(atoms).forces).max() < 2e-5
 
 
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_threads_of_every_rank(lmp, silica_native, silica, small, monkeypatch, n_ranks):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    script = header(small, "small", model=silica_native) + DUMP.format(name="threads")
+    folder = lmp(script, n_ranks, {"small": small})
+    forces = table(folder / "threads.txt")[:, :3]
+    assert np.abs(forces - silica.evaluate(turned(small)[0]).forces).max() < 2e-5
+    assert ", 3 threads, " in (folder / "said.txt").read_text()
+
+
 @pytest.mark.parametrize("lacking", [0, 1])
 @pytest.mark.parametrize("what", ["the model", "its manifest"])
 def test_a_file_that_is_missing_on_one_rank(plugin, silica_native, small, tmp_path, lacking, what):
