@@ -32,15 +32,15 @@ RESULTS = Path(__file__).parent / "results" / "speed.json"
 QUIET = 0.3  # load average over the last minute
 
 
-def save_default_matgl_model(folder: Path) -> None:
-    """An untrained M3GNet of default sizes for Ti and O, in matgl's format."""
+def save_default_matgl_model(folder: Path, elements: tuple[str, ...] = ("O", "Ti")) -> None:
+    """An untrained M3GNet of default sizes, by default for Ti and O, in matgl's format."""
     import matgl
     import torch
     from matgl.apps.pes import Potential
     from matgl.models import M3GNet
 
     torch.manual_seed(0)
-    network = M3GNet(element_types=("O", "Ti"), is_intensive=False)
+    network = M3GNet(element_types=elements, is_intensive=False)
     Potential(model=network, data_std=2.0).save(str(folder))
     sys.stderr.write(f"matgl {matgl.__version__}: saved a default M3GNet\n")
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run the tests of the native core under AddressSanitizer with UndefinedBehaviorSanitizer, and under
 # ThreadSanitizer. Each builds a library of its own, with AVX2 where there is any, in place of three
-# instruction sets. PYTHON names the interpreter, arguments go to pytest in place of all these tests.
+# instruction sets. PYTHON names the interpreter, SANITIZERS which of "address thread" are wanted (both), and
+# arguments go to pytest in place of all these tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -36,8 +37,14 @@ check() { # check RUNTIME OPTIONS: the tests, with the runtime of a sanitizer lo
 
 (($#)) || set -- tests/engines/native
 arguments=("$@")
-build -fsanitize=address,undefined -fno-sanitize-recover=all
-# Python and NumPy keep what they allocate until the end.
-check libasan.so ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
-build -fsanitize=thread -DM3C_STD_THREADS
-check libtsan.so TSAN_OPTIONS=halt_on_error=1:report_bugs=1:ignore_noninstrumented_modules=1
+for sanitizer in ${SANITIZERS:-address thread}; do
+  case $sanitizer in
+    address) # Python and NumPy keep what they allocate until the end.
+      build -fsanitize=address,undefined -fno-sanitize-recover=all
+      check libasan.so ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 ;;
+    thread)
+      build -fsanitize=thread -DM3C_STD_THREADS
+      check libtsan.so TSAN_OPTIONS=halt_on_error=1:report_bugs=1:ignore_noninstrumented_modules=1 ;;
+    *) echo "SANITIZERS: $sanitizer, expected address or thread" >&2 && exit 2 ;;
+  esac
+done

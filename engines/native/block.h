@@ -55,48 +55,43 @@ class Update {
     offset_ = offset;
   }
 
-  void forward(const Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const T* e, int stride,
-               const Target<T>& to) const {
+  void forward(const Tile<T>& tile, const Ends<T>& ends, MlpDesk<T>& desk, UpdateTape<T>& tape, const T* e,
+               int stride, const Target<T>& to) const {
     const int rows = tile.n_edges, width = mlp.out;
     T *radial = tape.radial.room(rows * width), *slope = tape.by_radial.room(rows * width);
-    auto activate = [=, silu = silu_](int row, int c, Vec<T> x) {
-      if (!silu) return store<T>(radial + row * width + c, x);
-      const Vec<T> s = sigmoid<T>(x), y = x * s;
-      store<T>(radial + row * width + c, y);
-      store<T>(slope + row * width + c, silu_slope<T>(y, s));
-    };
-    product(rows, tile.basis.data(), tile.basis_width, radial_.forward, Zero<T>(), activate);
-    auto from_ends = [&](int branch) {
-      const End<T>*centers = ends[0].data(), *neighbors = ends[1].data();
-      const int shift = offset_ + branch * mlp.first;
-      return [=](int row, int c)
-                 M3C_ALWAYS { return load(centers[row].links + shift + c) + load(neighbors[row].links + shift + c); };
-    };
-    const T* both = mlp.forward(rows, e, stride, from_ends, tape.mlp);
-    for (int row = 0, at = 0; row < rows; ++row)
-      for (int c = 0; c < width; c += kLanes<T>, at += kLanes<T>)
-        add_to<T>(to.at(row) + c, load(both + at) * load(both + rows * width + at) * load(radial + at));
+    product<T>(rows, {tile.basis.data(), tile.basis_width}, radial_.forward, radial_.start(), {radial, width});
+    if (silu_) silu<T>(rows, {radial, width}, width, slope);
+    const Rows<T> sums = mlp.sums(rows, desk, tape.mlp);
+    for (int row = 0; row < rows; ++row) {
+      const T *center = ends[0][row].links + offset_, *neighbor = ends[1][row].links + offset_;
+      for (int c = 0; c < mlp.first; c += kLanes<T>) store<T>(sums.at(row, c), load(center + c) + load(neighbor + c));
+    }
+    const Rows<const T> both = mlp.forward(rows, {e, stride}, {sums.data, sums.stride}, desk, tape.mlp);
+    for (int row = 0; row < rows; ++row)
+      for (int c = 0; c < width; c += kLanes<T>, radial += kLanes<T>)
+        add_to<T>(to.at(row) + c, load(both.at(row, c)) * load(both.at(row, width + c)) * load(radial));
   }
 
   // From the adjoint of `to` to those of e, h and the links, which are added.
   void backward(Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const Target<const T>& by_to,
                 T* by_e) const {
     const int rows = tile.n_edges, width = mlp.out;
-    const T *both = mlp.result(tape.mlp), *radial = tape.radial.data();
+    const Rows<const T> both = mlp.result(tape.mlp);
+    const T* radial = tape.radial.data();
     T* by_radial = tape.by_radial.data();
     for (int row = 0, at = 0; row < rows; ++row)
       for (int c = 0; c < width; c += kLanes<T>, at += kLanes<T>) {
-        const Vec<T> by = load(by_to.at(row) + c) * load(both + at) * load(both + rows * width + at);
+        const Vec<T> by = load(by_to.at(row) + c) * load(both.at(row, c)) * load(both.at(row, width + c));
         store<T>(by_radial + at, silu_ ? by * load(by_radial + at) : by);
       }
-    add_product(rows, by_radial, width, radial_.backward, tile.by_basis.data());
+    add_product(rows, by_radial, radial_.backward, tile.by_basis.data());
     auto upstream = [=](int row, int c) { return load(by_to.at(row) + c) * load(radial + row * width + c); };
-    const T* adjoint = mlp.backward(rows, upstream, tape.mlp);
+    const Rows<const T> adjoint = mlp.backward(rows, upstream, tape.mlp);
     mlp.add_inputs(rows, adjoint, by_e);
-    for (const std::vector<End<T>>& side : ends)
-      for (int row = 0, at = 0; row < 2 * rows && side[row % rows].by_links != nullptr; ++row)
-        for (int c = 0; c < mlp.first; c += kLanes<T>, at += kLanes<T>)
-          add_to<T>(side[row % rows].by_links + offset_ + row / rows * mlp.first + c, load(adjoint + at));
+    for (int row = 0; row < rows; ++row)
+      for (const std::vector<End<T>>& side : ends)
+        for (int c = 0; c < mlp.first && side[row].by_links != nullptr; c += kLanes<T>)
+          add_to<T>(side[row].by_links + offset_ + c, load(adjoint.at(row, c)));
   }
 
  private:
@@ -123,14 +118,11 @@ struct Links {
   int width() const { return dense.columns(); }
   // v [rows][node width] -> [rows][width].
   void forward(int rows, const T* v, T* links) const {
-    const int columns = width(), end = gates;
-    const T* bias = dense.bias.data();
-    product(
-        rows, v, dense.backward.columns, dense.forward, [=](int, int c) { return load(bias + c); },
-        [=](int r, int c, Vec<T> sum) { store<T>(links + r * columns + c, c < end ? sum : sigmoid<T>(sum)); });
+    product<T>(rows, {v, dense.backward.columns}, dense.forward, dense.start(), {links, width()});
+    sigmoid<T>(rows, {links + gates, width()}, width() - gates);
   }
   // Adds the adjoint of v that follows from that of links (of what goes into the sigmoids).
-  void backward(int rows, const T* by, T* by_v) const { add_product(rows, by, width(), dense.backward, by_v); }
+  void backward(int rows, const T* by, T* by_v) const { add_product(rows, by, dense.backward, by_v); }
 };
 
 template <class T>
@@ -140,11 +132,10 @@ class Block {
 
   void fill(const File& file, const Sizes& sizes, const std::string& prefix) {
     edge_.fill(file, sizes, prefix + ".edge", sizes.edge_width, false, 0);
-    node_.fill(file, sizes, prefix + ".node", sizes.node_width, sizes.silu_on_radial, 2 * edge_.mlp.first);
+    node_.fill(file, sizes, prefix + ".node", sizes.node_width, sizes.silu_on_radial, edge_.mlp.first);
     has_three_body_ = sizes.three_body();
     gate_at_center_ = sizes.gate_at_center;
-    if (has_three_body_)
-      three_body_.fill(file, sizes, prefix + ".three_body", 2 * (edge_.mlp.first + node_.mlp.first));
+    if (has_three_body_) three_body_.fill(file, sizes, prefix + ".three_body", edge_.mlp.first + node_.mlp.first);
     const int v = sizes.node_width, in = 2 * v + sizes.edge_width;
     for (Links<T>* links : {&center, &neighbor}) {
       const bool is_center = links == &center;
@@ -155,18 +146,18 @@ class Block {
       if (has_three_body_ && is_center == gate_at_center_)
         layers.emplace_back(file, prefix + ".three_body.atom_gate", sizes.triplet_basis(), v, 0, true);
       links->dense.fill(v, layers);
-      links->gates = 2 * (edge_.mlp.first + node_.mlp.first);
+      links->gates = edge_.mlp.first + node_.mlp.first;
     }
   }
 
   // Three-body block and edge update: e in place, [rows][edge width].
-  void edges_forward(const Tile<T>& tile, BlockTape<T>& tape, T* e) const {
-    if (has_three_body_) three_body_.forward(tile, gates(tape.ends), tape.three_body, e);
-    edge_.forward(tile, tape.ends, tape.edge, e, edge_.mlp.out, {e, nullptr, edge_.mlp.out});
+  void edges_forward(const Tile<T>& tile, MlpDesk<T>& desk, BlockTape<T>& tape, T* e) const {
+    if (has_three_body_) three_body_.forward(tile, gates(tape.ends), desk, tape.three_body, e);
+    edge_.forward(tile, tape.ends, desk, tape.edge, e, edge_.mlp.out, {e, nullptr, edge_.mlp.out});
   }
   // Adds the messages of every atom of the tile to v, [atoms][node width].
-  void nodes_forward(const Tile<T>& tile, BlockTape<T>& tape, const T* e, T* v) const {
-    node_.forward(tile, tape.ends, tape.node, e, edge_.mlp.out, {v, tile.atom_of.data(), node_.mlp.out});
+  void nodes_forward(const Tile<T>& tile, MlpDesk<T>& desk, BlockTape<T>& tape, const T* e, T* v) const {
+    node_.forward(tile, tape.ends, desk, tape.node, e, edge_.mlp.out, {v, tile.atom_of.data(), node_.mlp.out});
   }
 
   // From the adjoint of v behind the block to that of e behind the edge update, which is added.

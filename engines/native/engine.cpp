@@ -16,6 +16,7 @@ template <class T>
 struct Desk {
   Tile<T> tile;
   std::vector<BlockTape<T>> tapes;  // of every block of a chain
+  MlpDesk<T> mlps;
   MlpTape<T> readout;
   Buffer<T> e, by_e, embedding_slope;  // [rows][edge width]
   Buffer<T> v, by_v;                   // [atoms][node width]
@@ -44,7 +45,7 @@ class EngineOf : public Engine {
       if (system.begins[i + 1] < system.begins[i] || system.begins[i + 1] - system.begins[i] > kMostEdges)
         throw Error("the edges of atom " + std::to_string(i) + " are not a range of up to 100000");
     share_out(system, shares_);
-    on_threads([&](int thread) {
+    in_parallel(options_.threads, [&](int thread) {
       check(thread);
       shares_[thread].find_halo(system, options_.threads == 1);
     });
@@ -78,7 +79,7 @@ class EngineOf : public Engine {
   void forces(double* forces, double* virial, double* atom_virials) override {
     expect(2 * last_ + 2, true);
     forces_.begin(shares_, 3, forces);
-    on_threads([&](int thread) {
+    in_parallel(options_.threads, [&](int thread) {
       double* total = desks_[thread].virial;
       std::fill_n(total, 9, 0.0);
       for (int64_t i = shares_[thread].first_atom; i < shares_[thread].end_atom; ++i) {
@@ -96,7 +97,7 @@ class EngineOf : public Engine {
         if (atom_virials != nullptr) std::copy_n(w, 9, atom_virials + 9 * i);
       }
     });
-    on_threads([&](int thread) { forces_.gather(thread); });
+    in_parallel(options_.threads, [&](int thread) { forces_.gather(thread); });
     std::fill_n(virial, 9, 0.0);
     for (const Desk<T>& desk : desks_)
       for (int k = 0; k < 9; ++k) virial[k] += desk.virial[k];
@@ -115,10 +116,6 @@ class EngineOf : public Engine {
       throw Error(
           "steps are called in another order than begin, forward, readout, backward, forces, or block by block");
     ++step_;
-  }
-  template <class Work>
-  void on_threads(const Work& work) {
-    in_parallel(options_.threads, work);
   }
   const T* vector(int64_t edge) const { return static_cast<const T*>(system_.vectors) + 3 * edge; }
   BlockTape<T>& tape_of(Desk<T>& desk, int block) { return desk.tapes[keeps ? 0 : block]; }
@@ -161,7 +158,7 @@ class EngineOf : public Engine {
   // each(first row, number of rows) for all rows, a few at once.
   template <class Each>
   void over_rows(const Each& each) {
-    on_threads([&](int thread) {
+    in_parallel(options_.threads, [&](int thread) {
       for (int64_t row = shares_[thread].first_row, end = shares_[thread].end_row; row < end; row += kRowsAtOnce)
         each(row, static_cast<int>(std::min<int64_t>(kRowsAtOnce, end - row)));
     });
@@ -175,7 +172,7 @@ class EngineOf : public Engine {
   }
   void unlink_all(int block) {
     const Links<T>& links = net_.blocks[block].neighbor;
-    on_threads([&](int thread) { by_links_[block].gather(thread); });
+    in_parallel(options_.threads, [&](int thread) { by_links_[block].gather(thread); });
     over_rows([&](int64_t row, int n) {
       links.backward(n, by_links_[block].rows(row), adjoints_[block].row(row, net_.node_width));
     });
@@ -184,13 +181,12 @@ class EngineOf : public Engine {
   // Through a block with every tile: forward, or forward and back.
   void pass(int block, bool back, double* energies) {
     if (block > 0 && !(back && block < last_)) link_all(block);
-    on_threads([&](int thread) {
+    in_parallel(options_.threads, [&](int thread) {
       Desk<T>& desk = desks_[thread];
       for (int64_t atom = shares_[thread].first_atom; atom < shares_[thread].end_atom;) {
         atom = desk.tile.take(system_, atom, shares_[thread].end_atom);
         desk.tile.describe(vector(desk.tile.first_edge), net_.edge_table, net_.triplet_table, net_.sizes.max_l);
-        for (BlockTape<T>& tape : desk.tapes)
-          for (MlpTape<T>* mlp : {&tape.three_body.update, &tape.edge.mlp, &tape.node.mlp}) mlp->records = back;
+        desk.mlps.records = back;
         go_forward(desk, thread, block);
         if (back) {
           go_back(desk, block, energies);
@@ -213,28 +209,22 @@ class EngineOf : public Engine {
     else std::copy_n(kept(desk, block), size, e);
     for (int b = first; b <= block; ++b) {
       find_ends(tile, thread, b, tape_of(desk, b));
-      net_.blocks[b].edges_forward(tile, tape_of(desk, b), e);
+      net_.blocks[b].edges_forward(tile, desk.mlps, tape_of(desk, b), e);
     }
     for (int64_t atom = 0; atom < tile.n_atoms; ++atom) {
       const int64_t i = tile.first_atom + atom;
       std::copy_n(block == 0 ? net_.elements.row(system_.species[i], width) : features_[block].row(i, width), width,
                   v + atom * width);
     }
-    net_.blocks[block].nodes_forward(tile, tape_of(desk, block), e, v);
+    net_.blocks[block].nodes_forward(tile, desk.mlps, tape_of(desk, block), e, v);
   }
 
   // e = SiLU(W h + b).
   void embed(const Tile<T>& tile, T* e, T* slope) const {
     const int width = net_.edge_width;
-    const T* bias = net_.embedding.bias.data();
-    product(
-        tile.n_edges, tile.basis.data(), tile.basis_width, net_.embedding.forward,
-        [=](int, int c) { return load(bias + c); },
-        [=](int row, int c, Vec<T> x) {
-          const Vec<T> s = sigmoid<T>(x), y = x * s;
-          store<T>(e + row * width + c, y);
-          store<T>(slope + row * width + c, silu_slope<T>(y, s));
-        });
+    product<T>(tile.n_edges, {tile.basis.data(), tile.basis_width}, net_.embedding.forward, net_.embedding.start(),
+               {e, width});
+    silu<T>(tile.n_edges, {e, width}, width, slope);
   }
 
   // Links of both ends of the edges of a tile; those of the first block follow from the elements.
@@ -263,7 +253,7 @@ class EngineOf : public Engine {
     Tile<T>& tile = desk.tile;
     const int width = net_.node_width, nodes = tile.n_atoms * width, edges = tile.n_edges * net_.edge_width;
     T *by_v = desk.by_v.zeros(nodes), *by_e = desk.by_e.zeros(edges);
-    if (block == last_) read_out(tile, desk.v.data(), by_v, desk.readout, energies + tile.first_atom);
+    if (block == last_) read_out(desk, by_v, energies + tile.first_atom);
     else std::copy_n(adjoints_[block + 1].row(tile.first_atom, width), nodes, by_v);
     if (block < last_ && keeps) std::copy_n(kept(desk, block + 1), edges, by_e);
     net_.blocks[block].nodes_backward(tile, tape_of(desk, block), by_v, by_e);
@@ -279,23 +269,25 @@ class EngineOf : public Engine {
     } else {
       for (int at = 0; at < edges; at += kLanes<T>)
         store<T>(by_e + at, load(by_e + at) * load(&desk.embedding_slope[at]));
-      add_product(tile.n_edges, by_e, net_.edge_width, net_.embedding.backward, tile.by_basis.data());
+      add_product(tile.n_edges, by_e, net_.embedding.backward, tile.by_basis.data());
     }
     tile.add_gradient(gradient_.row(tile.first_edge, 3));
   }
 
   // Energies of the atoms of a tile, and their adjoint by v.
-  void read_out(const Tile<T>& tile, const T* v, T* by_v, MlpTape<T>& tape, double* energies) const {
+  void read_out(Desk<T>& desk, T* by_v, double* energies) const {
+    const Tile<T>& tile = desk.tile;
     auto scale = [&](int64_t i) { return i < system_.n_counted ? net_.scales[system_.species[i]] : 0.0; };
-    const T* both = net_.readout.forward(tile.n_atoms, v, net_.node_width, net_.readout.own_bias(), tape);
-    for (int atom = 0; atom < tile.n_atoms; ++atom, both += net_.readout.out)
-      energies[atom] = scale(tile.first_atom + atom) * double(both[0] * both[tile.n_atoms * net_.readout.out]);
+    const Rows<const T> both = net_.readout.forward(tile.n_atoms, {desk.v.data(), net_.node_width},
+                                                    net_.readout.bias(), desk.mlps, desk.readout);
+    for (int atom = 0; atom < tile.n_atoms; ++atom)
+      energies[atom] = scale(tile.first_atom + atom) * double(*both.at(atom) * *both.at(atom, net_.readout.out));
     auto only_first = [&](int atom, int column) {
       Vec<T> up{};
       if (column == 0) up[0] = static_cast<T>(scale(tile.first_atom + atom));
       return up;
     };
-    net_.readout.add_inputs(tile.n_atoms, net_.readout.backward(tile.n_atoms, only_first, tape), by_v);
+    net_.readout.add_inputs(tile.n_atoms, net_.readout.backward(tile.n_atoms, only_first, desk.readout), by_v);
   }
 
   Network<T> net_;

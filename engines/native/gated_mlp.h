@@ -1,10 +1,10 @@
 // gMLP(x) = MLP_value(x) * MLP_gate(x): SiLU inside, the last gate layer a sigmoid.
 //
-// Both branches stand one behind the other, [value, gate][rows][width]. Of every layer the activated output y and
-// the sigmoid s = sigma(x) are recorded: the slope of SiLU is s + y (1 - s), that of the gate
-// y (1 - y), so that the way back needs no exponential.
+// Both branches stand side by side, [rows][value, gate]. Slopes of activations are all that hidden layers leave for
+// the way back, which needs no exponential then; the last one leaves y besides: the slope of the gate is y (1 - y).
 #pragma once
 
+#include "activations.h"
 #include "file.h"
 #include "product.h"
 
@@ -35,120 +35,115 @@ struct Dense {
     backward.fill(columns, padded(in), [&](int c, int k) { return weight(k, c); });
   }
   int columns() const { return forward.columns; }
+  Rows<const T> start() const { return {bias.data(), 0}; }
 };
 
-// What a pass forward leaves for the way back, for all rows of a tile.
+// What a pass forward leaves for the way back, where adjoints of what goes into the activations take its place.
 template <class T>
 struct MlpTape {
-  bool records = true;          // s too; else there is no way back
-  std::vector<Buffer<T>> y, s;  // per layer
-  Buffer<T> adjoint[2];         // of what goes into a layer's activation
+  Buffer<T> last;                 // value and gate of the last layer
+  std::vector<Buffer<T>> slopes;  // of every layer; of the last one, that of the value
+};
+
+// What all gated MLPs of a thread use in turn: a layer and the next one.
+template <class T>
+struct MlpDesk {
+  bool records = true;  // slopes; else there is no way back
+  Buffer<T> y[2];
 };
 
 template <class T>
 class GatedMlp {
  public:
   int out = 0;    // width of the result, padded
-  int first = 0;  // width of one branch of the first layer, padded
+  int first = 0;  // width of both branches of the first layer, padded
 
   // Layers `prefix`.value.N and .gate.N. The first one reads `n_in` columns, of which those before
   // `from` are applied per atom by whoever calls.
   void fill(const File& file, const std::string& prefix, int n_in, int from, int n_out, bool bias,
             bool activate_last = true) {
     activate_last_ = activate_last;
-    for (int l = 0, width = n_in; file.has(prefix + ".value." + std::to_string(l) + ".weight"); ++l) {
-      auto& layer = layers_.emplace_back();
+    for (int l = 0, width = n_in; file.has(prefix + ".value." + std::to_string(l) + ".weight"); ++l, width = out) {
       const int before = l == 0 ? from : 0;
-      int branch = 0;
-      for (const char* name : {".value.", ".gate."}) {
-        const Layer one(file, prefix + name + std::to_string(l), branch == 0 ? -1 : out, width, before, bias);
-        layer[branch++].fill(width - before, {one});
-        out = one.out;
-      }
-      width = out;
+      const Layer value(file, prefix + ".value." + std::to_string(l), -1, width, before, bias);
+      const Layer gate(file, prefix + ".gate." + std::to_string(l), value.out, width, before, bias);
+      auto& parts = layers_.emplace_back(l == 0 ? 1 : 2);
+      parts.back().fill(width - before, {gate});
+      parts.front().fill(width - before, l == 0 ? std::vector<Layer>{value, gate} : std::vector<Layer>{value});
+      out = value.out;
     }
     if (layers_.empty() || out != n_out) throw Error("the layers of " + prefix + " do not end in its width");
-    first = layers_.front()[0].columns();
-    out = layers_.back()[0].columns();
+    first = layers_[0][0].columns();
+    out = padded(out);
   }
 
-  // What the first layer begins with where nobody else has a part in it.
-  auto own_bias() const {
-    return [this](int branch) {
-      const T* bias = layers_[0][branch].bias.data();
-      return [=](int, int c) M3C_ALWAYS { return load(bias + c); };
-    };
-  }
+  // Where the sums of the first layer can begin: room for what else is added to them.
+  Rows<T> sums(int rows, MlpDesk<T>& desk, MlpTape<T>& tape) const { return room(0, rows, desk, tape); }
+  // What they begin with where there is nothing else.
+  Rows<const T> bias() const { return layers_[0][0].start(); }
 
-  // Value and gate of the last layer, [rows][out] each; their product is the result. The first layer
-  // begins with `init(branch)(row, column)`.
-  template <class Init>
-  const T* forward(int rows, const T* x, int stride, const Init& init, MlpTape<T>& tape) const {
-    const int n_layers = static_cast<int>(layers_.size());
-    tape.y.resize(n_layers);
-    tape.s.resize(n_layers);
-    for (int l = 0; l < n_layers; ++l)
-      for (int branch = 0; branch < 2; ++branch) {
-        const Dense<T>& layer = layers_[l][branch];
-        const int width = layer.columns(), shift = branch * rows * width;
-        T *y = tape.y[l].room(rows * 2 * width) + shift, *s = tape.s[l].room(rows * 2 * width) + shift;
-        const bool records = tape.records, is_last = l + 1 == n_layers, is_gate = branch == 1;
-        const bool is_silu = !is_last || (!is_gate && activate_last_);
-        auto activate = [=](int row, int c, Vec<T> sum) M3C_ALWAYS {
-          const Vec<T> sigma = sigmoid<T>(sum);
-          if (records) store<T>(s + row * width + c, sigma);
-          store<T>(y + row * width + c, is_silu ? sum * sigma : is_gate ? sigma : sum);
-        };
-        const T* bias = layer.bias.data();
-        if (l == 0) {
-          product(rows, x, stride, layer.forward, init(branch), activate);
-        } else {
-          auto begin = [=](int, int c) M3C_ALWAYS { return load(bias + c); };
-          const int before = layers_[l - 1][0].columns();
-          product(rows, tape.y[l - 1].data() + branch * rows * before, before, layer.forward, begin, activate);
-        }
+  // Value and gate of the last layer; their product is the result.
+  Rows<const T> forward(int rows, Rows<const T> x, Rows<const T> start, MlpDesk<T>& desk, MlpTape<T>& tape) const {
+    const int last = static_cast<int>(layers_.size()) - 1;
+    tape.slopes.resize(last + 1);
+    for (int l = 0;; ++l) {
+      const Rows<T> y = room(l, rows, desk, tape);
+      for (int part = 0, from = 0, to = 0; part < static_cast<int>(layers_[l].size()); ++part) {
+        const Dense<T>& layer = layers_[l][part];
+        product<T>(rows, {x.at(0, from), x.stride}, layer.forward, l == 0 ? start : layer.start(),
+                   {y.at(0, to), y.stride});
+        from += layer.backward.columns, to += layer.columns();
       }
-    return result(tape);
+      x = {y.data, y.stride};
+      if (l == last) break;
+      silu<T>(rows, y, y.stride, desk.records ? tape.slopes[l].room(rows * y.stride) : nullptr);
+    }
+    if (activate_last_)
+      silu<T>(rows, {tape.last.data(), 2 * out}, out, desk.records ? tape.slopes[last].room(rows * out) : nullptr);
+    sigmoid<T>(rows, {tape.last.data() + out, 2 * out}, out);
+    return x;
   }
-  const T* result(const MlpTape<T>& tape) const { return tape.y.back().data(); }
+  Rows<const T> result(const MlpTape<T>& tape) const { return {tape.last.data(), 2 * out}; }
 
-  // From the adjoint of the result, `upstream(row, column)`, to that of the sums of the first layer,
-  // [value, gate][rows][first].
+  // From the adjoint of the result, `upstream(row, column)`, to that of the sums of the first layer.
   template <class Upstream>
-  const T* backward(int rows, const Upstream& upstream, MlpTape<T>& tape) const {
-    T* adjoint = tape.adjoint[0].room(rows * 2 * out);
-    const T *last = tape.y.back().data(), *slopes = tape.s.back().data();
-    for (int row = 0, at = 0; row < rows; ++row)
-      for (int c = 0; c < out; c += kLanes<T>, at += kLanes<T>) {
-        const Vec<T> value = load(last + at), gate = load(last + rows * out + at), up = upstream(row, c) * gate;
-        store<T>(adjoint + at, activate_last_ ? up * silu_slope<T>(value, load(slopes + at)) : up);
-        store<T>(adjoint + rows * out + at, up * value * (T(1) - gate));
+  Rows<const T> backward(int rows, const Upstream& upstream, MlpTape<T>& tape) const {
+    Rows<T> adjoint{tape.last.data(), 2 * out};
+    const T* slope = tape.slopes.back().data();
+    for (int row = 0; row < rows; ++row)
+      for (int c = 0; c < out; c += kLanes<T>) {
+        T *value = adjoint.at(row, c), *gate = adjoint.at(row, out + c);
+        const Vec<T> y = load(value), g = load(gate), up = upstream(row, c) * g;
+        store<T>(value, activate_last_ ? up * load(slope + row * out + c) : up);
+        store<T>(gate, up * y * (T(1) - g));
       }
-    for (int l = static_cast<int>(layers_.size()) - 1, turn = 1; l > 0; --l, turn = 1 - turn) {
-      const int width = layers_[l][0].columns(), before = layers_[l - 1][0].columns();
-      T* next = tape.adjoint[turn].room(rows * 2 * before);
+    for (int l = static_cast<int>(layers_.size()) - 1; l > 0; --l) {
+      const int width = layers_[l][0].columns(), inner = layers_[l][0].backward.columns;
+      const Rows<T> next{tape.slopes[l - 1].data(), 2 * inner};
       for (int branch = 0; branch < 2; ++branch) {
-        const T *y = tape.y[l - 1].data(), *s = tape.s[l - 1].data();
-        product(rows, adjoint + branch * rows * width, width, layers_[l][branch].backward, Zero<T>(),
-                [=](int row, int c, Vec<T> sum) M3C_ALWAYS {
-                  const int at = (branch * rows + row) * before + c;
-                  store<T>(next + at, sum * silu_slope<T>(load(y + at), load(s + at)));
-                });
+        const Matrix<T>& weights = layers_[l][branch].backward;
+        product<T>(rows, {adjoint.at(0, branch * width), adjoint.stride}, weights, weights.nothing(),
+                   {next.at(0, branch * inner), next.stride}, true);
       }
       adjoint = next;
     }
-    return adjoint;
+    return {adjoint.data, adjoint.stride};
   }
 
   // Adds what the adjoint of the first layer makes of that of its inputs, [rows][padded inputs].
-  void add_inputs(int rows, const T* adjoint, T* by_x) const {
-    for (int branch = 0; branch < 2; ++branch)
-      add_product(rows, adjoint + branch * rows * first, first, layers_[0][branch].backward, by_x);
+  void add_inputs(int rows, Rows<const T> adjoint, T* by_x) const {
+    add_product<T>(rows, adjoint.data, layers_[0][0].backward, by_x);
   }
 
  private:
+  // For what layer l gives: the last one keeps it.
+  Rows<T> room(std::size_t l, int rows, MlpDesk<T>& desk, MlpTape<T>& tape) const {
+    const int width = l == 0 ? first : 2 * layers_[l][0].columns();
+    return {(l + 1 < layers_.size() ? desk.y[l % 2] : tape.last).room(rows * width), width};
+  }
+
   bool activate_last_ = true;
-  std::vector<std::array<Dense<T>, 2>> layers_;  // value, gate
+  std::vector<std::vector<Dense<T>>> layers_;  // value and gate: side by side in the first, then apart
 };
 
 }  // namespace m3c::M3C_ISA

@@ -50,9 +50,16 @@ std::unique_ptr<m3c_model> open_model(const char* path, const m3c_options& optio
   for (const double letter : file.array("core.symbols", {sizes.n_elements, 2}))
     model->symbols.push_back(letter >= 'A' && letter <= 'z' ? static_cast<char>(letter) : 0);
   model->engine = build.make(file, sizes, options);
-  const double *energies = model->element_energies.data(), offset = sizes.energy_offset, cutoff = sizes.cutoff;
-  const int n = sizes.n_elements, n_blocks = sizes.n_blocks, width = model->engine->row_width;
-  model->info = {build.isa, n, model->symbols.data(), energies, offset, cutoff, n_blocks, width, 0, 0};
+  model->info = {build.isa,
+                 sizes.n_elements,
+                 model->symbols.data(),
+                 model->element_energies.data(),
+                 sizes.energy_offset,
+                 sizes.cutoff,
+                 sizes.n_blocks,
+                 model->engine->row_width,
+                 0,
+                 0};
   return model;
 }
 
@@ -69,10 +76,15 @@ std::string message_of(const Work& work) {
   }
 }
 
+using m3c::Engine;
 template <class Work>
 int guarded(m3c_model* model, const Work& work) {
   model->error = message_of([&] { work(*model->engine); });
   return model->error.empty() ? 0 : 1;
+}
+template <class Step, class... Arguments>
+int take(m3c_model* model, Step step, Arguments... arguments) {
+  return guarded(model, [&](Engine& engine) { (engine.*step)(arguments...); });
 }
 
 }  // namespace
@@ -99,7 +111,7 @@ m3c_info m3c_describe(const m3c_model* model) {
 
 int m3c_evaluate(m3c_model* model, const m3c_system* system, double* energies, double* forces, double* virial,
                  double* atom_virials) {
-  return guarded(model, [&](m3c::Engine& engine) {
+  return guarded(model, [&](Engine& engine) {
     engine.begin(*system);
     for (int block = 0; block + 1 < model->info.n_blocks; ++block) engine.forward(block);
     engine.readout(energies);
@@ -108,25 +120,17 @@ int m3c_evaluate(m3c_model* model, const m3c_system* system, double* energies, d
   });
 }
 
-int m3c_begin(m3c_model* m, const m3c_system* system) {
-  return guarded(m, [=](m3c::Engine& e) { e.begin(*system); });
-}
-int m3c_forward(m3c_model* m, int block) {
-  return guarded(m, [=](m3c::Engine& e) { e.forward(block); });
-}
-int m3c_readout(m3c_model* m, double* energies) {
-  return guarded(m, [=](m3c::Engine& e) { e.readout(energies); });
-}
-int m3c_backward(m3c_model* m, int block) {
-  return guarded(m, [=](m3c::Engine& e) { e.backward(block); });
-}
+int m3c_begin(m3c_model* m, const m3c_system* system) { return take(m, &Engine::begin, *system); }
+int m3c_forward(m3c_model* m, int block) { return take(m, &Engine::forward, block); }
+int m3c_readout(m3c_model* m, double* energies) { return take(m, &Engine::readout, energies); }
+int m3c_backward(m3c_model* m, int block) { return take(m, &Engine::backward, block); }
 int m3c_forces(m3c_model* m, double* forces, double* virial, double* atom_virials) {
-  return guarded(m, [=](m3c::Engine& engine) { engine.forces(forces, virial, atom_virials); });
+  return take(m, &Engine::forces, forces, virial, atom_virials);
 }
 
 void* m3c_rows(m3c_model* model, int adjoints, int block) {
   void* data = nullptr;
-  guarded(model, [&](m3c::Engine& engine) { data = engine.rows(adjoints != 0, block); });
+  guarded(model, [&](Engine& engine) { data = engine.rows(adjoints != 0, block); });
   return data;
 }
 

@@ -1,8 +1,7 @@
-// Products of rows with a matrix of weights: Y = init + X W, then `done` on every result.
+// Products of rows with a matrix of weights: Y = start + X W.
 //
 // A few rows times a few vectors of columns stay in registers while the inner dimension runs, so
-// that every weight that is read serves all of these rows, and what follows a product (bias, SiLU,
-// products with other arrays) costs no pass over memory of its own.
+// that every weight that is read serves all of these rows.
 #pragma once
 
 #include "vectors.h"
@@ -22,12 +21,16 @@ struct Matrix {
   static constexpr int kPanel = kPanelVectors * kLanes<T>;
   int inner = 0;
   int columns = 0;  // a multiple of 16
-  Buffer<T> values;
+  Buffer<T> values, zeros;
+
+  // What a product begins with where it begins with nothing.
+  Rows<const T> nothing() const { return {zeros.data(), 0}; }
 
   template <class Weight>
   void fill(int n_inner, int n_columns, const Weight& weight) {
     inner = n_inner;
     columns = n_columns;
+    zeros.zeros(columns);
     T* to = values.room(int64_t{inner} * columns);
     for (int first = 0; first < columns; first += kPanel)
       for (int k = 0; k < inner; ++k)
@@ -35,83 +38,59 @@ struct Matrix {
   }
 };
 
-// each(row, vector), unrolled, so that what it works on can stay in registers.
-template <int Rows, int Vectors, class Each>
-M3C_INLINE void unrolled(const Each& each) {
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) each(r, v);
-}
-
-// sums += rows of x times a panel.
-template <class T, int Rows, int Vectors>
-M3C_INLINE void accumulate(const T* x, int stride, int inner, const T* weights, Vec<T> (&sums)[Rows][Vectors]) {
-  for (int k = 0; k < inner; ++k, weights += Vectors * kLanes<T>) {
-    Vec<T> w[Vectors];
-    unrolled<1, Vectors>([&](int, int v) M3C_ALWAYS { w[v] = load(weights + v * kLanes<T>); });
-    unrolled<Rows, Vectors>([&](int r, int v) M3C_ALWAYS { sums[r][v] += x[r * stride + k] * w[v]; });
-  }
-}
-
-// The same where a matrix ends, with sums in memory: compiled once, whatever comes before and behind.
-template <class T, int Rows = kRows, int Vectors = kPanelVectors>
-__attribute__((noinline)) void accumulate_rest(int rows, int vectors, const T* x, int stride, int inner,
-                                               const T* weights, T* at) {
-  if constexpr (Rows > 1)
-    if (rows < Rows) return accumulate_rest<T, Rows - 1, Vectors>(rows, vectors, x, stride, inner, weights, at);
-  if constexpr (Vectors > 1)
-    if (vectors < Vectors) return accumulate_rest<T, Rows, Vectors - 1>(rows, vectors, x, stride, inner, weights, at);
-  Vec<T> sums[Rows][Vectors];
-  unrolled<Rows, Vectors>([&](int r, int v) M3C_ALWAYS { sums[r][v] = load(at + (r * Vectors + v) * kLanes<T>); });
-  accumulate<T>(x, stride, inner, weights, sums);
-  unrolled<Rows, Vectors>([&](int r, int v) { store(at + (r * Vectors + v) * kLanes<T>, sums[r][v]); });
-}
-
-// done(row, column, init(row, column) + (X W)[row, column]) for vectors of columns. Both are values: what they
-// hold stays in registers, since no store can reach it.
-template <class T, class Init, class Done>
-inline void product(int rows, const T* x, int stride, const Matrix<T>& w, Init init, Done done) {
-  constexpr int lanes = kLanes<T>;
-  const int columns = w.columns, inner = w.inner;
-  alignas(64) T rest[kRows * Matrix<T>::kPanel];
-  for (int first = 0; first < columns; first += Matrix<T>::kPanel) {
-    const int width = std::min(Matrix<T>::kPanel, columns - first);
-    const T* panel = w.values.row(first, inner);
-    for (int row = 0; row < rows; row += kRows) {
-      const T* from = x + row * stride;
-      const int n = std::min(kRows, rows - row);
-      if (n == kRows && width == Matrix<T>::kPanel) {
-        Vec<T> sums[kRows][kPanelVectors];
-        unrolled<kRows, kPanelVectors>([&](int r, int v)
-                                           M3C_ALWAYS { sums[r][v] = init(row + r, first + v * lanes); });
-        accumulate<T>(from, stride, inner, panel, sums);
-        unrolled<kRows, kPanelVectors>([&](int r, int v)
-                                           M3C_ALWAYS { done(row + r, first + v * lanes, sums[r][v]); });
-        continue;
-      }
-      for (int r = 0; r < n; ++r)
-        for (int c = 0; c < width; c += lanes) store<T>(rest + r * width + c, init(row + r, first + c));
-      accumulate_rest<T>(n, width / lanes, from, stride, inner, panel, rest);
-      for (int r = 0; r < n; ++r)
-        for (int c = 0; c < width; c += lanes) done(row + r, first + c, load(rest + r * width + c));
-    }
-  }
-}
-
-// What a product begins with where it begins with nothing.
+// What a panel of W is multiplied with, and where to.
 template <class T>
-struct Zero {
-  M3C_INLINE Vec<T> operator()(int, int) const { return Vec<T>{}; }
+struct Panel {
+  Rows<const T> x, start;
+  Rows<T> y;
+  const T* weights;
+  int inner;
+  bool times;  // what is in Y, which then is not replaced
 };
 
-// Y += X W, with as many columns as W.
+// The rows from `row` to `end`: six at a time, the rest in two parts that are about equal.
+template <class T, int Vectors = kPanelVectors, int N = kRows>
+void product_panel(const Panel<T>& in, int vectors, int row, int end) {
+  if constexpr (Vectors > 1)
+    if (vectors < Vectors) return product_panel<T, Vectors - 1, N>(in, vectors, row, end);
+  for (; row < end; row += N) {
+    const int left = end - row;
+    if constexpr (N > 1)
+      if (left < N || (left > N && left <= 2 * N - 2)) return product_panel<T, Vectors, N - 1>(in, vectors, row, end);
+    const Rows<const T> x{in.x.at(row), in.x.stride};
+    const T* weights = in.weights;
+    Vec<T> sums[N * Vectors], w[Vectors];
+    auto all = [&](auto each) M3C_ALWAYS {
+      unrolled<N * Vectors>([&](int k) M3C_ALWAYS { each(sums[k], k / Vectors, k % Vectors); });
+    };
+    all([&](Vec<T>& sum, int r, int v) M3C_ALWAYS { sum = load(in.start.at(row + r, v * kLanes<T>)); });
+    for (int k = 0; k < in.inner; ++k, weights += Vectors * kLanes<T>) {
+      unrolled<Vectors>([&](int v) M3C_ALWAYS { w[v] = load(weights + v * kLanes<T>); });
+      all([&](Vec<T>& sum, int r, int v) M3C_ALWAYS { sum += *x.at(r, k) * w[v]; });
+    }
+    all([&](Vec<T>& sum, int r, int v) M3C_ALWAYS {
+      T* y = in.y.at(row + r, v * kLanes<T>);
+      store<T>(y, in.times ? sum * load(y) : sum);
+    });
+  }
+}
+
+// Y = start + X W, or Y times that; `start` may be Y itself.
 template <class T>
-inline void add_product(int rows, const T* x, int stride, const Matrix<T>& w, T* y) {
-  const int width = w.columns;
-  product(
-      rows, x, stride, w, [=](int r, int c) { return load(y + r * width + c); },
-      [=](int r, int c, Vec<T> sum) { store<T>(y + r * width + c, sum); });
+void product(int rows, Rows<const T> x, const Matrix<T>& w, Rows<const T> start, Rows<T> y, bool times = false) {
+  for (int first = 0; first < w.columns; first += Matrix<T>::kPanel) {
+    const int vectors = std::min(Matrix<T>::kPanel, w.columns - first) / kLanes<T>;
+    const Panel<T> panel{
+        x,    {start.data + first, start.stride}, {y.data + first, y.stride}, w.values.row(first, w.inner), w.inner,
+        times};
+    product_panel<T>(panel, vectors, 0, rows);
+  }
+}
+
+// Y += X W, where rows of X are as long as W is high and those of Y as long as it is wide.
+template <class T>
+void add_product(int rows, const T* x, const Matrix<T>& w, T* y) {
+  product<T>(rows, {x, w.inner}, w, {y, w.columns}, {y, w.columns});
 }
 
 }  // namespace m3c::M3C_ISA

@@ -46,7 +46,7 @@ class ThreeBody {
   }
 
   // Adds to the edge features e, [rows][edge width]; G of every row is in the links of `gates`.
-  void forward(const Tile<T>& tile, const End<T>* gates, ThreeBodyTape<T>& tape, T* e) const {
+  void forward(const Tile<T>& tile, const End<T>* gates, MlpDesk<T>& desk, ThreeBodyTape<T>& tape, T* e) const {
     const int slots = tile.n_slots, width = padded(columns_), size = columns_ * slots, out = update_.out;
     T *gate = tape.gate.zeros(size), *w = tape.w.room(size), *u = tape.u.room(size);
     T *a = tape.a.room(tile.n_atoms * n_moments_), *t = tape.t.room(tile.n_inside * width);
@@ -60,10 +60,10 @@ class ThreeBody {
     for (int k = 0; k < tile.n_inside; ++k)
       for (int c = 0; c < columns_; ++c)
         t[k * width + c] = tile.radial[size + tile.slot_of[k]] * norms_[c] * u[c * slots + tile.slot_of[k]];
-    const T* both = update_.forward(tile.n_inside, t, width, update_.own_bias(), tape.update);
-    for (int k = 0; k < tile.n_inside; ++k, both += out)
+    const Rows<const T> both = update_.forward(tile.n_inside, {t, width}, update_.bias(), desk, tape.update);
+    for (int k = 0; k < tile.n_inside; ++k)
       for (int c = 0; c < out; c += kLanes<T>)
-        add_to<T>(e + tile.row_of[k] * out + c, load(both + c) * load(both + tile.n_inside * out + c));
+        add_to<T>(e + tile.row_of[k] * out + c, load(both.at(k, c)) * load(both.at(k, out + c)));
   }
 
   // From the adjoint of e to the geometry and to what goes into the sigmoids of the gates. e itself
@@ -71,7 +71,7 @@ class ThreeBody {
   void backward(Tile<T>& tile, const End<T>* gates, ThreeBodyTape<T>& tape, const T* by_e) const {
     const int out = update_.out;
     auto upstream = [&](int k, int c) { return load(by_e + tile.row_of[k] * out + c); };
-    const T* adjoint = update_.backward(tile.n_inside, upstream, tape.update);
+    const Rows<const T> adjoint = update_.backward(tile.n_inside, upstream, tape.update);
     update_.add_inputs(tile.n_inside, adjoint, tape.t.zeros(tile.n_inside * padded(columns_)));
     through_taper(tile, tape);
     for (int atom = 0; atom < tile.n_atoms; ++atom) through_sums(tile, tape, atom);

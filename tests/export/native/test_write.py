@@ -70,7 +70,17 @@ def test_commands_take_it_for_what_it_is(
     # What was exported from a model under its name makes it no exported file.
     alone.with_suffix(".json").write_text("{}")
     assert not is_exported(alone)
-    assert run("bench", str(exported), "--sizes", "9", "--rounds", "1") == 0
+
+
+def test_bench_times_it_against_its_model(
+    exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--sizes", "9", "--rounds", "2", "--threads", "1", "--json")
+    assert run("bench", str(exported), "--against", "builtin", *arguments) == 0
+    ours, theirs = json.loads(capsys.readouterr().out)["measurements"]
+    assert (ours["engine"], ours["n_atoms"]) == ("m3compress", theirs["n_atoms"])
+    assert ours["speed_up"] > 1
+    assert ours["cpu_seconds"] < theirs["cpu_seconds"]
 
 
 def test_precision_and_memory_are_chosen_when_it_is_opened(exported: Path) -> None:
