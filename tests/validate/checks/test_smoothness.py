@@ -97,6 +97,24 @@ def test_a_jump_of_the_same_size_elsewhere_is_not_hidden(
     assert found.value == pytest.approx(found.evidence["jump_of_reference"])
 
 
+@pytest.mark.parametrize(
+    ("phi", "of_twin", "expected"),
+    [
+        # Without its three-body block a model has another kink than with it.
+        (kinked_the_other_way, kinked_the_other_way, Verdict.PASS),
+        (kinked_more, kinked_more, Verdict.FAIL),  # the form itself is worse than the reference
+        (kinked, kinked_the_other_way, Verdict.FAIL),  # the file has not the kink of its form
+    ],
+)
+def test_a_file_shows_the_jump_of_its_form_and_none_larger_than_the_reference(
+    phi, of_twin, expected, with_phi, opened_spec, make_context, small_zoo, run_check
+):
+    reference, twin = (opened_spec(with_phi(each)) for each in (kinked, of_twin))
+    subject = with_phi(phi)
+    context = make_context(subject.spec, reference, twin=twin, zoo=small_zoo)
+    assert run_check(CHECKS, "smooth.cutoff-force", context, subject)[0] is expected
+
+
 def test_the_reference_is_shown_as_it_is(with_phi, make_context, small_zoo, run_check):
     reference = with_phi(kinked)
     context = make_context(reference.spec, reference.spec, zoo=small_zoo)
