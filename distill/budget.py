@@ -33,9 +33,9 @@ _STUDENT: Final = 0.2
 _STEP: Final = 1.5e-3
 #: Seconds to export and open a student.
 _EXPORT: Final = 8.0
-#: A compiled step takes this part of one that is not (0.51–0.56 were seen), and compiling so many
-#: seconds, where nothing of the like was compiled before.
-_COMPILED: Final = 0.55
+#: A compiled step takes this part of one that is not (0.40 was seen, optimiser included), and
+#: compiling so many seconds, where nothing of the like was compiled before (155 to 198).
+_COMPILED: Final = 0.43
 _COMPILING: Final = 200.0
 #: Trainings of so many seconds are compiled by default.
 _WORTH_COMPILING: Final = 900.0

@@ -68,8 +68,9 @@ def own_trajectories(
 ) -> list[OwnTrajectory]:
     """The trajectories of a round; every phase has as many as any other.
 
-    Those that are held back are all as hot as it gets, every third of the others is at the highest
-    temperature of the teacher's.
+    Those that are held back are all as hot as it gets, and twice as many where nothing is learned,
+    which is the last look; every third of the others is at the highest temperature of the
+    teacher's.
 
     Args:
         plan: Which phases, how hot.
@@ -80,7 +81,8 @@ def own_trajectories(
     highest = max(plan.sampling.temperatures)
     hottest = round(how.hotter * highest, 1)
     kelvin = {"train": (hottest, hottest, highest), "validation": (hottest,)}
-    counts = {"train": how.learned, "validation": how.held_back}
+    held_back = how.held_back if "train" in splits else 2 * how.held_back
+    counts = {"train": how.learned, "validation": held_back}
     found: list[OwnTrajectory] = []
     for split in splits:
         each = math.ceil(counts[split] / len(plan.phases))

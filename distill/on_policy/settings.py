@@ -13,7 +13,8 @@ class OwnDynamics:
         hotter: Highest temperature, as a multiple of that of the teacher's trajectories.
         volumes: Of the cells, as a part of their own, in turn.
         learned: Trajectories of a round of which frames may be learned, of all phases together.
-        held_back: Those by which the student is judged, and that are never learned.
+        held_back: Those by which the student is judged, and that are never learned; when it has
+            learned, twice as many.
         steps: Length of each.
         every: Steps from one frame to the next.
         judged: Of every trajectory held back, every so many frames are labelled.

@@ -23,7 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.distill.data.batches import Batch
-from m3compress.distill.training.step import Loss, Step
+from m3compress.distill.training.step import Loss, Step, eager_step
 from m3compress.errors import M3CompressError
 from m3compress.models.graph import Graph
 from m3compress.models.network import M3GNet
@@ -53,7 +53,7 @@ def compile_step(network: M3GNet, loss: Loss, example: Batch) -> Step:
             "compiling the steps of a training needs a C++ compiler, and there is none",
             hint="install g++, name one by CXX, or set `compiled = false` in [training]",
         )
-    weights = list(network.parameters())
+    weights, few = list(network.parameters()), eager_step(network, loss)
     with _independent_sizes():
         trace = make_fx(
             _plain_step(network, loss), tracing_mode="symbolic", _allow_non_fake_inputs=True
@@ -61,6 +61,9 @@ def compile_step(network: M3GNet, loss: Loss, example: Batch) -> Step:
         compiled = torch.compile(trace, dynamic=True)
 
     def run(batch: Batch) -> tuple[Tensor, ...]:
+        # Sizes of zero and one are compiled anew, for minutes; a pair beyond the cutoff has none.
+        if len(batch.centers) <= 1:
+            return few(batch)
         # The compiler works in the first call, and again in any later one that it did not foresee.
         with _independent_sizes(), torch.no_grad():
             results: tuple[Tensor, ...] = compiled([w.detach() for w in weights], _values(batch))

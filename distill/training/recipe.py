@@ -31,8 +31,8 @@ class Recipe(BaseModel):
     optimizer: OptimizerName = "soap"
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.03
-    decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    batch_atoms: Annotated[int, Field(ge=1)] = 100
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    batch_atoms: Annotated[int, Field(ge=1)] = 50
     compiled: bool | None = None
     loss: Annotated[tuple[Term, ...], Field(min_length=1)] = (
         Term("energy", weight=2.0, delta=0.005),

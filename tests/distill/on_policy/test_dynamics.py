@@ -27,6 +27,12 @@ def test_every_phase_is_sent_to_the_highest_temperature_and_to_all_volumes(sampl
         assert {one.temperature for one in mine} == {600.0, 750.0}
 
 
+def test_the_last_look_is_at_twice_as_many(plan, how):
+    assert len(own_trajectories(plan, how, 2, ("validation", "train"))) == 4
+    assert len(own_trajectories(plan, how, 2, ("validation",))) == 4
+    assert len(own_trajectories(plan, OwnDynamics(), 3, ("validation",))) == 16
+
+
 def test_rounds_and_splits_have_random_numbers_of_their_own(plan, how, twin):
     own = [one for number in (1, 2) for one in own_trajectories(plan, how, number, ("validation",))]
     jobs = [one.job(plan, how, twin) for one in own]

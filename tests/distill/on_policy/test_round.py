@@ -55,11 +55,12 @@ def test_one_that_breaks_is_wrong_and_what_it_did_before_is_learned(
     assert all(np.isfinite(frame.get_forces()).all() for frame in grown.read("train"))
 
 
-def test_the_last_look_learns_nothing(rounds, store, twin):
+def test_the_last_look_learns_nothing_and_sees_twice_as_many(rounds, store, twin, how):
     report, grown = rounds(2, 10, twin, store, learn=False)
+    assert len(report.judged) == 2 * how.held_back == 4
     assert report.n_learned == 0
     assert len(grown.read("train")) == len(store.read("train"))
-    assert len(grown.plan.groups) == len(store.plan.groups) + 2
+    assert len(grown.plan.groups) == len(store.plan.groups) + 4
 
 
 def test_a_round_that_is_taken_up_again_is_the_same(rounds, store, twin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,6 +72,15 @@ def test_the_traced_step_is_the_eager_one_for_any_sizes(network, batches, seen, 
     compare(network, batches)
     assert seen == [False] * 4
     assert symbolic_shapes.use_duck_shape is duck_shape
+
+
+def test_a_batch_without_edges_is_not_compiled_for(network, batches, seen):
+    step, eager = compile_step(network, LOSS, join(batches[:4])), eager_step(network, LOSS)
+    none = {name: getattr(batches[0], name)[:0] for name in ("centers", "neighbors", "vectors")}
+    apart = replace(batches[0], **none)
+    for found, expected in zip(step(apart), eager(apart), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert len(seen) == 1, "by the example alone"
 
 
 def test_the_setting_of_torch_outlives_a_failure(network, batches, monkeypatch, duck_shape):
