@@ -61,7 +61,7 @@ def test_a_runtime_is_compared_with_its_model(silica_artefact, capsys):
     assert run("onnxruntime", silica_artefact, "--against", "builtin", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["reference"] == "builtin in PyTorch"
-    assert len(document["clauses"]) == 15
+    assert len(document["clauses"]) == 17
 
 
 def test_a_runtime_is_not_compared_with_itself(silica_artefact, capsys):
