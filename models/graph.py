@@ -132,8 +132,8 @@ class TableGraph:
 
     def lengths(self, padding: float) -> Tensor:
         """See :class:`Graph`; the padding keeps 1/r and its gradient finite in empty slots."""
-        empty = (1.0 - self.mask.unsqueeze(-1)) * (padding * padding)
-        return torch.sqrt((self.vectors * self.vectors).sum(-1, keepdim=True) + empty)
+        empty = (1.0 - self.mask) * (padding * padding)
+        return torch.sqrt((self.vectors * self.vectors).sum(-1) + empty).unsqueeze(-1)
 
     def mask_edges(self, values: Tensor) -> Tensor:
         """See :class:`Graph`."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from m3compress.contract.forms import ThreeBodyForm
+from m3compress.models.angular import solid_harmonics
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import Graph
 from m3compress.models.radial import BesselBasis, SmoothBasis, polynomial_cutoff
@@ -221,21 +222,31 @@ class M3GNet(nn.Module):
 
     def describe(self, graph: Graph, form: ThreeBodyForm) -> Geometry:
         """Bases and angular quantities of a structure."""
-        r = graph.lengths(padding=self.config.cutoff)
-        basis = graph.mask_edges(self.edge_basis(r))
+        config = self.config
+        r = graph.lengths(padding=config.cutoff)
         if not has_block(form):
-            return Geometry(graph, basis, None, None)
+            return Geometry(graph, graph.mask_edges(self.edge_basis(r)), None, None)
+        radial = self.triplet_basis(r)
+        kind, size = config.edge_basis, config.edge_basis_size
+        same = (kind, size) == (config.triplet_basis, config.triplet_basis_size)
+        basis = graph.mask_edges(radial if same else self.edge_basis(r))
+        unit = graph.vectors / r
+        # Without the last axis, for one number after the other is slow in ONNX Runtime.
+        taper = polynomial_cutoff(r.squeeze(-1), config.three_body_cutoff).unsqueeze(-1)
+        taper = graph.mask_edges(taper)
         triplets = TripletGeometry(
             graph=graph,
-            unit=graph.vectors / r,
-            taper=graph.mask_edges(polynomial_cutoff(r, self.config.three_body_cutoff)),
-            radial=self.triplet_basis(r),
-            max_l=self.config.max_l,
-            inside=(r <= self.config.three_body_cutoff).squeeze(-1),
+            unit=unit,
+            taper=taper,
+            radial=radial,
+            weights=taper * radial * self.legendre_norms,
+            harmonics=solid_harmonics(unit, config.max_l),
+            max_l=config.max_l,
+            inside=(r <= config.three_body_cutoff).squeeze(-1),
             norms=self.legendre_norms,
             same_order=self.same_order,
         )
-        gated_at_center = self.config.convention.gate_atom == "center"
+        gated_at_center = config.convention.gate_atom == "center"
         ungated = three_body_sum(triplets, None, form) if gated_at_center else None
         return Geometry(graph, basis, triplets, ungated)
 

@@ -75,7 +75,8 @@ class SmoothBasis(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         """g_n(r): (*edges, 1) in Å → (*edges, size)."""
-        sines: Tensor = torch.sin(r * self.waves)
+        # A product of matrices: broadcasting over a last axis of a few numbers is slow on CPUs.
+        sines: Tensor = torch.sin(r @ self.waves.unsqueeze(0))
         # Divided first: TensorRT-RTX 1.7 fails to build the gradient of the other order.
         return (sines / r) @ self.matrix
 
@@ -119,11 +120,11 @@ class BesselBasis(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         """Values: (*edges, 1) in Å → (*edges, max_l · max_n)."""
-        columns = []
-        for order in range(self.max_l):
-            x = r * self.waves[order]
-            columns.append(_spherical_bessel(order, x) * self.norms[order])
-        return torch.cat(columns, dim=-1)
+        columns = [
+            _spherical_bessel(order, r @ self.waves[order : order + 1])
+            for order in range(self.max_l)
+        ]
+        return torch.cat(columns, dim=-1) * self.norms.reshape(-1)
 
 
 def _spherical_bessel(order: int, x: Tensor) -> Tensor:

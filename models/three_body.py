@@ -5,8 +5,8 @@ For an edge i→j, with f the cutoff polynomial, R the radial basis and G the ga
     T_ij[l, n] = f(r_ij) Σ_{k≠j} f(r_ik) R_ln(r_ik) Y_l0(θ_jik) G[l, n].
 
 All forms share w_ik[l, n] = f(r_ik) R_ln(r_ik) G[l, n] and Y_l0 = c_l P_l, c_l = √((2l+1)/4π), and
-differ only in how the sum over k is done. What else is known of a form stands in its row
-(:mod:`m3compress.contract.forms`).
+differ only in how the sum over k of c_l w_ik P_l is done. What else is known of a form stands in
+its row (:mod:`m3compress.contract.forms`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from m3compress.contract.forms import ThreeBodyForm
 from m3compress.errors import ExportError
-from m3compress.models.angular import legendre, solid_harmonics
+from m3compress.models.angular import legendre
 from m3compress.models.graph import EdgeGraph, Graph, TableGraph
 
 
@@ -34,6 +34,8 @@ class TripletGeometry:
         unit: r_ij / |r_ij|, shape (*edges, 3).
         taper: f(r_ij), shape (*edges, 1); zero in padded slots.
         radial: R_ln(r_ij), columns l-major, shape (*edges, max_l · max_n).
+        weights: c_l w_ij with G = 1, shape (*edges, max_l · max_n).
+        harmonics: S_lm(r̂_ij) of :mod:`m3compress.models.angular`, shape (*edges, max_l²).
         max_l: Number of angular momenta.
         inside: Whether an edge is within the three-body cutoff, shape (*edges,).
         norms: :func:`legendre_norms`, in the dtype of the network.
@@ -44,6 +46,8 @@ class TripletGeometry:
     unit: Tensor
     taper: Tensor
     radial: Tensor
+    weights: Tensor
+    harmonics: Tensor
     max_l: int
     inside: Tensor
     norms: Tensor
@@ -103,9 +107,10 @@ def same_order(max_l: int, max_n: int) -> Tensor:
 
 
 def gated_weights(geometry: TripletGeometry, gate: Tensor | None) -> Tensor:
-    """w_ik[l, n] of every edge, shape (*edges, max_l · max_n)."""
-    weights = geometry.taper * geometry.radial
-    return weights if gate is None else weights * geometry.graph.from_neighbors(gate)
+    """c_l w_ik[l, n] of every edge, shape (*edges, max_l · max_n)."""
+    if gate is None:
+        return geometry.weights
+    return geometry.weights * geometry.graph.from_neighbors(gate)
 
 
 def factorized_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyForm) -> Tensor:
@@ -114,13 +119,13 @@ def factorized_sum(geometry: TripletGeometry, gate: Tensor | None, _: ThreeBodyF
     The sum runs over all k; the term k = j, w_ij P_l(1) = w_ij, is subtracted.
     """
     graph, weights = geometry.graph, gated_weights(geometry, gate)
-    harmonics = solid_harmonics(geometry.unit, geometry.max_l)
+    harmonics = geometry.harmonics
     if isinstance(graph, EdgeGraph):
         total = _by_orders(graph, harmonics, weights, geometry)
     else:
         moments = graph.sum_outer(harmonics, weights)
         total = graph.contract(harmonics, moments * geometry.same_order)
-    return geometry.taper * (total - weights) * geometry.norms
+    return geometry.taper * (total - weights)
 
 
 def _by_orders(
@@ -155,7 +160,7 @@ def _explicit_sum(geometry: TripletGeometry, gate: Tensor | None, keep: Keep | N
         total = _listed_triplets(geometry, graph, weights, keep)
     else:
         raise ExportError(f"triplets cannot be listed on a {type(graph).__name__}")
-    return geometry.taper * total * geometry.norms
+    return geometry.taper * total
 
 
 def list_triplets(centers: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ every SiLU for the backward pass where one is enough, and leaves sums of matrix 
 those decide speed and memory of an MD step. The operators that occur are few
 (:mod:`m3compress.export.onnx.operators`), so they are lowered here, with three local rules:
 
-* ``silu(x)`` whose gradient is needed also computes its slope s + y − s·y at once, with s = σ(x)
+* ``silu(x)`` whose gradient is needed also computes its slope s·(1 + x − y) at once, with s = σ(x)
   and y = x·s; only the slope lives until the backward pass.
 * ``mm(a, b) + c`` becomes one ``Gemm``.
 * an ``expand`` that only feeds broadcasting operators disappears.

@@ -129,4 +129,5 @@ class _Rewriter:
         if node not in self.copies:
             sources = {argument: self._at_hand(argument) for argument in node.all_input_nodes}
             self.copies[node] = self.graph.node_copy(node, lambda argument: sources[argument])
+            self.copies[node].meta["again"] = True
         return self.copies[node]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.forms import FACTORIZED, MISROUTED, REMOVED, TRIPLETS, ThreeBodyForm
@@ -23,6 +25,7 @@ from m3compress.contract.neighbors import Edges, build_table, find_edges
 from m3compress.errors import ExportError
 from m3compress.models.graph import EdgeGraph, TableGraph
 from m3compress.models.potential import Potential, evaluate
+from m3compress.models.radial import BesselBasis, SmoothBasis
 from m3compress.models.readers.tensorflow import read_tensorflow
 from m3compress.models.three_body import SUMS, list_triplets, survives
 
@@ -122,6 +125,26 @@ def test_half_pruned_lies_between(potential: Potential) -> None:
     removed = evaluate(potential.with_form(REMOVED), atoms)
     assert np.abs(half.forces - full.forces).max() > 1e-4
     assert np.abs(half.forces - removed.forces).max() > 1e-4
+
+
+@pytest.mark.parametrize(("edge_basis", "n_evaluations"), [("bessel", 1), ("smooth", 2)])
+def test_equal_bases_of_edges_and_triplets_are_evaluated_once(
+    edge_basis: str,
+    n_evaluations: int,
+    random_potential: Callable[..., Potential],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluated = []
+    for kind in (BesselBasis, SmoothBasis):
+
+        def counted(basis: Any, r: Tensor, original: Any = kind.forward) -> Tensor:
+            evaluated.append(basis)
+            return original(basis, r)
+
+        monkeypatch.setattr(kind, "forward", counted)
+    potential = random_potential(2, edge_basis=edge_basis, triplet_basis="bessel")
+    evaluate(potential.with_form(FACTORIZED), EDGE_CASES["dimer"])
+    assert len(evaluated) == n_evaluations
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)

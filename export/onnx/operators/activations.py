@@ -9,27 +9,31 @@ from m3compress.export.onnx.traced import aten, tensor_of
 
 
 def _silu(low: LoweringContext, node: Any) -> str:
-    x = low.name(node.args[0])
-    s = low.builder.node("Sigmoid", [x])
-    y = low.builder.node("Mul", [x, s])
     source = node.args[0]
+    s, y = _sigmoid_and_silu(low, source)
     wanted = any(user.target is aten.silu_backward.default for user in source.users)
-    if wanted and not source.meta.get("slope_later"):
-        low.slopes[source] = _silu_slope(low, s, y)
+    # At once where it can be: x and s need not live on for it.
+    if wanted and (node.meta.get("again") or not source.meta.get("slope_later")):
+        low.slopes[source] = _silu_slope(low, source, s, y)
     return y
 
 
-def _silu_slope(low: LoweringContext, s: str, y: str) -> str:
-    both = low.builder.node("Add", [s, y])
-    return low.builder.node("Sub", [both, low.builder.node("Mul", [s, y])])
+def _sigmoid_and_silu(low: LoweringContext, source: Any) -> tuple[str, str]:
+    s = low.builder.node("Sigmoid", [low.name(source)])
+    return s, low.builder.node("Mul", [low.name(source), s])
+
+
+def _silu_slope(low: LoweringContext, source: Any, s: str, y: str) -> str:
+    """The slope s · (1 + x − y), every step of which can overwrite what it reads."""
+    difference = low.builder.node("Sub", [low.name(source), y])
+    factor = low.builder.node("Add", [difference, low.name(1.0, tensor_of(source).dtype)])
+    return low.builder.node("Mul", [factor, s])
 
 
 def _silu_backward(low: LoweringContext, node: Any) -> str:
     gradient, source = node.args[:2]
     if source not in low.slopes:
-        x = low.name(source)
-        s = low.builder.node("Sigmoid", [x])
-        low.slopes[source] = _silu_slope(low, s, low.builder.node("Mul", [x, s]))
+        low.slopes[source] = _silu_slope(low, source, *_sigmoid_and_silu(low, source))
     return low.builder.node("Mul", [low.name(gradient), low.slopes[source]])
 
 

@@ -53,8 +53,10 @@ def _index(low: LoweringContext, node: Any) -> str:
 def _unbind(low: LoweringContext, node: Any) -> Any:
     x = node.args[0]
     axis = argument(node, 1, 0) % tensor_of(x).dim()
-    positions = [low.builder.constant(i, np.int64) for i in range(_known_width(x, axis))]
-    return tuple(low.builder.node("Gather", [low.name(x), i], axis=axis) for i in positions)
+    # One pass over x; as many Gathers would be as many.
+    parts = low.builder.split(low.name(x), [1] * _known_width(x, axis), axis)
+    axes = low.builder.constant([axis], np.int64)
+    return tuple(low.builder.node("Squeeze", [part, axes]) for part in parts)
 
 
 def _split(low: LoweringContext, node: Any) -> Any:

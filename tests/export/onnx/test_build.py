@@ -32,6 +32,20 @@ def test_no_scatter_and_only_standard_operators(model: onnx.ModelProto) -> None:
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]
 
 
+def test_geometry_is_described_and_differentiated_once(
+    builtin: Potential, model: onnx.ModelProto
+) -> None:
+    """Not once for every block: r̂ is taken apart once, and so is the gradient of S_lm(r̂)."""
+    assert builtin.config.n_blocks > 1
+    columns = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Gather" and [a.i for a in node.attribute] == [2]
+    ]
+    assert len(columns) == builtin.config.max_l**2 - 1  # the first is a constant
+    assert [node.op_type for node in model.graph.node].count("Split") == 1
+
+
 def test_atoms_and_neighbours_are_dynamic(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim

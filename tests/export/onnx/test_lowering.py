@@ -119,6 +119,26 @@ def test_a_wide_value_is_computed_again_for_the_gradient(lower_function):
     lowered.check()
 
 
+def test_a_slope_is_made_at_once_where_its_silu_is_computed_again(lower_function):
+    def gated(leaf):
+        mixed = leaf @ WIDE
+        return (functional.silu(mixed @ WIDE) * (mixed @ WIDE).sigmoid()) @ WIDE
+
+    lowered = lower_function(lambda x: gradient(x, gated), "n k 64")
+    ops = [node.op_type for node in lowered.model.graph.node]
+    # σ and y; the slope from x, y and σ; only then the gradients.
+    assert "Sigmoid Mul Sub Add Mul" in " ".join(ops)
+    assert ops.count("Sub") == 2  # x − y, and 1 − σ of the gate
+    lowered.check()
+
+
+def test_taking_apart_is_one_pass(lower_function):
+    lowered = lower_function(lambda x: torch.stack(x.unbind(-1)[::-1]), "n k 3")
+    assert lowered.ops["Split"] == 1
+    assert "Gather" not in lowered.ops
+    lowered.check()
+
+
 def test_one_function_gives_the_same_bytes(lower_function):
     def function(x, y):
         return gradient(x, lambda leaf: functional.silu(leaf @ WIDE) * y.sigmoid())
