@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.data import chemical_symbols
+from scipy.ndimage import gaussian_filter1d
 
 from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
@@ -22,6 +24,9 @@ Array = npt.NDArray[np.float64]
 
 #: Name of the distribution of all pairs.
 TOTAL = "total"
+#: Standard deviation in Å over which a curve is smoothed before its peak is looked for: less than
+#: half of what thermal motion makes of a first shell.
+_SMOOTHED: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,17 @@ def coordination_number(r: Array, g: Array, density: float, reach: float) -> Arr
 def first_peak(r: Array, g: Array) -> float | None:
     """Position of the first peak in Å, as the centroid above half of its height.
 
+    The curve is smoothed first: a bin into which few pairs happened to fall would end the peak, and
+    its centroid would jump by a tenth of an Å.
+
+    Args:
+        r: Bin centres in Å, equally spaced, shape (n_bins,).
+        g: Radial distribution function, shape (n_bins,).
+
     Returns:
         None if g never exceeds 1.
     """
+    g = gaussian_filter1d(g, _SMOOTHED / (r[1] - r[0]), mode="nearest")
     above = np.flatnonzero(g > 1.0)
     if not above.size:
         return None

@@ -135,6 +135,20 @@ def test_coordination_and_first_peak_of_diamond():
     assert first_peak(found.r, g) == pytest.approx(bond, abs=0.005)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.05])
+def test_a_peak_of_few_pairs_is_found_where_it_is(shift):
+    # 60 pairs of a shell 0.12 Å wide in bins of 0.02 Å: some are empty near its top.
+    centers = np.arange(0, 4.2, 0.021) + 0.0105
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        distances = rng.normal(2.8 + shift, 0.12, 60)
+        counts, _ = np.histogram(distances, len(centers), (0, 4.2))
+        found.append(first_peak(centers, counts.astype(float)))
+    assert np.mean(found) == pytest.approx(2.8 + shift, abs=0.005)
+    assert np.std(found) < 0.025  # of the mean distance itself: 0.12 Å / √60 = 0.015 Å
+
+
 def test_unlike_neighbours_are_counted_around_the_first_element():
     # Rock salt: 6 neighbours of the other kind, whichever is asked for.
     atoms = bulk("MgO", "rocksalt", a=4.2, cubic=True).repeat(2)
