@@ -56,12 +56,14 @@ def force_error(found: FloatArray, right: FloatArray) -> tuple[float, float]:
     return float(np.abs(found - right).mean()), float(np.abs(right).mean())
 
 
-def deepest_hole(energies: FloatArray) -> float:
+def deepest_hole(energies: FloatArray, height: float = np.inf) -> float:
     """How far a row of energies falls below what came before, 0 if it only rises.
 
     Args:
         energies: Of atoms that come closer, in that order, shape (n,).
+        height: Above the first energy: holes behind a higher wall do not count.
     """
     if not len(energies):
         return 0.0
-    return float((np.maximum.accumulate(energies) - energies).max())
+    climbed = np.maximum.accumulate(energies)
+    return float((climbed - energies)[climbed - energies[0] <= height].max())

@@ -36,3 +36,10 @@ def test_no_frames_have_no_errors():
 )
 def test_a_hole_is_as_deep_as_energies_fall_below_what_came_before(energies, depth):
     assert deepest_hole(np.array(energies, dtype=float)) == depth
+
+
+def test_a_hole_behind_a_wall_that_nobody_climbs_does_not_count():
+    energies = np.array([0.0, 4.0, 3.0, 20.0, -50.0])
+    assert deepest_hole(energies) == 70.0
+    assert deepest_hole(energies, 20.0) == 70.0
+    assert deepest_hole(energies, 19.0) == 1.0

@@ -33,7 +33,7 @@ _SHORTEST: Final = 0.5  # Å
 _POINTS: Final = 12
 #: Compressed to this volume, a crystal is beyond whatever its cell left to be relaxed.
 _COMPRESSED: Final = 0.8
-#: Nobody climbs higher than this (eV): from here on, a wall is a wall.
+#: No atom climbs higher than this (eV): from here on, a wall is a wall.
 _HIGH: Final = 10.0
 _MOST_CRYSTALS: Final = 2
 #: A box of this edge and the cutoffs (Å) holds two atoms alone.
@@ -48,11 +48,13 @@ class Approach:
         name: Shown in the report.
         distances: Shortest distances in Å, falling, shape (n_points,).
         frames: As many structures.
+        climbers: How many atoms climb the wall.
     """
 
     name: str
     distances: FloatArray
     frames: tuple[Atoms, ...]
+    climbers: int = 1
 
 
 def approaches(context: Context, subject: Subject) -> Iterator[Approach]:
@@ -96,7 +98,9 @@ def _compressed(crystal: Named, cutoff: float) -> Iterator[Approach]:
         atoms = crystal.atoms.copy()
         atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
         frames.append(atoms)
-    yield Approach(f"{crystal.name} compressed", closest * scales, tuple(frames))
+    yield Approach(
+        f"{crystal.name} compressed", closest * scales, tuple(frames), len(crystal.atoms)
+    )
 
 
 def _energies(context: Context, who: Evaluator, approach: Approach) -> FloatArray:
@@ -125,9 +129,10 @@ def _both(case: Case[Approach]) -> tuple[FloatArray, FloatArray]:
 
 
 def _hole(case: Case[Approach]) -> Found:
-    """Depth of the deepest hole in eV beyond that of the teacher."""
+    """Depth of the deepest hole in eV that can be reached, beyond that of the teacher."""
     ours, theirs = _both(case)
-    own, its = deepest_hole(ours), deepest_hole(theirs[np.isfinite(theirs)])
+    height = _HIGH * case.entry.climbers
+    own, its = (deepest_hole(row, height) for row in (ours, theirs[np.isfinite(theirs)]))
     plot = Plot(f"wall:{case.entry.name}", case.entry.name, "distance (Å)", "energy (eV)")
     evidence = {"depth": own, "reference_depth": its}
     return Found(max(0.0, own - its), evidence, plot.both(case.entry.distances, ours, theirs))

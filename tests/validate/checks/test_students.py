@@ -263,6 +263,11 @@ def hole(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return value, np.zeros_like(r)
 
 
+def hole_behind_a_wall(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same behind a wall that no atom climbs."""
+    return hole(r)[0] + 40 * np.exp(-(((r - 0.85) / 0.08) ** 2)), np.zeros_like(r)
+
+
 def flat(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros_like(r), np.zeros_like(r)
 
@@ -281,6 +286,12 @@ def test_holes_and_missing_walls_fail(crystals, with_phi, gate, run_check):
     assert told("wall", with_phi(flat)) is Verdict.PASS
     assert told("wall-height", with_phi(flat)) is Verdict.FAIL
     assert told("wall-height", with_phi(flat), with_phi(flat)) is Verdict.SKIPPED
+
+
+def test_a_hole_that_no_atom_reaches_is_none(with_phi, gate, run_check):
+    context = gate(with_phi(hole_behind_a_wall))
+    found = run_check(walls.CHECKS, "student.wall", context, context.candidate_subject)
+    assert found[0] is Verdict.PASS
 
 
 def test_atoms_come_as_close_as_half_an_angstrom(gate):
