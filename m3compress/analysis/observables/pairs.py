@@ -148,7 +148,7 @@ def first_peak(r: Array, g: Array) -> float | None:
     Returns:
         None if g never exceeds 1.
     """
-    g = gaussian_filter1d(g, _SMOOTHED / (r[1] - r[0]), mode="nearest")
+    g = _smoothed(r, g)
     above = np.flatnonzero(g > 1.0)
     if not above.size:
         return None
@@ -166,8 +166,16 @@ def first_peak(r: Array, g: Array) -> float | None:
     return float((weights * r[low : high + 1]).sum() / weights.sum())
 
 
+def _smoothed(r: Array, g: Array) -> Array:
+    return np.asarray(gaussian_filter1d(g, _SMOOTHED / (r[1] - r[0]), mode="nearest"))
+
+
 def first_minimum(r: Array, g: Array) -> float:
-    """Where the first shell ends, in Å: the smallest g between the first peak and the next rise."""
+    """Where the first shell ends, in Å: the smallest g between the first peak and the next rise.
+
+    In the smoothed curve, for a bin of few pairs on the way up is no end of a shell.
+    """
+    g = _smoothed(r, g)
     above = np.flatnonzero(g > 1.0)
     if not above.size:
         return float(r[-1])
