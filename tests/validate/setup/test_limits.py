@@ -41,7 +41,7 @@ def test_shipped_limits_have_units_and_sources(profile):
 def test_a_profile_has_its_own_values():
     drifts = [read_limits(p)["md.nve-drift"].value for p in ("smoke", "ci", "release")]
     assert drifts == [0.5, 0.05, 0.05]
-    assert {read_limits(p)["md.rdf"].value for p in ("smoke", "ci", "release")} == {2.0}
+    assert {read_limits(p)["md.adf"].value for p in ("smoke", "ci", "release")} == {1.0}
 
 
 def test_shorter_profiles_are_never_stricter():
