@@ -38,6 +38,7 @@ from m3compress.benchmark import Candidate
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.codes.boxes import turned
 from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.structures.supercell import supercell_of
 
 RESULTS = Path(__file__).parent / "results" / "lammps.json"
 SKIN = 2.0  # Å, of LAMMPS in units metal
@@ -48,12 +49,9 @@ ON_PAPER = (64, (1e6, 1e7))  # ranks, atoms
 COMMANDS = "velocity all create 300 4928\nfix 1 all nve\n{warm}run {steps}\n"
 
 
-def structure(crystal: str, n_atoms: float) -> Atoms:
-    """A rattled crystal of about so many atoms, close to a cube."""
-    unit = build_crystal(crystal)
-    side = (n_atoms / len(unit) * unit.get_volume()) ** (1 / 3)
-    repeats = [max(1, round(side / length)) for length in unit.cell.lengths()[:2]]
-    atoms = unit.repeat([*repeats, max(1, round(n_atoms / len(unit) / np.prod(repeats)))])
+def structure(crystal: str, n_atoms: int) -> Atoms:
+    """A rattled crystal of at least so many atoms, close to a cube."""
+    atoms = supercell_of(build_crystal(crystal), n_atoms)
     atoms.rattle(0.05, seed=1)
     return turned(atoms)[0]
 
@@ -106,10 +104,7 @@ def strong(
         fit = [other for other in others if other.kind != "matgl" or n_atoms <= options.largest]
         for other, cost in zip(fit, time_in_turn(fit, atoms, 3), strict=True):
             seconds[other.name] += cost.seconds
-    rows = [row_of(atoms, layout, steps, runs[layout]) for layout in layouts]
-    for row in rows:
-        row["speed_up"] = rows[0]["ms_per_atom"] / row["ms_per_atom"]
-        show(row)
+    rows = against_first([row_of(atoms, layout, steps, runs[layout]) for layout in layouts])
     calculators = {
         name: 1e3 * statistics.median(taken) / len(atoms)
         for name, taken in seconds.items()
@@ -117,6 +112,14 @@ def strong(
     }
     print(f"{'':18}" + ", ".join(f"{name}: {ms:.4f} ms/atom" for name, ms in calculators.items()))
     return {"atoms": len(atoms), "layouts": rows, "calculators_ms_per_atom": calculators}
+
+
+def against_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with their speed-up, shown."""
+    for row in rows:
+        row["speed_up"] = rows[0]["ms_per_atom"] / row["ms_per_atom"]
+        show(row)
+    return rows
 
 
 def show(row: dict[str, Any]) -> None:
@@ -140,14 +143,12 @@ def weak(options: argparse.Namespace, model: Path) -> list[dict[str, Any]]:
     for _ in range(options.rounds):
         for layout, atoms in cases:
             runs[layout].append(run(options, model, atoms, layout))
-    rows = [
-        row_of(atoms, layout, steps_for(options, len(atoms)), runs[layout])
-        for layout, atoms in cases
-    ]
-    for row in rows:
-        row["speed_up"] = rows[0]["ms_per_atom"] / row["ms_per_atom"]
-        show(row)
-    return rows
+    return against_first(
+        [
+            row_of(atoms, layout, steps_for(options, len(atoms)), runs[layout])
+            for layout, atoms in cases
+        ]
+    )
 
 
 def million(options: argparse.Namespace, model: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from m3compress import Calculator
 from m3compress.analysis.timing import PeakMemory
 from m3compress.api import export_model
 from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.structures.supercell import supercell_of
 
 RESULTS = Path(__file__).parent / "results" / "million.json"
 FORCE_ERROR = 1e-4  # eV/Å, of float32 in a repeated cell
@@ -40,14 +41,9 @@ _CELL_ATOMS = 48  # of the cell that is repeated, at least
 
 def structure(crystal: str, n_atoms: int) -> tuple[Atoms, Atoms]:
     """A rattled cell, and what its repetition makes of at least ``n_atoms`` atoms."""
-    unit = build_crystal(crystal)
-    cell = unit.repeat(int(np.ceil((_CELL_ATOMS / len(unit)) ** (1 / 3))))
+    cell = supercell_of(build_crystal(crystal), _CELL_ATOMS)
     cell.rattle(0.05, seed=1)
-    lengths = cell.cell.lengths()
-    side = (n_atoms / len(cell) * np.prod(lengths)) ** (1 / 3)
-    repeats = [max(1, round(side / length)) for length in lengths[:2]]
-    repeats.append(max(1, int(np.ceil(n_atoms / len(cell) / np.prod(repeats)))))
-    return cell, cell.repeat(repeats)
+    return cell, supercell_of(cell, n_atoms)
 
 
 def measure(options: argparse.Namespace, crystal: str, n_atoms: int) -> dict[str, Any]:

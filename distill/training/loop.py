@@ -120,11 +120,9 @@ def take_step(run: Run, step: Step, batch: Batch, settings: Settings) -> None:
     for group in run.optimizer.param_groups:
         group["lr"] = settings.schedule.rate(run.steps)
     loss, *gradients = step(batch)
-    norm = float(torch.cat([gradient.reshape(-1) for gradient in gradients]).norm())
-    if norm > settings.largest_gradient:
-        torch._foreach_mul_(gradients, settings.largest_gradient / norm)
     for weight, gradient in zip(run.network.parameters(), gradients, strict=True):
         weight.grad = gradient
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.largest_gradient)
     run.optimizer.step()
     run.average.update_parameters(run.network)
     run.count(float(loss), time.process_time() - began)

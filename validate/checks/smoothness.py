@@ -70,12 +70,12 @@ def _excess(size: Callable[[Evaluation, Evaluation], float], case: Case[_Place])
         for subject in (case.subject, case.context.reference_subject)
     )
     own, expected = size(*ours), size(*theirs)
-    twin = twin_of(case.context)
-    known = theirs if twin is None else _jump(case.context, twin, case.entry.name, crossing)
     pair = f"{crossing.atoms.symbols[crossing.mover]} {crossing.mover}"
     evidence = {"cutoff": case.entry.cutoff, "crossing_atom": pair, "jump": own}
     if case.subject is case.context.reference_subject:
         return Found(own, evidence)
+    twin = twin_of(case.context)
+    known = theirs if twin is None else _jump(case.context, twin, case.entry.name, crossing)
     # The whole jump is compared, forces of all atoms: one in another direction, or of other atoms,
     # does not hide behind the known one. A form that jumps more than the reference is at fault.
     beyond = size(_without(ours[0], known[0]), _without(ours[1], known[1]))
