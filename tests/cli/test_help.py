@@ -14,8 +14,9 @@ from m3compress.models.config import CONVENTIONS
 
 COMMANDS = ("inspect", "export", "bench", "distill", "doctor", "conformance")
 HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy", "scipy", "ase", "vesin", "matgl")
-#: What help is meant to take, in processor time.
-HELP_LIMIT = 0.3  # s
+#: Modules that the command line may import before any work starts, Python's own among them; 178
+#: take 0.2 s of a processor of 2.4 GHz.
+MODULES = 250
 USAGE = 2
 
 
@@ -49,31 +50,30 @@ def test_help_names_the_conventions_that_there_are(command):
     assert [name for name in CONVENTIONS if name not in text] == []
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["export", "--help"], ["--version"]], ids=" ".join
-)
-def test_help_imports_nothing_heavy(arguments):
+def imported(*arguments: str) -> list[str]:
+    """The modules that are there at the end of a command."""
     code = (
         "import sys, json, m3compress.__main__ as cli\n"
         "try:\n    cli.main(sys.argv[1:])\n"
         "except SystemExit:\n    pass\n"
-        f"json.dump([name for name in {HEAVY!r} if name in sys.modules], sys.stderr)"
+        "json.dump(list(sys.modules), sys.stderr)"
     )
     command = [sys.executable, "-c", code, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert json.loads(result.stderr) == []
+    return json.loads(result.stderr)
 
 
-def test_help_answers_at_once():
-    # Processor time, and the least: the clock would tell what else the machine is doing, and a core
-    # that is shared with somebody else is slower.
-    times = []
-    for _ in range(5):
-        before = os.times()
-        run("--help")
-        after = os.times()
-        times.append(after.children_user - before.children_user)
-    assert min(times) < HELP_LIMIT
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["export", "--help"], ["--version"]], ids=" ".join
+)
+def test_help_imports_nothing_heavy(arguments):
+    assert set(imported(*arguments)).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_answers_at_once(argument):
+    # Counted and not timed: what is imported is what it takes, and a busy machine counts the same.
+    assert len(imported(argument)) < MODULES
 
 
 def test_version():
