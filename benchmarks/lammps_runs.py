@@ -18,7 +18,7 @@ from m3compress.engines.codes.lammps.structure import data_file, types_of
 _TIMEOUT: Final = 24 * 3600.0  # s
 _HEADER: Final = """units metal
 {before}
-read_data structure.data
+{data}
 pair_style m3compress {style}
 pair_coeff * * "{model}" {elements}
 """
@@ -73,6 +73,7 @@ def simulate(
     layout: Layout,
     style: str = "",
     before: str = "",
+    data: str = "read_data structure.data",
     keep: Path | None = None,
 ) -> str:
     """Run commands on a structure, as ``turned`` turns it; returns what LAMMPS said.
@@ -84,6 +85,7 @@ def simulate(
         layout: Ranks and threads.
         style: Words of the pair style.
         before: Commands before the box is made.
+        data: The command that makes it.
         keep: Folder in which files are left; a temporary one without.
     """
     os.environ["OMP_NUM_THREADS"] = str(layout.threads)
@@ -93,6 +95,7 @@ def simulate(
         (folder / "structure.data").write_text(data_file(atoms), encoding="utf-8")
         header = _HEADER.format(
             before=before,
+            data=data,
             style=style,
             model=load_artefact(model).path.resolve(),
             elements=" ".join(types_of(atoms)),

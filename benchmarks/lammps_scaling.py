@@ -11,7 +11,6 @@ model:
 * the Calculator on the same structure, and matgl's (``--matgl``: the folder of the first model),
   on as many threads as the first layout has, in turn with LAMMPS: medians over rounds;
 * weak scaling: so many atoms for every rank, rates against one rank;
-* ten steps of a million atoms (``--million``), in mode ``recompute``, on all processors;
 * more ranks than there are, on paper (``on_paper.py``), from what was measured.
 """
 
@@ -43,8 +42,6 @@ from m3compress.models.structures.supercell import supercell_of
 RESULTS = Path(__file__).parent / "results" / "lammps.json"
 SKIN = 2.0  # Å, of LAMMPS in units metal
 FEW = 20_000  # atoms; larger systems need no step to warm up
-MILLION = 1_000_000
-STEPS_OF_MILLION = 10
 ON_PAPER = (64, (1e6, 1e7))  # ranks, atoms
 COMMANDS = "velocity all create 300 4928\nfix 1 all nve\n{warm}run {steps}\n"
 
@@ -151,19 +148,6 @@ def weak(options: argparse.Namespace, model: Path) -> list[dict[str, Any]]:
     )
 
 
-def million(options: argparse.Namespace, model: Path) -> dict[str, Any]:
-    """Ten steps at constant energy."""
-    atoms, layout = structure(options.crystal, MILLION), Layout(os.cpu_count() or 1, 1)
-    commands = "thermo 1\n" + COMMANDS.format(warm="", steps=STEPS_OF_MILLION)
-    said = simulate(model, atoms, commands, layout=layout, style=f"{options.way} recompute")
-    row = row_of(atoms, layout, STEPS_OF_MILLION, [times_of(said)])
-    show(row)
-    lines = said[: said.rindex("Loop time of")].splitlines()[-1 - STEPS_OF_MILLION :]
-    totals = [float(line.split()[4]) for line in lines]
-    change = 1e3 * (totals[-1] - totals[0]) / len(atoms)
-    return {**row, "change_of_energy_meV_per_atom": change, "thermo": lines}
-
-
 def paper(
     options: argparse.Namespace, model: Path, rows: list[dict[str, Any]], here: dict[str, float]
 ) -> dict[str, Any]:
@@ -220,7 +204,6 @@ def examine(options: argparse.Namespace, model: Path, reference: Path | None) ->
         "weak": weak(options, model) if options.weak else [],
         "exchange": here,
         "on_paper": paper(options, model, rows, here) if options.way == "comm" else {},
-        "million": million(options, model) if options.million else {},
         "load_average": {"before": before, "after": os.getloadavg()},
     }
     keep(options.output, name, result)
@@ -234,7 +217,6 @@ def main() -> None:
     parser.add_argument("--atoms", type=int, nargs="+", default=[2000, 8000])
     parser.add_argument("--layouts", nargs="+", default=["1x1", "2x1", "1x2"])
     parser.add_argument("--weak", type=int, default=0, help="atoms of a rank")
-    parser.add_argument("--million", action="store_true", help="ten steps of a million atoms")
     parser.add_argument("--matgl", type=Path, help="what the first model was exported from")
     parser.add_argument("--largest", type=int, default=2000, help="atoms for matgl, at most")
     parser.add_argument("--way", choices=("comm", "wide"), default="comm")
