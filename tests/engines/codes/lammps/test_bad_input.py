@@ -110,6 +110,14 @@ def test_units_and_bonds(inside, models):
     inside.commands_string(script(right, models, style="bond", extra=extra))
 
 
+def test_comm_gets_the_ghosts_that_it_needs_whatever_is_asked(inside, models):
+    energies = []
+    for asked in ("", "comm_modify cutoff 1.0\n"):  # LAMMPS takes the larger one of two
+        inside.commands_string(script(("comm", "{good}", f"{asked}run 0"), models))
+        energies.append(inside.get_thermo("pe"))
+    assert energies[0] == energies[1]
+
+
 def test_what_is_lost_while_it_moves(inside, models, silica):
     inside.commands_string(script(("", "{good}", "fix n all nve\nrun 1"), models))
     inside.numpy.extract_atom("v")[2, 1] = np.nan
