@@ -2,7 +2,8 @@
 
 Runs `m3compress distill` with the structures and temperatures of `docs/distillation.md`, and keeps
 its result: errors on trajectories of the teacher that it never saw, what became of its own, and the
-time of the processor. A run that was interrupted goes on.
+time of the processor, in the core that labelled and as ONNX files. A run that was interrupted goes
+on. A path of the teacher is absolute, or a name.
 
     python benchmarks/distillation.py TEACHER --work DIR --student default --minutes 55
 """
@@ -21,6 +22,8 @@ from ase.io import write
 from ase.spacegroup import crystal
 from results_file import keep
 
+from m3compress.distill.speed import Speed, compare_speed
+from m3compress.engines.spec import ArtefactSpec
 from m3compress.models.structures.crystals import build_crystal
 
 RESULTS: Final = Path(__file__).parent / "results" / "distillation.json"
@@ -67,6 +70,17 @@ def distilled(options: argparse.Namespace) -> dict[str, Any]:
     return {**json.loads(done.stdout), "cpu_minutes_of_last_run": round(spent / 60, 1)}
 
 
+def speed_of_onnx(teacher: str, folder: Path) -> Speed:
+    """Student and teacher as ONNX files, in turn on one thread."""
+    specs: list[ArtefactSpec] = []
+    for source, name in (("tio2.m3c.safetensors", "student"), (teacher, "teacher")):
+        words = ["export", source, "-o", f"{name}.m3c.onnx", "--force"]
+        subprocess.run([sys.executable, "-m", "m3compress", *words], cwd=folder, check=True)
+        specs.append(ArtefactSpec(path=str((folder / f"{name}.m3c.onnx").resolve())))
+    (speed,) = compare_speed(specs[:1], specs[1], build_crystal("TiO2-rutile"))
+    return speed
+
+
 def main() -> int:
     """Run and keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -83,6 +97,7 @@ def main() -> int:
         "bytes": found["bytes"],
         "parameters": found["parameters"],
         "speed": found["speed"],
+        "speed_of_onnx": speed_of_onnx(options.teacher, options.work).to_json(),
         "rounds": found["rounds"],
         "errors": found["record"]["errors"],
         "training": {k: found["record"]["recipe"][k] for k in ("steps", "epochs", "seconds")},

@@ -38,8 +38,9 @@ from m3compress.models.spec import torch_threads
 from m3compress.models.structures.frames import Named, require_known, require_periodic
 from m3compress.models.writers.matgl import require_expressible
 
-#: Makes a file of a student that runs fast, and says how any process opens it.
-ExportsStudent = Callable[[Potential, Path], EvaluatorSpec]
+#: Makes a file of a student that runs fast, in a folder and of a name without its suffix, and says
+#: how any process opens it; one that is there is taken as it is.
+ExportsStudent = Callable[[Potential, Path, str], EvaluatorSpec]
 
 #: The rounds are spread over this part of the training, so that new frames are learned well.
 _ROUNDS_UNTIL: Final = 0.5
@@ -234,13 +235,14 @@ class Distillation:
 
     def _exported(self, training: StudentTraining, number: int, until: int) -> EvaluatorSpec:
         """The student as it is after so many steps: a later one finds the file of that time."""
-        path = self.work / "own" / f"student-{number}.m3c.onnx"
-        if training.run.steps != until and not path.exists():
+        folder, name = self.work / "own", f"student-{number}"
+        if training.run.steps != until and not any(folder.glob(f"{name}.m3c.*")):
             raise M3CompressError(
-                f"{path} is missing: the student after {until} steps, which has learned since",
+                f"{folder / name} is missing: the student after {until} steps, which has learned "
+                "since",
                 hint="remove the work folder, and begin anew",
             )
-        return self.export(training.potential, path)
+        return self.export(training.potential, folder, name)
 
     def seconds_of_teacher(self) -> float:
         """Of the teacher per atom and evaluation, measured here."""

@@ -51,37 +51,45 @@ def calculator_teacher(path: str, cutoff: float) -> Candidate:
     return Candidate(name=spec.title, spec=spec, precision="unknown", facts=facts)
 
 
-def export_student(potential: Potential, path: Path) -> EvaluatorSpec:
+def export_student(potential: Potential, folder: Path, name: str) -> EvaluatorSpec:
     """The exported file of a student in training, made if it is not there."""
     from m3compress.engines.spec import ArtefactSpec
 
-    _export_once(potential, path, "a student in training", _unheard)
+    path = _export_once(potential, folder, name, "a student in training", _unheard)
     return ArtefactSpec(path=str(path.resolve()))
 
 
 def export_for_teaching(potential: Potential, work: Path, report: Report) -> Path:
     """The exported file of a model in a work folder, made if it is not there."""
     what = f"{potential.provenance.sha256[:12]}-{potential.config.convention.name}"
-    path = work / f"teacher-{what}-{potential.form}.m3c.onnx"
-    _export_once(potential, path, "the right form of a teacher", report)
-    return path
+    name = f"teacher-{what}-{potential.form}"
+    return _export_once(potential, work, name, "the right form of a teacher", report)
 
 
-def _export_once(potential: Potential, path: Path, reason: str, report: Report) -> None:
-    """Export a potential as it is, unless its file is there."""
+def _export_once(
+    potential: Potential, folder: Path, name: str, reason: str, report: Report
+) -> Path:
+    """Export a potential as it is, for the fastest runtime there is, unless its file is there."""
     from m3compress.contract.backends import manifest_path
     from m3compress.engines.evaluator import open_where_it_runs
+    from m3compress.engines.native.library import find_library
     from m3compress.export.write import write_export
 
-    if path.exists() and manifest_path(path).exists():
-        return
+    files = {"native": folder / f"{name}.m3c.safetensors", "onnx": folder / f"{name}.m3c.onnx"}
+    for path in files.values():
+        # One that was begun with goes on, whatever was built meanwhile.
+        if path.exists() and manifest_path(path).exists():
+            return path
+    target = "onnx" if find_library() is None else "native"
+    path = files[target]
     write_export(
         potential,
         path,
         reason=reason,
-        target="onnx",
+        target=target,
         precision="float32",
         max_atoms=0,
         open_file=open_where_it_runs,
         report=report,
     )
+    return path

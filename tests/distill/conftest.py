@@ -148,13 +148,12 @@ def one_thread():
 STUDENT = Student(width=8, hidden=(8, 8), readout_hidden=(8, 8, 8), cutoff=4.0, max_n=2, max_l=2)
 
 
-def export(potential, path):
-    """No file for an engine, but a model beside where it would be."""
-    model = path.with_name(path.name.replace(".onnx", ".safetensors"))
+def export(potential, folder, name):
+    """No file for an engine, but a model in its place."""
+    model = folder / f"{name}.m3c.safetensors"
     if not model.exists():
-        path.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         write_native(potential, model)
-        path.touch()
     return ModelSpec(path=str(model), form="factorized", precision="float32")
 
 
