@@ -1,4 +1,4 @@
-"""How near a student comes to its teacher on rutile and anatase, and how much faster it is.
+"""How near a student comes to its teacher, on rutile and anatase by default, and how much faster.
 
 Runs `m3compress distill` with the structures and temperatures of `docs/distillation.md`, and keeps
 its result: errors on trajectories of the teacher that it never saw, what became of its own, and the
@@ -15,9 +15,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from ase import Atoms
 from ase.io import write
 from ase.spacegroup import crystal
 from results_file import keep
@@ -27,10 +29,10 @@ from m3compress.engines.spec import ArtefactSpec
 from m3compress.models.structures.crystals import build_crystal
 
 RESULTS: Final = Path(__file__).parent / "results" / "distillation.json"
-TEMPERATURES: Final = ("300", "1200")
+STUDENT: Final = "student.m3c.safetensors"
 
 
-def write_phases(path: Path) -> None:
+def titania() -> dict[str, Atoms]:
     """Rutile and anatase (Howard et al., Acta Cryst. B 47, 462)."""
     anatase = crystal(
         ["Ti", "O"],
@@ -38,7 +40,25 @@ def write_phases(path: Path) -> None:
         spacegroup=141,
         cellpar=[3.784, 3.784, 9.515, 90, 90, 90],
     )
-    phases = {"rutile": build_crystal("TiO2-rutile"), "anatase": anatase}
+    return {"rutile": build_crystal("TiO2-rutile"), "anatase": anatase}
+
+
+def silver_iodide() -> dict[str, Atoms]:
+    """The superionic phase, silver on two of twelve sites (Strock, Z. phys. Chem. B 25, 441)."""
+    sites = [(0, 0, 0), (0.5, 0.5, 0.5), (0.25, 0, 0.5), (0.75, 0.5, 0)]
+    return {"alpha": Atoms("I2Ag2", scaled_positions=sites, cell=[5.07] * 3, pbc=True)}
+
+
+#: What is simulated: its phases, and at which temperatures in K.
+SYSTEMS: Final[dict[str, tuple[Callable[[], dict[str, Atoms]], tuple[str, ...]]]] = {
+    "TiO2": (titania, ("300", "1200")),
+    "AgI": (silver_iodide, ("600", "900")),
+}
+
+
+def write_phases(system: str, path: Path) -> None:
+    """The phases of a system by their names."""
+    phases = SYSTEMS[system][0]()
     for name, atoms in phases.items():
         atoms.info = {"name": name}
     write(path, list(phases.values()), format="extxyz")
@@ -50,11 +70,11 @@ def distilled(options: argparse.Namespace) -> dict[str, Any]:
     begun = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if not begun:
-        write_phases(folder / "tio2.extxyz")
-    words = ["distill", options.teacher, "--structures", "tio2.extxyz", "--work", "work"]
-    words += ["--temperatures", *TEMPERATURES, "--minutes", str(options.minutes)]
+        write_phases(options.system, folder / "phases.extxyz")
+    words = ["distill", options.teacher, "--structures", "phases.extxyz", "--work", "work"]
+    words += ["--temperatures", *SYSTEMS[options.system][1], "--minutes", str(options.minutes)]
     words += ["--student", options.student, "--threads", "1", "--seed", str(options.seed)]
-    words += ["-o", "tio2.m3c.safetensors", "--force", "--json"]
+    words += ["-o", STUDENT, "--force", "--json"]
     words += ["--resume"] if (folder / "work").exists() else []
     before = os.times()
     done = subprocess.run(
@@ -70,14 +90,14 @@ def distilled(options: argparse.Namespace) -> dict[str, Any]:
     return {**json.loads(done.stdout), "cpu_minutes_of_last_run": round(spent / 60, 1)}
 
 
-def speed_of_onnx(teacher: str, folder: Path) -> Speed:
+def speed_of_onnx(teacher: str, folder: Path, phase: Atoms) -> Speed:
     """Student and teacher as ONNX files, in turn on one thread."""
     specs: list[ArtefactSpec] = []
-    for source, name in (("tio2.m3c.safetensors", "student"), (teacher, "teacher")):
+    for source, name in ((STUDENT, "student"), (teacher, "teacher")):
         words = ["export", source, "-o", f"{name}.m3c.onnx", "--force"]
         subprocess.run([sys.executable, "-m", "m3compress", *words], cwd=folder, check=True)
         specs.append(ArtefactSpec(path=str((folder / f"{name}.m3c.onnx").resolve())))
-    (speed,) = compare_speed(specs[:1], specs[1], build_crystal("TiO2-rutile"))
+    (speed,) = compare_speed(specs[:1], specs[1], phase)
     return speed
 
 
@@ -85,24 +105,27 @@ def main() -> int:
     """Run and keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("teacher")
+    parser.add_argument("--system", choices=SYSTEMS, default="TiO2")
     parser.add_argument("--work", type=Path, required=True, help="folder")
     parser.add_argument("--student", default="default")
     parser.add_argument("--minutes", type=float, default=55.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     found = distilled(options)
+    phase = next(iter(SYSTEMS[options.system][0]().values()))
     summary = {
         "minutes": options.minutes,
         "cpu_minutes_of_last_run": found["cpu_minutes_of_last_run"],
         "bytes": found["bytes"],
         "parameters": found["parameters"],
         "speed": found["speed"],
-        "speed_of_onnx": speed_of_onnx(options.teacher, options.work).to_json(),
+        "speed_of_onnx": speed_of_onnx(options.teacher, options.work, phase).to_json(),
         "rounds": found["rounds"],
         "errors": found["record"]["errors"],
         "training": {k: found["record"]["recipe"][k] for k in ("steps", "epochs", "seconds")},
     }
-    key = f"TiO2, {options.student} of {Path(options.teacher).name}, seed {options.seed}"
+    teacher = Path(options.teacher).name
+    key = f"{options.system}, {options.student} of {teacher}, seed {options.seed}"
     keep(RESULTS, key, summary)
     sys.stdout.write(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return 0
