@@ -29,7 +29,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     optimizer: OptimizerName = "soap"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-3
     warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.03
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     batch_atoms: Annotated[int, Field(ge=1)] = 50
