@@ -51,6 +51,7 @@ class EvaluatorCalculator(AseCalculator):
     def __init__(self, evaluator: Evaluator) -> None:
         super().__init__()
         self.evaluator = evaluator
+        self._last: Evaluation | None = None
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,7 +107,10 @@ class EvaluatorCalculator(AseCalculator):
                 "stress is ∂E/∂strain / volume, which needs a cell periodic in all directions, "
                 f"got pbc={structure.pbc.tolist()}"
             )
-        result = self.evaluate(structure)
+        result = None if system_changes else self._last
+        if result is None:
+            self._last = None  # what fails leaves nothing of the structure before
+            result = self._last = self.evaluate(structure)
         self.results = {
             "energy": result.energy,
             "free_energy": result.energy,
@@ -115,9 +119,10 @@ class EvaluatorCalculator(AseCalculator):
         }
         if structure.pbc.all():
             self.results["stress"] = result.stress(structure)
-            stresses = result.stresses(structure)
-            if stresses is not None:
-                self.results["stresses"] = stresses
+        # Only where they are asked for: trajectory files hold all results of every frame.
+        stresses = result.stresses(structure) if "stresses" in properties else None
+        if stresses is not None:
+            self.results["stresses"] = stresses
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
         """Energy, forces and virial, past ASE's cache.

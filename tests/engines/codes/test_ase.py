@@ -336,3 +336,33 @@ def test_no_stresses_of_atoms_where_only_their_sum_is_known(calculator: Calculat
     assert atoms.get_stress().shape == (6,)
     with pytest.raises(PropertyNotImplementedError, match="stresses not present"):
         atoms.get_stresses()
+
+
+def test_stresses_of_atoms_are_there_once_they_are_asked_for_and_cost_no_evaluation(
+    calculator: Calculator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    evaluate = calculator.evaluate
+    monkeypatch.setattr(calculator, "evaluate", lambda a: asked.append(1) or evaluate(a))
+    atoms = bulk("NaCl", "rocksalt", a=5.2, cubic=True)
+    atoms.calc = calculator
+    atoms.get_forces()
+    assert "stresses" not in calculator.results
+    stresses = atoms.get_stresses()
+    assert "stresses" in calculator.results
+    atoms.get_stress()
+    assert len(asked) == 1
+    atoms.rattle(0.1, seed=2)
+    assert np.abs(atoms.get_stresses() - stresses).max() > 1e-4
+    assert len(asked) == 2
+
+
+def test_a_structure_that_fails_has_no_numbers_of_the_one_before(calculator: Calculator) -> None:
+    atoms = bulk("NaCl", "rocksalt", a=5.2, cubic=True)
+    atoms.calc = calculator
+    atoms.get_forces()
+    atoms.positions[0] = np.nan
+    for _ in range(2):
+        for ask in (atoms.get_forces, atoms.get_stresses, atoms.get_potential_energy):
+            with pytest.raises(StructureError):
+                ask()
