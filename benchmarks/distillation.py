@@ -5,6 +5,8 @@ its result: errors on trajectories of the teacher that it never saw, what became
 time of the processor, in the core that labelled and as ONNX files. A run that was interrupted goes
 on. A path of the teacher is absolute, or a name.
 
+    python benchmarks/distillation.py ase:diep.pretrained:make_calculator --system MgO --work DIR
+
     python benchmarks/distillation.py TEACHER --work DIR --student default --minutes 55
 """
 
@@ -24,7 +26,9 @@ from ase.io import write
 from ase.spacegroup import crystal
 from results_file import keep
 
+from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.distill.speed import Speed, compare_speed
+from m3compress.engines.calculators import CalculatorSpec
 from m3compress.engines.spec import ArtefactSpec
 from m3compress.models.structures.crystals import build_crystal
 
@@ -49,9 +53,15 @@ def silver_iodide() -> dict[str, Atoms]:
     return {"alpha": Atoms("I2Ag2", scaled_positions=sites, cell=[5.07] * 3, pbc=True)}
 
 
+def magnesia() -> dict[str, Atoms]:
+    """Rocksalt."""
+    return {"rocksalt": build_crystal("MgO-rocksalt")}
+
+
 #: What is simulated: its phases, and at which temperatures in K.
 SYSTEMS: Final[dict[str, tuple[Callable[[], dict[str, Atoms]], tuple[str, ...]]]] = {
     "TiO2": (titania, ("300", "1200")),
+    "MgO": (magnesia, ("300", "1200")),
     "AgI": (silver_iodide, ("600", "900")),
 }
 
@@ -91,9 +101,12 @@ def distilled(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def speed_of_onnx(teacher: str, folder: Path, phase: Atoms) -> Speed:
-    """Student and teacher as ONNX files, in turn on one thread."""
-    specs: list[ArtefactSpec] = []
+    """Student and teacher, a calculator as it is, as ONNX files; in turn on one thread."""
+    specs: list[EvaluatorSpec] = []
     for source, name in ((STUDENT, "student"), (teacher, "teacher")):
+        if source.startswith("ase:"):
+            specs.append(CalculatorSpec.parse(source, cutoff=5.0))
+            continue
         words = ["export", source, "-o", f"{name}.m3c.onnx", "--force"]
         subprocess.run([sys.executable, "-m", "m3compress", *words], cwd=folder, check=True)
         specs.append(ArtefactSpec(path=str((folder / f"{name}.m3c.onnx").resolve())))
