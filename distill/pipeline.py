@@ -284,7 +284,7 @@ class Distillation:
             say("plan", line)
         part = self.budget.frames
         if part < 1:
-            say("plan", f"that is {100 * part:.0f} % of the frames, which fit in the time")
+            say("plan", f"that is {100 * part:.0f} % of the trajectories, which fit in the time")
 
     def announce_student(self) -> None:
         """Say what will be trained, and how long all of it takes."""

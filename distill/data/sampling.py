@@ -41,9 +41,18 @@ class Amounts:
     pairs: int = 12
 
     def scaled(self, part: float) -> Amounts:
-        """A part of each, of everything at least one."""
+        """A part of the frames of trajectories, and five times that of the others.
+
+        A frame of a trajectory takes some twenty evaluations, any other one takes one. Of each
+        there is at least one, and no more than there was.
+        """
+        cheap = min(1.0, 5 * part)
+        parts = {"trajectory": part, "validation": part, "test": part}
         return Amounts(
-            **{name: max(1, round(part * n)) if n else 0 for name, n in asdict(self).items()}
+            **{
+                name: max(1, round(parts.get(name, cheap) * n)) if n else 0
+                for name, n in asdict(self).items()
+            }
         )
 
 

@@ -25,3 +25,13 @@ def test_temperatures_are_positive(temperatures):
 def test_no_split_is_empty(split):
     with pytest.raises(M3CompressError, match="needs trajectories"):
         Sampling(amounts=Amounts(**{split: 0}))
+
+
+def test_frames_that_take_one_evaluation_are_given_up_last():
+    amounts = Amounts(distorted=200, trajectory=400, validation=20, test=80, compressed=10, pairs=0)
+    half, little = amounts.scaled(0.5), amounts.scaled(0.02)
+    assert (half.trajectory, half.validation, half.test) == (200, 10, 40)
+    assert (half.distorted, half.compressed, half.close) == (200, 10, amounts.close)
+    assert (little.trajectory, little.validation, little.test) == (8, 1, 2)
+    assert (little.distorted, little.compressed, little.pairs) == (20, 1, 0)
+    assert amounts.scaled(1.0) == amounts
