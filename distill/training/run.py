@@ -104,12 +104,19 @@ class Run:
             self._require_same_frames(document["references"].numpy(), path)
             self.network.load_state_dict(document["network"])
             self.average.load_state_dict(document["average"])
-            self.optimizer.load_state_dict(document["optimizer"])
+            self._load_optimizer(document["optimizer"])
             for name in _COUNTERS:
                 setattr(self, name, document[name])
             self.history = document["history"]
         except _DAMAGE as error:
             raise _foreign(path, error) from error
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        """PyTorch asks only for the number of the weights, and a step would miss the rest."""
+        missing = set(self.optimizer.param_groups[0]) - set(state["param_groups"][0])
+        if missing:
+            raise ValueError(f"its optimiser is another one, without {', '.join(sorted(missing))}")
+        self.optimizer.load_state_dict(state)
 
     def _require_same_frames(self, references: FloatArray, path: Path) -> None:
         if np.shape(references) != np.shape(self.references) or not np.allclose(

@@ -105,3 +105,11 @@ def test_the_potential_has_the_averaged_weights_and_the_references(new_run, fram
 
 def _fields(potential):
     return {name: getattr(potential, name) for name in type(potential).__slots__}
+
+
+def test_a_checkpoint_of_another_optimiser_is_refused(new_run, config, batches, tmp_path):
+    new_run().save(tmp_path / "checkpoint.pt")
+    network, references = initial_network(config, batches, seed=1), new_run().references
+    soap = begin(network, references, decay=0.9, learning_rate=1e-3, optimizer="soap")
+    with pytest.raises(M3CompressError, match="its optimiser is another one, without decays"):
+        soap.load(tmp_path / "checkpoint.pt")
