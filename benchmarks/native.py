@@ -4,12 +4,12 @@ The network is that of ``speed.py``. All candidates step in turn, each in a proc
 is printed are medians, of times per atom and of ratios to the first candidate round by round:
 
 * every precision and memory mode by the clock and by the processor, with memory above start-up;
-* the ONNX file, and matgl's calculator (extra ``matgl``);
+* the ONNX file, and matgl's calculator (extra ``matgl``), and students as native files;
 * how much longer one thread takes;
 * which part of the rate of matrix products (``numpy``, one thread, in cache) the core reaches. The
   products of the network, forward and back, count once: what is evaluated again does not.
 
-    python benchmarks/native.py --sizes 576 1944 --rounds 7
+    python benchmarks/native.py --sizes 576 1944 --rounds 7 --student STUDENT.m3c.safetensors
 """
 
 from __future__ import annotations
@@ -52,17 +52,19 @@ class Native:
         threads: Of an evaluation.
         precision: Of the arithmetic.
         memory: ``keep`` or ``recompute``.
+        what: Name of the model.
     """
 
     path: str
     threads: int
     precision: Precision = "float32"
     memory: Memory = "keep"
+    what: str = "native"
 
     @property
     def name(self) -> str:
         """What the table calls it."""
-        return f"native {self.precision} {self.memory}, threads {self.threads}"
+        return f"{self.what} {self.precision} {self.memory}, threads {self.threads}"
 
     def open(self) -> Steps:
         """Load it, in the process in which it is timed."""
@@ -140,6 +142,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[576, 1944])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--student", type=Path, nargs="*", default=[], help="native files, too")
     parser.add_argument("--without", nargs="*", default=[], help="beginnings of names to leave out")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -152,6 +155,7 @@ def main() -> int:
             export_model(model, path, target=target, three_body="factorize", convention=_MODEL)
         potential = load_potential(str(model), convention=_MODEL)
         chosen = candidates(native, onnx, model, options.threads)
+        chosen += [Native(str(file), options.threads, what="student") for file in options.student]
         chosen = [one for one in chosen if not one.name.startswith(tuple(options.without))]
         for size in options.sizes:
             _, atoms = benchmark_structure(potential.config.elements, size)
