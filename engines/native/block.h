@@ -11,27 +11,16 @@
 //
 // one row for its part as a centre and another for its part as a neighbour.
 //
-// A convention that sums messages on the neighbour (matgl-dgl) is the same network with the two
-// parts exchanged: without a three-body block an edge depends on |r_ij| alone, and every edge i->j
-// has its j->i.
+// A convention that sums messages on the neighbour (matgl-dgl) is the same network with the two parts exchanged:
+// without a three-body block an edge depends on |r_ij| alone, and every edge i->j has its j->i.
 #pragma once
 
 #include "three_body.h"
 
 namespace m3c::M3C_ISA {
-
 // Both ends of every row of a tile: centre, neighbour.
 template <class T>
 using Ends = std::array<std::vector<End<T>>, 2>;
-
-// Rows that the rows of a tile read or add to: the same ones, or those of their atoms.
-template <class T>
-struct Target {
-  T* data;
-  const int* index;  // null for the same
-  int width;
-  M3C_INLINE T* at(int row) const { return data + (index == nullptr ? row : index[row]) * width; }
-};
 
 template <class T>
 struct UpdateTape {
@@ -40,52 +29,55 @@ struct UpdateTape {
   Buffer<T> by_radial;  // phi'(W h), then the adjoint of W h
 };
 
-// to += gMLP([v_i, v_j, e_ij]) * phi(W h(r_ij)).
+// to += gMLP([v_i, v_j, e_ij]) * phi(W h(r_ij)), where `to` has a row for every edge, or for every atom.
 template <class T>
 class Update {
  public:
   GatedMlp<T> mlp;
 
   // `offset` of its part in the links.
-  void fill(const File& file, const Sizes& sizes, const std::string& prefix, int out, bool silu, int offset) {
-    const int v = sizes.node_width;
+  void fill(const File& file, const Sizes& sizes, const std::string& prefix, bool to_atoms, bool silu, int offset) {
+    const int v = sizes.node_width, out = to_atoms ? v : sizes.edge_width;
     mlp.fill(file, prefix + "_update", 2 * v + sizes.edge_width, 2 * v, out, true);
     radial_.fill(sizes.edge_basis, {Layer(file, prefix + "_weight", out, sizes.edge_basis, 0, false)});
+    edge_width_ = padded(sizes.edge_width);
+    to_atoms_ = to_atoms;
     silu_ = silu;
     offset_ = offset;
   }
 
   void forward(const Tile<T>& tile, const Ends<T>& ends, MlpDesk<T>& desk, UpdateTape<T>& tape, const T* e,
-               int stride, const Target<T>& to) const {
-    const int rows = tile.n_edges, width = mlp.out;
+               T* to) const {
+    const int rows = static_cast<int>(ends[0].size()), width = mlp.out;
     T *radial = tape.radial.room(rows * width), *slope = tape.by_radial.room(rows * width);
     product<T>(rows, {tile.basis.data(), tile.basis_width}, radial_.forward, radial_.start(), {radial, width});
     if (silu_) silu<T>(rows, {radial, width}, width, slope);
-    const Rows<T> sums = mlp.sums(rows, desk, tape.mlp);
+    const Rows<T> sums = mlp.room(0, rows, desk, tape.mlp);
     for (int row = 0; row < rows; ++row) {
       const T *center = ends[0][row].links + offset_, *neighbor = ends[1][row].links + offset_;
       for (int c = 0; c < mlp.first; c += kLanes<T>) store<T>(sums.at(row, c), load(center + c) + load(neighbor + c));
     }
-    const Rows<const T> both = mlp.forward(rows, {e, stride}, {sums.data, sums.stride}, desk, tape.mlp);
+    const Rows<const T> both = mlp.forward(rows, {e, edge_width_}, true, desk, tape.mlp);
     for (int row = 0; row < rows; ++row)
       for (int c = 0; c < width; c += kLanes<T>, radial += kLanes<T>)
-        add_to<T>(to.at(row) + c, load(both.at(row, c)) * load(both.at(row, width + c)) * load(radial));
+        add_to<T>(to + place(tile, row) + c, load(both.at(row, c)) * load(both.at(row, width + c)) * load(radial));
   }
 
   // From the adjoint of `to` to those of e, h and the links, which are added.
-  void backward(Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const Target<const T>& by_to,
-                T* by_e) const {
-    const int rows = tile.n_edges, width = mlp.out;
+  void backward(Tile<T>& tile, const Ends<T>& ends, UpdateTape<T>& tape, const T* by_to, T* by_e) const {
+    const int rows = static_cast<int>(ends[0].size()), width = mlp.out;
     const Rows<const T> both = mlp.result(tape.mlp);
     const T* radial = tape.radial.data();
     T* by_radial = tape.by_radial.data();
     for (int row = 0, at = 0; row < rows; ++row)
       for (int c = 0; c < width; c += kLanes<T>, at += kLanes<T>) {
-        const Vec<T> by = load(by_to.at(row) + c) * load(both.at(row, c)) * load(both.at(row, width + c));
+        const Vec<T> by = load(by_to + place(tile, row) + c) * load(both.at(row, c)) * load(both.at(row, width + c));
         store<T>(by_radial + at, silu_ ? by * load(by_radial + at) : by);
       }
     add_product(rows, by_radial, radial_.backward, tile.by_basis.data());
-    auto upstream = [=](int row, int c) { return load(by_to.at(row) + c) * load(radial + row * width + c); };
+    auto upstream = [&](int row, int c) {
+      return load(by_to + place(tile, row) + c) * load(radial + row * width + c);
+    };
     const Rows<const T> adjoint = mlp.backward(rows, upstream, tape.mlp);
     mlp.add_inputs(rows, adjoint, by_e);
     for (int row = 0; row < rows; ++row)
@@ -95,8 +87,10 @@ class Update {
   }
 
  private:
-  bool silu_ = false;
-  int offset_ = 0;
+  int place(const Tile<T>& tile, int row) const { return (to_atoms_ ? tile.atom_of[row] : row) * mlp.out; }
+
+  bool to_atoms_ = false, silu_ = false;
+  int edge_width_ = 0, offset_ = 0;
   Dense<T> radial_;  // W
 };
 
@@ -129,13 +123,14 @@ template <class T>
 class Block {
  public:
   Links<T> center, neighbor;
+  Update<T> node;
 
   void fill(const File& file, const Sizes& sizes, const std::string& prefix) {
-    edge_.fill(file, sizes, prefix + ".edge", sizes.edge_width, false, 0);
-    node_.fill(file, sizes, prefix + ".node", sizes.node_width, sizes.silu_on_radial, edge_.mlp.first);
+    edge_.fill(file, sizes, prefix + ".edge", false, false, 0);
+    node.fill(file, sizes, prefix + ".node", true, sizes.silu_on_radial, edge_.mlp.first);
     has_three_body_ = sizes.three_body();
     gate_at_center_ = sizes.gate_at_center;
-    if (has_three_body_) three_body_.fill(file, sizes, prefix + ".three_body", edge_.mlp.first + node_.mlp.first);
+    if (has_three_body_) three_body_.fill(file, sizes, prefix + ".three_body", edge_.mlp.first + node.mlp.first);
     const int v = sizes.node_width, in = 2 * v + sizes.edge_width;
     for (Links<T>* links : {&center, &neighbor}) {
       const bool is_center = links == &center;
@@ -146,27 +141,18 @@ class Block {
       if (has_three_body_ && is_center == gate_at_center_)
         layers.emplace_back(file, prefix + ".three_body.atom_gate", sizes.triplet_basis(), v, 0, true);
       links->dense.fill(v, layers);
-      links->gates = edge_.mlp.first + node_.mlp.first;
+      links->gates = edge_.mlp.first + node.mlp.first;
     }
   }
 
   // Three-body block and edge update: e in place, [rows][edge width].
   void edges_forward(const Tile<T>& tile, MlpDesk<T>& desk, BlockTape<T>& tape, T* e) const {
     if (has_three_body_) three_body_.forward(tile, gates(tape.ends), desk, tape.three_body, e);
-    edge_.forward(tile, tape.ends, desk, tape.edge, e, edge_.mlp.out, {e, nullptr, edge_.mlp.out});
-  }
-  // Adds the messages of every atom of the tile to v, [atoms][node width].
-  void nodes_forward(const Tile<T>& tile, MlpDesk<T>& desk, BlockTape<T>& tape, const T* e, T* v) const {
-    node_.forward(tile, tape.ends, desk, tape.node, e, edge_.mlp.out, {v, tile.atom_of.data(), node_.mlp.out});
-  }
-
-  // From the adjoint of v behind the block to that of e behind the edge update, which is added.
-  void nodes_backward(Tile<T>& tile, BlockTape<T>& tape, const T* by_v, T* by_e) const {
-    node_.backward(tile, tape.ends, tape.node, {by_v, tile.atom_of.data(), node_.mlp.out}, by_e);
+    edge_.forward(tile, tape.ends, desk, tape.edge, e, e);
   }
   // From the adjoint of e behind the edge update to that of e before the block, in place.
   void edges_backward(Tile<T>& tile, BlockTape<T>& tape, T* by_e) const {
-    edge_.backward(tile, tape.ends, tape.edge, {by_e, nullptr, edge_.mlp.out}, by_e);
+    edge_.backward(tile, tape.ends, tape.edge, by_e, by_e);
     if (has_three_body_) three_body_.backward(tile, gates(tape.ends), tape.three_body, by_e);
   }
 
@@ -175,7 +161,6 @@ class Block {
 
   bool has_three_body_ = false, gate_at_center_ = false;
   ThreeBody<T> three_body_;
-  Update<T> edge_, node_;
+  Update<T> edge_;
 };
-
 }  // namespace m3c::M3C_ISA

@@ -1,10 +1,9 @@
 // Edges of a structure whose atoms lie in bins of about one cutoff, images of an atom itself included.
 #include "m3c.h"
-#include "parallel.h"
+#include "threads.h"
 
 namespace m3c {
 namespace {
-
 // found(j, vector) for every edge of an atom.
 template <class Found>
 void around(const m3c_bins& in, double cutoff, int64_t i, const Found& found) {
@@ -31,14 +30,13 @@ void around(const m3c_bins& in, double cutoff, int64_t i, const Found& found) {
     }
   }
 }
-
 }  // namespace
 }  // namespace m3c
 
 extern "C" void m3c_edges(const m3c_bins* bins, double cutoff, int threads, int precision, int64_t* begins,
                           int32_t* neighbors, void* vectors) {
   const int64_t n = bins->n_atoms;
-  m3c::in_parallel(threads, [&](int thread) {
+  m3c::M3C_ISA::in_parallel(threads, [&](int thread) {
     for (int64_t i = n * thread / threads; i < n * (thread + 1) / threads; ++i) {
       int64_t edge = neighbors == nullptr ? 0 : begins[i];
       m3c::around(*bins, cutoff, i, [&](int64_t j, const double* vector) {

@@ -7,7 +7,6 @@
 #include "m3c.h"
 
 namespace m3c {
-
 // The steps of an evaluation, in their order: begin, forward(0 ... n_blocks - 2), readout,
 // backward(n_blocks - 1 ... 0), forces (see m3c.h). The last block goes forward and back inside
 // readout, because the energy of an atom needs nothing but its own features behind it.
@@ -21,14 +20,11 @@ class Engine {
   virtual void forces(double* forces, double* virial, double* atom_virials) = 0;
   virtual void* rows(bool adjoints, int block) = 0;
 
-  int row_width = 0;   // of features and adjoints
-  bool keeps = false;  // what was chosen for the last system
-  double bytes = 0;    // that it took
+  m3c_info info{};  // whoever opens the model writes what does not depend on the engine
 };
 
 using MakeEngine = std::unique_ptr<Engine>(const File&, const Sizes&, const m3c_options&);
 namespace baseline { MakeEngine make_engine; }
 namespace avx2 { MakeEngine make_engine; }
 namespace avx512 { MakeEngine make_engine; }
-
 }  // namespace m3c

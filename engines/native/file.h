@@ -9,14 +9,12 @@
 #include <vector>
 
 namespace m3c {
-
 // What a caller can cause: becomes the error string of the C functions.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Tensors by name: `network...`, the weights as PyTorch names them; `core...`, what the exporter adds
-// for this library.
+// Tensors by name: `network...`, weights as PyTorch names them; `core...`, what the exporter adds for this library.
 class File {
  public:
   explicit File(const std::string& path);
@@ -29,7 +27,7 @@ class File {
   std::string header_, data_;
 };
 
-// NAME.weight [out][in] of a file, from column `from` on, and NAME.bias where there is one.
+// NAME.weight [out][in] of a file, from column `from` on, and NAME.bias, or zeros; zeros behind the last row, too.
 struct Layer {
   int out, in, from;
   std::vector<double> weights, bias;
@@ -37,9 +35,9 @@ struct Layer {
   Layer(const File& file, const std::string& name, int n_out, int n_in, int first, bool has_bias)
       : in(n_in), from(first), weights(file.array(name + ".weight", {n_out, in})) {
     out = static_cast<int>(weights.size()) / in;
-    if (has_bias) bias = file.array(name + ".bias", {out});
+    bias = has_bias ? file.array(name + ".bias", {out}) : std::vector<double>(out);
   }
-  double weight(int o, int k) const { return weights[static_cast<std::size_t>(o) * in + from + k]; }
+  double weight(int o, int k) const { return o < out ? weights[static_cast<std::size_t>(o) * in + from + k] : 0.0; }
 };
 
 // The numbers in `core.sizes`.
@@ -55,5 +53,4 @@ struct Sizes {
   int triplet_basis() const { return max_n * max_l; }
   bool three_body() const { return triplet_reach > 0; }
 };
-
 }  // namespace m3c

@@ -4,12 +4,10 @@
 // the way back, which needs no exponential then; the last one leaves y besides: the slope of the gate is y (1 - y).
 #pragma once
 
-#include "activations.h"
 #include "file.h"
-#include "product.h"
+#include "kernels.h"
 
 namespace m3c::M3C_ISA {
-
 // y = x W + b, and the transpose of W for the way back. Layers of the file can stand side by side in
 // one; each is padded.
 template <class T>
@@ -18,21 +16,16 @@ struct Dense {
   Buffer<T> bias;               // [columns]
 
   void fill(int in, const std::vector<Layer>& layers) {
-    int columns = 0;
-    for (const Layer& layer : layers) columns += padded(layer.out);
-    std::vector<double> all(static_cast<std::size_t>(in) * columns);
-    bias.zeros(columns);
-    int first = 0;
-    for (const Layer& layer : layers) {
-      for (int o = 0; o < layer.out; ++o) {
-        for (int k = 0; k < in; ++k) all[static_cast<std::size_t>(k) * columns + first + o] = layer.weight(o, k);
-        if (!layer.bias.empty()) bias[first + o] = static_cast<T>(layer.bias[o]);
-      }
-      first += padded(layer.out);
-    }
-    auto weight = [&](int k, int c) { return k < in ? all[static_cast<std::size_t>(k) * columns + c] : 0.0; };
+    std::vector<std::pair<const Layer*, int>> rows;  // of the layers, for every column
+    for (const Layer& layer : layers)
+      for (int o = 0; o < padded(layer.out); ++o) rows.emplace_back(&layer, o);
+    const int columns = static_cast<int>(rows.size());
+    auto weight = [&](int k, int c) { return k < in ? rows[c].first->weight(rows[c].second, k) : 0.0; };
     forward.fill(in, columns, weight);
     backward.fill(columns, padded(in), [&](int c, int k) { return weight(k, c); });
+    bias.zeros(columns);
+    for (int c = 0; c < columns; ++c)
+      if (const auto [layer, o] = rows[c]; o < layer->out) bias[c] = static_cast<T>(layer->bias[o]);
   }
   int columns() const { return forward.columns; }
   Rows<const T> start() const { return {bias.data(), 0}; }
@@ -58,8 +51,7 @@ class GatedMlp {
   int out = 0;    // width of the result, padded
   int first = 0;  // width of both branches of the first layer, padded
 
-  // Layers `prefix`.value.N and .gate.N. The first one reads `n_in` columns, of which those before
-  // `from` are applied per atom by whoever calls.
+  // Layers `prefix`.value.N and .gate.N. The first one reads `n_in` columns; the caller applies those before `from`.
   void fill(const File& file, const std::string& prefix, int n_in, int from, int n_out, bool bias,
             bool activate_last = true) {
     activate_last_ = activate_last;
@@ -77,21 +69,22 @@ class GatedMlp {
     out = padded(out);
   }
 
-  // Where the sums of the first layer can begin: room for what else is added to them.
-  Rows<T> sums(int rows, MlpDesk<T>& desk, MlpTape<T>& tape) const { return room(0, rows, desk, tape); }
-  // What they begin with where there is nothing else.
-  Rows<const T> bias() const { return layers_[0][0].start(); }
-
-  // Value and gate of the last layer; their product is the result.
-  Rows<const T> forward(int rows, Rows<const T> x, Rows<const T> start, MlpDesk<T>& desk, MlpTape<T>& tape) const {
+  // For what layer l gives: the last one keeps it. What else is added to the sums of the first can stand there
+  // before.
+  Rows<T> room(std::size_t l, int rows, MlpDesk<T>& desk, MlpTape<T>& tape) const {
+    const int width = l == 0 ? first : 2 * layers_[l][0].columns();
+    return {(l + 1 < layers_.size() ? desk.y[l % 2] : tape.last).room(rows * width), width};
+  }
+  // Value and gate of the last layer; their product is the result. `begun` if the sums of the first are.
+  Rows<const T> forward(int rows, Rows<const T> x, bool begun, MlpDesk<T>& desk, MlpTape<T>& tape) const {
     const int last = static_cast<int>(layers_.size()) - 1;
     tape.slopes.resize(last + 1);
     for (int l = 0;; ++l) {
       const Rows<T> y = room(l, rows, desk, tape);
       for (int part = 0, from = 0, to = 0; part < static_cast<int>(layers_[l].size()); ++part) {
         const Dense<T>& layer = layers_[l][part];
-        product<T>(rows, {x.at(0, from), x.stride}, layer.forward, l == 0 ? start : layer.start(),
-                   {y.at(0, to), y.stride});
+        const Rows<const T> start = l == 0 && begun ? Rows<const T>{y.data, y.stride} : layer.start();
+        product<T>(rows, {x.at(0, from), x.stride}, layer.forward, start, {y.at(0, to), y.stride});
         from += layer.backward.columns, to += layer.columns();
       }
       x = {y.data, y.stride};
@@ -136,14 +129,7 @@ class GatedMlp {
   }
 
  private:
-  // For what layer l gives: the last one keeps it.
-  Rows<T> room(std::size_t l, int rows, MlpDesk<T>& desk, MlpTape<T>& tape) const {
-    const int width = l == 0 ? first : 2 * layers_[l][0].columns();
-    return {(l + 1 < layers_.size() ? desk.y[l % 2] : tape.last).room(rows * width), width};
-  }
-
   bool activate_last_ = true;
   std::vector<std::vector<Dense<T>>> layers_;  // value and gate: side by side in the first, then apart
 };
-
 }  // namespace m3c::M3C_ISA

@@ -9,14 +9,12 @@
 
 struct m3c_model {
   std::unique_ptr<m3c::Engine> engine;
-  m3c_info info;
   std::vector<char> symbols;
   std::vector<double> element_energies;
   std::string error;
 };
 
 namespace {
-
 struct Build {
   const char* isa;
   m3c::MakeEngine* make;
@@ -50,16 +48,14 @@ std::unique_ptr<m3c_model> open_model(const char* path, const m3c_options& optio
   for (const double letter : file.array("core.symbols", {sizes.n_elements, 2}))
     model->symbols.push_back(letter >= 'A' && letter <= 'z' ? static_cast<char>(letter) : 0);
   model->engine = build.make(file, sizes, options);
-  model->info = {build.isa,
-                 sizes.n_elements,
-                 model->symbols.data(),
-                 model->element_energies.data(),
-                 sizes.energy_offset,
-                 sizes.cutoff,
-                 sizes.n_blocks,
-                 model->engine->row_width,
-                 0,
-                 0};
+  m3c_info& info = model->engine->info;
+  info.isa = build.isa;
+  info.n_elements = sizes.n_elements;
+  info.symbols = model->symbols.data();
+  info.element_energies = model->element_energies.data();
+  info.energy_offset = sizes.energy_offset;
+  info.cutoff = sizes.cutoff;
+  info.n_blocks = sizes.n_blocks;
   return model;
 }
 
@@ -86,7 +82,6 @@ template <class Step, class... Arguments>
 int take(m3c_model* model, Step step, Arguments... arguments) {
   return guarded(model, [&](Engine& engine) { (engine.*step)(arguments...); });
 }
-
 }  // namespace
 
 extern "C" {
@@ -102,20 +97,15 @@ m3c_model* m3c_open(const char* path, const m3c_options* options, char* error, s
 void m3c_close(m3c_model* model) { delete model; }
 const char* m3c_error(const m3c_model* model) { return model->error.c_str(); }
 
-m3c_info m3c_describe(const m3c_model* model) {
-  m3c_info info = model->info;
-  info.keeps = model->engine->keeps;
-  info.bytes = model->engine->bytes;
-  return info;
-}
+m3c_info m3c_describe(const m3c_model* model) { return model->engine->info; }
 
 int m3c_evaluate(m3c_model* model, const m3c_system* system, double* energies, double* forces, double* virial,
                  double* atom_virials) {
   return guarded(model, [&](Engine& engine) {
     engine.begin(*system);
-    for (int block = 0; block + 1 < model->info.n_blocks; ++block) engine.forward(block);
+    for (int block = 0; block + 1 < engine.info.n_blocks; ++block) engine.forward(block);
     engine.readout(energies);
-    for (int block = model->info.n_blocks - 1; block >= 0; --block) engine.backward(block);
+    for (int block = engine.info.n_blocks - 1; block >= 0; --block) engine.backward(block);
     engine.forces(forces, virial, atom_virials);
   });
 }

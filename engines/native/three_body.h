@@ -13,9 +13,7 @@
 #include "tile.h"
 
 namespace m3c::M3C_ISA {
-
-// Links of an atom at one end of an edge (block.h), and where their adjoint is summed: null in the first
-// block, where links follow from the elements.
+// Links of an atom at one end of an edge (block.h), and where their adjoint is summed: null in the first block.
 template <class T>
 struct End {
   const T* links;
@@ -51,7 +49,7 @@ class ThreeBody {
     T *gate = tape.gate.zeros(size), *w = tape.w.room(size), *u = tape.u.room(size);
     T *a = tape.a.room(tile.n_atoms * n_moments_), *t = tape.t.room(tile.n_inside * width);
     for (int k = 0; k < tile.n_inside; ++k)
-      for (int c = 0; c < columns_; ++c) gate[c * slots + tile.slot_of[k]] = gates[tile.row_of[k]].links[offset_ + c];
+      for (int c = 0; c < columns_; ++c) gate[c * slots + tile.slot_of[k]] = gates[k].links[offset_ + c];
     for (int at = 0; at < size; at += kLanes<T>) store<T>(w + at, load(&tile.radial[at]) * load(gate + at));
     for (int atom = 0; atom < tile.n_atoms; ++atom, a += n_moments_) {
       sum_over_edges(tile, atom, w, a);
@@ -60,22 +58,21 @@ class ThreeBody {
     for (int k = 0; k < tile.n_inside; ++k)
       for (int c = 0; c < columns_; ++c)
         t[k * width + c] = tile.radial[size + tile.slot_of[k]] * norms_[c] * u[c * slots + tile.slot_of[k]];
-    const Rows<const T> both = update_.forward(tile.n_inside, {t, width}, update_.bias(), desk, tape.update);
+    const Rows<const T> both = update_.forward(tile.n_inside, {t, width}, false, desk, tape.update);
     for (int k = 0; k < tile.n_inside; ++k)
       for (int c = 0; c < out; c += kLanes<T>)
-        add_to<T>(e + tile.row_of[k] * out + c, load(both.at(k, c)) * load(both.at(k, out + c)));
+        add_to<T>(e + k * out + c, load(both.at(k, c)) * load(both.at(k, out + c)));
   }
 
-  // From the adjoint of e to the geometry and to what goes into the sigmoids of the gates. e itself
-  // passes unchanged.
+  // From the adjoint of e, which passes unchanged, to the geometry and to what goes into the sigmoids of the gates.
   void backward(Tile<T>& tile, const End<T>* gates, ThreeBodyTape<T>& tape, const T* by_e) const {
     const int out = update_.out;
-    auto upstream = [&](int k, int c) { return load(by_e + tile.row_of[k] * out + c); };
+    auto upstream = [&](int k, int c) { return load(by_e + k * out + c); };
     const Rows<const T> adjoint = update_.backward(tile.n_inside, upstream, tape.update);
     update_.add_inputs(tile.n_inside, adjoint, tape.t.zeros(tile.n_inside * padded(columns_)));
     through_taper(tile, tape);
     for (int atom = 0; atom < tile.n_atoms; ++atom) through_sums(tile, tape, atom);
-    for (int k = 0; k < tile.n_inside; ++k) through_w(tile, tape, k, gates[tile.row_of[k]].by_links);
+    for (int k = 0; k < tile.n_inside; ++k) through_w(tile, tape, k, gates[k].by_links);
   }
 
  private:
@@ -87,7 +84,7 @@ class ThreeBody {
         for (int n = 0; n < max_n_; ++n) {
           Vec<T> sum{};
           for (int slot = tile.first_slot[atom]; slot < tile.first_slot[atom + 1]; slot += kLanes<T>)
-            sum += load(&tile.harmonic[lm * slots + slot]) * load(x + (l * max_n_ + n) * slots + slot);
+            sum += load(&tile.harmonic[0][lm * slots + slot]) * load(x + (l * max_n_ + n) * slots + slot);
           a[lm * max_n_ + n] = sum_lanes<T>(sum);
         }
   }
@@ -100,7 +97,7 @@ class ThreeBody {
         const int l = c / max_n_, n = c % max_n_;
         Vec<T> sum = -load(x + c * slots + slot);
         for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm)
-          sum += load(&tile.harmonic[lm * slots + slot]) * a[lm * max_n_ + n];
+          sum += load(&tile.harmonic[0][lm * slots + slot]) * a[lm * max_n_ + n];
         store<T>(y + c * slots + slot, sum);
       }
   }
@@ -117,7 +114,7 @@ class ThreeBody {
         by_taper += by * tape.u[c * slots + slot];
         by_u[c * slots + slot] = by * tile.radial[f + slot];
       }
-      tile.by_length[tile.row_of[k]] += by_taper * tile.radial_slope[f + slot];
+      tile.by_length[k] += by_taper * tile.radial_slope[f + slot];
     }
   }
 
@@ -137,11 +134,11 @@ class ThreeBody {
             by_s += load(by_u + c) * a[lm * max_n_ + n] + load(w + c) * by_a[lm * max_n_ + n];
           }
           for (int axis = 0; axis < 3; ++axis)
-            by_direction[axis] += by_s * load(&tile.harmonic_slope[axis][lm * slots + slot]);
+            by_direction[axis] += by_s * load(&tile.harmonic[axis + 1][lm * slots + slot]);
         }
       const int first = tile.first_inside[atom] + slot - tile.first_slot[atom];
       for (int k = first; k < std::min(first + kLanes<T>, tile.first_inside[atom + 1]); ++k)
-        for (int axis = 0; axis < 3; ++axis) tile.by_unit[3 * tile.row_of[k] + axis] += by_direction[axis][k - first];
+        for (int axis = 0; axis < 3; ++axis) tile.by_unit[3 * k + axis] += by_direction[axis][k - first];
     }
     sum_over_m(tile, atom, by_u, by_a, by_u);
   }
@@ -151,7 +148,7 @@ class ThreeBody {
     for (int c = 0, at = tile.slot_of[k]; c < columns_; ++c, at += tile.n_slots) {
       const T gate = tape.gate[at], by = tape.by_u[at];
       if (by_links != nullptr) by_links[offset_ + c] += by * tile.radial[at] * gate * (1 - gate);
-      tile.by_length[tile.row_of[k]] += by * gate * tile.radial_slope[at];
+      tile.by_length[k] += by * gate * tile.radial_slope[at];
     }
   }
 
@@ -159,5 +156,4 @@ class ThreeBody {
   GatedMlp<T> update_;
   std::vector<T> norms_;  // c_l of every column
 };
-
 }  // namespace m3c::M3C_ISA

@@ -25,7 +25,6 @@
 #define M3C_INLINE inline M3C_ALWAYS
 
 namespace m3c::M3C_ISA {
-
 template <class T>
 struct Simd {
   using Integer = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
@@ -104,5 +103,4 @@ struct Rows {
   int stride;
   M3C_INLINE T* at(int row, int column = 0) const { return data + row * stride + column; }
 };
-
 }  // namespace m3c::M3C_ISA

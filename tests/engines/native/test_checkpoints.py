@@ -26,9 +26,9 @@ CHECKPOINTS: tuple[tuple[str, str, ThreeBodyForm, tuple[str, str]], ...] = (
 )
 
 
-def salt(a: str, b: str) -> Atoms:
+def salt(a: str, b: str, lattice: float = 5.2) -> Atoms:
     """Eight atoms in the structure of rock salt, displaced and sheared."""
-    atoms = bulk("NaCl", "rocksalt", a=5.2, cubic=True)
+    atoms = bulk("NaCl", "rocksalt", a=lattice, cubic=True)
     atoms.symbols = [a if symbol == "Na" else b for symbol in atoms.symbols]
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.03 * np.eye(3, k=1)), scale_atoms=True)
     atoms.rattle(0.1, seed=3)
@@ -54,3 +54,26 @@ def test_float64_equals_pytorch(
     assert np.abs(energies - reference.energies).max() < 1e-9
     assert np.abs(found.forces - reference.forces).max() < 1e-8
     assert np.abs(found.virial - reference.virial).max() < 1e-7
+
+
+@pytest.mark.parametrize(("name", "convention", "form", "elements"), CHECKPOINTS)
+def test_float32_is_as_good_where_tables_stand_in(
+    shared: Path,
+    tmp_path: Path,
+    name: str,
+    convention: str,
+    form: ThreeBodyForm,
+    elements: tuple[str, str],
+) -> None:
+    """Pairs of elements with a thousand edges have tables, and trained networks are steep."""
+    potential = load_potential(str(shared / "models" / name), convention=convention).with_form(form)
+    cell = salt(*elements, lattice=4.6)
+    path = write_native_artefact(tmp_path / "model.m3c.safetensors", potential)
+    with Core(path, precision="float64", threads=1) as core:
+        right = core.evaluate(core_system(potential, cell)).forces
+    size = np.abs(right).max()
+    with Core(path, threads=1) as core:
+        for times in (1, 4):
+            found = core.evaluate(core_system(potential, cell.repeat(times), "float32"))
+            off = np.abs(found.forces - np.tile(right, (times**3, 1))).max()
+            assert off < 1e-5 * size

@@ -44,7 +44,7 @@ def test_float64_equals_pytorch(
             assert core.keeps == (memory == "keep")
 
 
-@pytest.mark.parametrize("name", ["tf", "matgl-4.1", "mattersim", "matgl-dgl removed"])
+@pytest.mark.parametrize("name", CASES)
 def test_float32_rounds_and_nothing_else(
     native_model: NativeModel, structures: dict[str, Atoms], name: str
 ) -> None:
@@ -55,6 +55,44 @@ def test_float32_rounds_and_nothing_else(
         result = core.evaluate(core_system(potential, atoms, "float32"))
     assert 0 < largest(result.forces - reference.forces) < 1e-4
     assert largest(result.virial - reference.virial) / len(atoms) < 1e-5
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tables_in_float32_round_and_nothing_else(
+    native_model: NativeModel, structures: dict[str, Atoms], name: str
+) -> None:
+    """Pairs of elements with many edges have tables, those of a small cell have none."""
+    path, potential = native_model(name)
+    with Core(path, threads=2) as core:
+        cell, many = (
+            core.evaluate(core_system(potential, atoms, "float32"))
+            for atoms in (structures["salt"], structures["salt"].repeat((4, 4, 2)))
+        )
+    limit = 1e-5 * max(1.0, largest(cell.forces))
+    assert 0 < largest(many.forces - np.tile(cell.forces, (32, 1))) < limit
+    assert largest(many.energies - np.tile(cell.energies, 32)) < limit
+    assert largest(many.virial / 32 - cell.virial) < 100 * limit
+
+
+@pytest.mark.parametrize("name", ["tf", "matgl-4.1 removed"])
+def test_float32_does_not_jump_where_tables_begin_and_end(
+    native_model: NativeModel, name: str
+) -> None:
+    path, potential = native_model(name)
+    with Core(path, threads=1) as single, Core(path, precision="float64", threads=1) as exact:
+        steps = np.arange(potential.cutoff, 2.0, -0.2)  # tables have whole steps
+        for edge in (*steps, potential.config.three_body_cutoff):
+            apart = edge + np.linspace(-2e-5, 2e-5, 1000)
+            positions = np.tile([[0, 0, 0], [0, 0, 0], [0.3, 1.9, 0.4]], (1000, 1, 1))
+            positions[:, 1, 0] = apart
+            positions[:, :, 2] += 20.0 * np.arange(1000)[:, None]
+            atoms = Atoms("NaClO" * 1000, positions.reshape(-1, 3))
+            found = single.evaluate(core_system(potential, atoms, "float32"))
+            right = exact.evaluate(core_system(potential, atoms))
+            off = (found.energies - right.energies).reshape(1000, 3).sum(axis=1)
+            assert np.ptp(off) < 1e-5
+            off = (found.forces - right.forces).reshape(1000, 9)
+            assert np.ptp(off, axis=0).max() < 1e-5
 
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
@@ -81,7 +119,7 @@ def test_two_runs_give_the_same_bits_and_thread_counts_round(
     native_model: NativeModel, structures: dict[str, Atoms], memory: str
 ) -> None:
     path, potential = native_model("matgl-4.1")
-    system = core_system(potential, structures["salt"], "float32")
+    system = core_system(potential, structures["salt"].repeat(3), "float32")
     by_threads = []
     for threads in (1, 2, 3):
         with Core(path, threads=threads, memory=memory) as core:
