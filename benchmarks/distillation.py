@@ -27,10 +27,12 @@ from ase.spacegroup import crystal
 from results_file import keep
 
 from m3compress.contract.evaluation import EvaluatorSpec
+from m3compress.distill.data.sampling import Sampling
 from m3compress.distill.speed import Speed, compare_speed
 from m3compress.engines.calculators import CalculatorSpec
 from m3compress.engines.spec import ArtefactSpec
 from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.structures.supercell import supercell_of
 
 RESULTS: Final = Path(__file__).parent / "results" / "distillation.json"
 STUDENT: Final = "student.m3c.safetensors"
@@ -97,7 +99,11 @@ def distilled(options: argparse.Namespace) -> dict[str, Any]:
     after = os.times()
     spent = after.children_user + after.children_system
     spent -= before.children_user + before.children_system
-    return {**json.loads(done.stdout), "cpu_minutes_of_last_run": round(spent / 60, 1)}
+    # A run that was killed counts for nothing here, and one that goes on adds to those before.
+    log = folder / "cpu_minutes.json"
+    minutes = [*(json.loads(log.read_text()) if log.exists() else []), round(spent / 60, 1)]
+    log.write_text(json.dumps(minutes), encoding="utf-8")
+    return {**json.loads(done.stdout), "cpu_minutes_of_runs": minutes}
 
 
 def speed_of_onnx(teacher: str, folder: Path, phase: Atoms) -> Speed:
@@ -125,10 +131,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     found = distilled(options)
-    phase = next(iter(SYSTEMS[options.system][0]().values()))
+    phase = supercell_of(next(iter(SYSTEMS[options.system][0]().values())), Sampling().n_atoms)
     summary = {
         "minutes": options.minutes,
-        "cpu_minutes_of_last_run": found["cpu_minutes_of_last_run"],
+        "cpu_minutes_of_runs": found["cpu_minutes_of_runs"],
         "bytes": found["bytes"],
         "parameters": found["parameters"],
         "speed": found["speed"],

@@ -5,7 +5,7 @@ is printed are medians, of times per atom and of ratios to the first candidate r
 
 * every precision and memory mode by the clock and by the processor, with memory above start-up;
 * the ONNX file, and matgl's calculator (extra ``matgl``), and students as native files;
-* how much longer one thread takes;
+* how much longer one thread takes, and how much more two processes do at once than one;
 * which part of the rate of matrix products (``numpy``, one thread, in cache) the core reaches. The
   products of the network, forward and back, count once: what is evaluated again does not.
 
@@ -22,7 +22,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,32 @@ def megaflop_per_atom(potential: Potential, atoms: Atoms) -> float:
     return 4e-6 * total  # two operations each, and the same on the way back
 
 
+def seconds_of_process(path: str, atoms: Atoms, rounds: int) -> float:
+    """Median by the clock of an evaluation on one thread, in this process."""
+    calculator, taken = Calculator(path, threads=1), []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        calculator.evaluate(atoms)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
+
+
+def rate_of_two(native: Path, atoms: Atoms, rounds: int) -> float:
+    """How much more two processes do at once than one, of one thread each and nothing in common.
+
+    What is missing to two is the machine's: its clock, and the memory that both cores share.
+    """
+    rates = []
+    for n_processes in (1, 2):
+        with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as executor:
+            each = [
+                executor.submit(seconds_of_process, str(native), atoms, rounds)
+                for _ in range(n_processes)
+            ]
+            rates.append(sum(1 / one.result() for one in each))
+    return rates[1] / rates[0]
+
+
 def product_rate(seconds: float = 0.5) -> float:
     """GFLOP/s of a product of matrices that lie in the cache, in this process; the best of many."""
     a = np.ones((256, 256), np.float32)
@@ -162,6 +190,8 @@ def main() -> int:
             rows += rows_of(chosen, atoms, options.rounds)
             show(rows[-len(chosen) :])
         work = megaflop_per_atom(potential, atoms)
+        of_two = rate_of_two(native, atoms, options.rounds)
+        print(f"two processes of one thread each do {of_two:.2f} times as much as one")
     rate = product_rate()
     alone = [row for row in rows if row["engine"].endswith("keep, threads 1")]
     for row in alone:
@@ -177,6 +207,7 @@ def main() -> int:
         "load_average": {"before": before, "after": os.getloadavg()},
         "megaflop_per_atom": work,
         "product_rate": rate,
+        "rate_of_two_processes": of_two,
         "rows": rows,
     }
     options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

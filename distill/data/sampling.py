@@ -32,8 +32,8 @@ class Amounts:
         pairs: Isolated pairs of atoms, of every two elements.
     """
 
-    distorted: int = 240
-    trajectory: int = 400
+    distorted: int = 200
+    trajectory: int = 640
     validation: int = 24
     test: int = 72
     compressed: int = 16

@@ -30,7 +30,7 @@ class OwnDynamics:
     steps: int = 800
     every: int = 10
     judged: int = 4
-    frames: int = 200
+    frames: int = 300
     limit: float = 2.5
 
     def scaled(self, part: float) -> OwnDynamics:

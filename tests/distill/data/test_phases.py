@@ -30,7 +30,7 @@ def test_the_default_plan_is_the_recipe():
         split: sum(group.n_frames for group in of_split(plan.groups, split))
         for split in ("train", "validation", "test")
     }
-    assert amounts == {"train": 240 + 400 + 16 + 24 + 6 * 12, "validation": 24, "test": 72}
+    assert amounts == {"train": 200 + 640 + 16 + 24 + 6 * 12, "validation": 24, "test": 72}
     assert plan.trajectory.timestep == 1.5
 
 

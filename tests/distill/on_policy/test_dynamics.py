@@ -52,6 +52,6 @@ def test_less_of_it_is_first_shorter_and_then_fewer(how):
     whole = OwnDynamics()
     assert whole.scaled(1.0) == whole
     half = whole.scaled(0.5)
-    assert (half.steps, half.learned, half.frames) == (400, 8, 100)
+    assert (half.steps, half.learned, half.frames) == (400, 8, 150)
     little = whole.scaled(0.05)
-    assert (little.steps, little.learned, little.held_back, little.frames) == (200, 2, 2, 10)
+    assert (little.steps, little.learned, little.held_back, little.frames) == (200, 2, 2, 15)
