@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     found = measure(options)
-    found["command"] = " ".join(["python", "benchmarks/lammps_million.py", *sys.argv[1:]])
+    found["command"] = (
+        f"python benchmarks/lammps_million.py {options.model.name} --work DIR --crystal "
+        f"{options.crystal} --atoms {options.atoms} --steps {options.steps}"
+    )
     found["sha256"] = load_artefact(options.model).manifest.artefact_sha256
     keep(options.output, options.model.name.removesuffix(".m3c.safetensors"), found)
     print(
