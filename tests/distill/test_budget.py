@@ -29,13 +29,13 @@ def test_a_usual_teacher_leaves_most_of_the_time_to_the_training():
     found = budget()
     assert found.frames == found.own == 1.0
     assert found.minutes == pytest.approx(50, abs=0.1)
-    assert found.training_seconds > 0.7 * 50 * 60
+    assert found.training_seconds > 0.6 * 50 * 60
     assert found.own_dynamics(SETTINGS) == SETTINGS.own
 
 
 def test_a_slow_teacher_labels_fewer_frames():
     found = budget(teacher=20e-3)
-    assert 0.05 < found.frames < 0.5
+    assert 0.03 < found.frames < 0.5
     assert found.minutes <= 50.1
     plan = found.plan(RUTILE, 5.0, SETTINGS)
     assert {group.split for group in plan.groups} == {"train", "validation", "test"}
@@ -48,7 +48,7 @@ def test_more_processes_label_more():
 
 
 def test_frames_that_the_user_brings_take_their_time():
-    brought = [RUTILE[0].atoms.repeat(4)] * 50
+    brought = [RUTILE[0].atoms.repeat(4)] * 150
     few, many = (
         make_budget(RUTILE, 5.0, replace(SETTINGS, minutes=m), TEACHER, STEP, 2, brought)
         for m in (5, 500)
@@ -56,7 +56,7 @@ def test_frames_that_the_user_brings_take_their_time():
     n_atoms = sum(len(frame) for frame in brought)
     alone = budget(replace(SETTINGS, minutes=500))
     assert many.label_seconds == pytest.approx(alone.label_seconds + TEACHER * n_atoms)
-    assert many.epoch == alone.epoch + 25
+    assert many.epoch == alone.epoch + 75
     # They are labelled whatever it takes: frames of the plan give way.
     assert few.frames < budget(replace(SETTINGS, minutes=5)).frames
 
