@@ -236,7 +236,8 @@ class Distillation:
     def _exported(self, training: StudentTraining, number: int, until: int) -> EvaluatorSpec:
         """The student as it is after so many steps: a later one finds the file of that time."""
         folder, name = self.work / "own", f"student-{number}"
-        if training.run.steps != until and not any(folder.glob(f"{name}.m3c.*")):
+        kept = [path for path in folder.glob(f"{name}.m3c.*") if path.suffix != ".json"]
+        if training.run.steps != until and not kept:
             raise M3CompressError(
                 f"{folder / name} is missing: the student after {until} steps, which has learned "
                 "since",

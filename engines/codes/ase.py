@@ -51,7 +51,7 @@ class EvaluatorCalculator(AseCalculator):
     def __init__(self, evaluator: Evaluator) -> None:
         super().__init__()
         self.evaluator = evaluator
-        self._last: Evaluation | None = None
+        self._last: tuple[Atoms, Evaluation] | None = None
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,10 +107,7 @@ class EvaluatorCalculator(AseCalculator):
                 "stress is ∂E/∂strain / volume, which needs a cell periodic in all directions, "
                 f"got pbc={structure.pbc.tolist()}"
             )
-        result = None if system_changes else self._last
-        if result is None:
-            self._last = None  # what fails leaves nothing of the structure before
-            result = self._last = self.evaluate(structure)
+        result = self._evaluated(structure, again=bool(system_changes))
         self.results = {
             "energy": result.energy,
             "free_energy": result.energy,
@@ -123,6 +120,14 @@ class EvaluatorCalculator(AseCalculator):
         stresses = result.stresses(structure) if "stresses" in properties else None
         if stresses is not None:
             self.results["stresses"] = stresses
+
+    def _evaluated(self, structure: Atoms, *, again: bool) -> Evaluation:
+        """What is known of the structure of the last evaluation, or another evaluation."""
+        known, self._last = self._last, None  # what fails leaves nothing of the structure before
+        if again or known is None or known[0] != structure:
+            known = structure, self.evaluate(structure)
+        self._last = known
+        return known[1]
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
         """Energy, forces and virial, past ASE's cache.

@@ -355,6 +355,9 @@ def test_stresses_of_atoms_are_there_once_they_are_asked_for_and_cost_no_evaluat
     atoms.rattle(0.1, seed=2)
     assert np.abs(atoms.get_stresses() - stresses).max() > 1e-4
     assert len(asked) == 2
+    atoms.rattle(0.1, seed=3)
+    calculator.calculate(atoms, ["forces"], [])  # whatever a caller says of changes
+    np.testing.assert_array_equal(calculator.results["forces"], evaluate(atoms).forces)
 
 
 def test_a_structure_that_fails_has_no_numbers_of_the_one_before(calculator: Calculator) -> None:
