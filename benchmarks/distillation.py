@@ -5,9 +5,8 @@ its result: errors on trajectories of the teacher that it never saw, what became
 time of the processor, in the core that labelled and as ONNX files. A run that was interrupted goes
 on. A path of the teacher is absolute, or a name.
 
-    python benchmarks/distillation.py ase:diep.pretrained:make_calculator --system MgO --work DIR
-
     python benchmarks/distillation.py TEACHER --work DIR --student default --minutes 55
+    python benchmarks/distillation.py ase:diep.pretrained:make_calculator --system MgO --work DIR
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from ase.spacegroup import crystal
 from results_file import keep
 
 from m3compress.contract.evaluation import EvaluatorSpec
+from m3compress.contract.teacher import CALCULATOR_PREFIX, DEFAULT_CUTOFF
 from m3compress.distill.data.sampling import Sampling
 from m3compress.distill.speed import Speed, compare_speed
 from m3compress.engines.calculators import CalculatorSpec
@@ -110,8 +110,8 @@ def speed_of_onnx(teacher: str, folder: Path, phase: Atoms) -> Speed:
     """Student and teacher, a calculator as it is, as ONNX files; in turn on one thread."""
     specs: list[EvaluatorSpec] = []
     for source, name in ((STUDENT, "student"), (teacher, "teacher")):
-        if source.startswith("ase:"):
-            specs.append(CalculatorSpec.parse(source, cutoff=5.0))
+        if source.startswith(CALCULATOR_PREFIX):
+            specs.append(CalculatorSpec.parse(source, cutoff=DEFAULT_CUTOFF))
             continue
         words = ["export", source, "-o", f"{name}.m3c.onnx", "--force"]
         subprocess.run([sys.executable, "-m", "m3compress", *words], cwd=folder, check=True)

@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lammps_runs import Layout, simulate, times_of
-from lammps_scaling import row_of, structure
+from ase import Atoms
+from lammps_runs import Layout, row_of, simulate, structure, times_of
 from results_file import keep
 
 from m3compress.engines.artefact import load_artefact
@@ -33,7 +33,7 @@ BEGIN = "velocity all create 300 4928\n"
 ROW = r"^ +(\d+) +([\d.]+) +(-[\d.]+) +([\d.]+) +(-[\d.]+) +(-?[\d.]+) *$"
 
 
-def simulated(options: argparse.Namespace) -> tuple[int, str]:
+def simulated(options: argparse.Namespace, atoms: Atoms, layout: Layout) -> tuple[int, str]:
     """Run what is left; returns the step it began with and what LAMMPS said."""
     kept = [int(path.suffix[1:]) for path in options.work.glob("step.*")]
     first = max(kept, default=0)
@@ -41,9 +41,9 @@ def simulated(options: argparse.Namespace) -> tuple[int, str]:
     commands = COMMANDS.format(begin="" if first else BEGIN, first=first, steps=options.steps)
     return first, simulate(
         options.model,
-        structure(options.crystal, options.atoms),
+        atoms,
         commands,
-        layout=Layout(os.cpu_count() or 1, 1),
+        layout=layout,
         style="comm recompute",
         data=data,
         keep=options.work,
@@ -52,10 +52,9 @@ def simulated(options: argparse.Namespace) -> tuple[int, str]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The run, with the energies of all its steps."""
-    first, said = simulated(options)
-    atoms = structure(options.crystal, options.atoms)
+    atoms, layout = structure(options.crystal, options.atoms), Layout(os.cpu_count() or 1, 1)
+    first, said = simulated(options, atoms, layout)
     times = times_of(said)
-    layout = Layout(os.cpu_count() or 1, 1)
     logs = "".join(path.read_text() for path in sorted(options.work.glob("said.*")))
     rows = {int(row[0]): list(map(float, row[1:])) for row in re.findall(ROW, logs, re.M)}
     totals = [rows[step][3] for step in range(options.steps + 1)]

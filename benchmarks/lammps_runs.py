@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import statistics
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ase import Atoms
 
 from m3compress.engines.artefact import load_artefact
+from m3compress.engines.codes.boxes import turned
 from m3compress.engines.codes.lammps.example import run_lammps
 from m3compress.engines.codes.lammps.structure import data_file, types_of
+from m3compress.models.structures.crystals import build_crystal
+from m3compress.models.structures.supercell import supercell_of
 
 _TIMEOUT: Final = 24 * 3600.0  # s
 _HEADER: Final = """units metal
@@ -123,3 +127,30 @@ def times_of(said: str) -> Times:
         ghosts=float(re.findall(r"^Nghost: +([\d.e+-]+)", last, re.M)[0]),
         megabytes=float(memory[-1]) if memory else 0.0,
     )
+
+
+def structure(crystal: str, n_atoms: int) -> Atoms:
+    """A rattled crystal of at least so many atoms, close to a cube."""
+    atoms = supercell_of(build_crystal(crystal), n_atoms)
+    atoms.rattle(0.05, seed=1)
+    return turned(atoms)[0]
+
+
+def row_of(atoms: Atoms, layout: Layout, steps: int, runs: list[Times]) -> dict[str, Any]:
+    """Medians over the rounds, of times per atom and step and of parts of the loop."""
+
+    def per_atom(name: str) -> float:
+        return 1e3 * statistics.median(getattr(t, name) for t in runs) / steps / len(atoms)
+
+    loop = per_atom("loop")
+    return {
+        "atoms": len(atoms),
+        "ranks": layout.ranks,
+        "threads": layout.threads,
+        "steps": steps,
+        "ms_per_atom": loop,
+        "pair_ms_per_atom": per_atom("pair"),
+        **{name: per_atom(name) / loop for name in ("pair", "neighbors", "comm", "exchange")},
+        "ghosts_of_a_rank": runs[0].ghosts,
+        "loop_seconds": [one.loop for one in runs],
+    }

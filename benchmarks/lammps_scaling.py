@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from lammps_runs import Layout, Times, simulate, times_of
+from lammps_runs import Layout, Times, row_of, simulate, structure, times_of
 from mpi_exchange import measured as measured_exchange
 from on_paper import CLUSTER, Measured, Network, on_paper
 from results_file import keep
@@ -35,42 +35,12 @@ from m3compress import Calculator
 from m3compress.analysis.timing import time_in_turn
 from m3compress.benchmark import Candidate
 from m3compress.engines.artefact import load_artefact
-from m3compress.engines.codes.boxes import turned
-from m3compress.models.structures.crystals import build_crystal
-from m3compress.models.structures.supercell import supercell_of
 
 RESULTS = Path(__file__).parent / "results" / "lammps.json"
 SKIN = 2.0  # Å, of LAMMPS in units metal
 FEW = 20_000  # atoms; larger systems need no step to warm up
 ON_PAPER = (64, (1e6, 1e7))  # ranks, atoms
 COMMANDS = "velocity all create 300 4928\nfix 1 all nve\n{warm}run {steps}\n"
-
-
-def structure(crystal: str, n_atoms: int) -> Atoms:
-    """A rattled crystal of at least so many atoms, close to a cube."""
-    atoms = supercell_of(build_crystal(crystal), n_atoms)
-    atoms.rattle(0.05, seed=1)
-    return turned(atoms)[0]
-
-
-def row_of(atoms: Atoms, layout: Layout, steps: int, runs: list[Times]) -> dict[str, Any]:
-    """Medians over the rounds, of times per atom and step and of parts of the loop."""
-
-    def per_atom(name: str) -> float:
-        return 1e3 * statistics.median(getattr(t, name) for t in runs) / steps / len(atoms)
-
-    loop = per_atom("loop")
-    return {
-        "atoms": len(atoms),
-        "ranks": layout.ranks,
-        "threads": layout.threads,
-        "steps": steps,
-        "ms_per_atom": loop,
-        "pair_ms_per_atom": per_atom("pair"),
-        **{name: per_atom(name) / loop for name in ("pair", "neighbors", "comm", "exchange")},
-        "ghosts_of_a_rank": runs[0].ghosts,
-        "loop_seconds": [one.loop for one in runs],
-    }
 
 
 def steps_for(options: argparse.Namespace, n_atoms: int) -> int:

@@ -14,7 +14,7 @@ from random_networks import reference_of, write_native_artefact
 from m3compress.api import load_potential
 from m3compress.contract.forms import FACTORIZED, REMOVED, ThreeBodyForm
 from m3compress.engines.native.core import Core
-from m3compress.models.potential import evaluate
+from m3compress.models.potential import Potential, evaluate
 
 #: Name, convention, the form that the core evaluates, and elements in place of Na and Cl.
 CHECKPOINTS: tuple[tuple[str, str, ThreeBodyForm, tuple[str, str]], ...] = (
@@ -35,20 +35,23 @@ def salt(a: str, b: str, lattice: float = 5.2) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize(("name", "convention", "form", "elements"), CHECKPOINTS)
-def test_float64_equals_pytorch(
-    shared: Path,
-    tmp_path: Path,
-    name: str,
-    convention: str,
-    form: ThreeBodyForm,
-    elements: tuple[str, str],
-) -> None:
+@pytest.fixture(params=CHECKPOINTS, ids=lambda row: f"{row[0]}-{row[1]}")
+def checkpoint(
+    request: pytest.FixtureRequest, shared: Path, tmp_path: Path
+) -> tuple[Potential, Path, tuple[str, str]]:
+    """A published model in a form that the core takes, its native file, and two of its elements."""
+    name, convention, form, elements = request.param
     potential = load_potential(str(shared / "models" / name), convention=convention).with_form(form)
-    atoms, path = salt(*elements), tmp_path / "model.m3c.safetensors"
+    path = write_native_artefact(tmp_path / "model.m3c.safetensors", potential)
+    return potential, path, elements
+
+
+def test_float64_equals_pytorch(checkpoint: tuple[Potential, Path, tuple[str, str]]) -> None:
+    potential, path, elements = checkpoint
+    atoms = salt(*elements)
     reference = evaluate(reference_of(potential), atoms)
     assert np.abs(reference.forces).max() > 0.1
-    with Core(write_native_artefact(path, potential), precision="float64", threads=1) as core:
+    with Core(path, precision="float64", threads=1) as core:
         found = core.evaluate(core_system(potential, atoms))
     energies = found.energies + potential.element_energies[potential.species(atoms)]
     assert np.abs(energies - reference.energies).max() < 1e-9
@@ -56,19 +59,12 @@ def test_float64_equals_pytorch(
     assert np.abs(found.virial - reference.virial).max() < 1e-7
 
 
-@pytest.mark.parametrize(("name", "convention", "form", "elements"), CHECKPOINTS)
 def test_float32_is_as_good_where_tables_stand_in(
-    shared: Path,
-    tmp_path: Path,
-    name: str,
-    convention: str,
-    form: ThreeBodyForm,
-    elements: tuple[str, str],
+    checkpoint: tuple[Potential, Path, tuple[str, str]],
 ) -> None:
     """Pairs of elements with a thousand edges have tables, and trained networks are steep."""
-    potential = load_potential(str(shared / "models" / name), convention=convention).with_form(form)
+    potential, path, elements = checkpoint
     cell = salt(*elements, lattice=4.6)
-    path = write_native_artefact(tmp_path / "model.m3c.safetensors", potential)
     with Core(path, precision="float64", threads=1) as core:
         right = core.evaluate(core_system(potential, cell)).forces
     size = np.abs(right).max()
