@@ -1,4 +1,4 @@
-"""Ten steps of a million atoms at constant energy in LAMMPS, on every processor.
+"""Ten steps of a million atoms at constant energy in LAMMPS, by default on every processor.
 
     python benchmarks/lammps_million.py MODEL.m3c.safetensors --work DIR
 
@@ -52,7 +52,7 @@ def simulated(options: argparse.Namespace, atoms: Atoms, layout: Layout) -> tupl
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The run, with the energies of all its steps."""
-    atoms, layout = structure(options.crystal, options.atoms), Layout(os.cpu_count() or 1, 1)
+    atoms, layout = structure(options.crystal, options.atoms), Layout(options.ranks, 1)
     first, said = simulated(options, atoms, layout)
     times = times_of(said)
     logs = "".join(path.read_text() for path in sorted(options.work.glob("said.*")))
@@ -75,12 +75,13 @@ def main() -> None:
     parser.add_argument("--crystal", default="TiO2-rutile")
     parser.add_argument("--atoms", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--ranks", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     found = measure(options)
     found["command"] = (
         f"python benchmarks/lammps_million.py {options.model.name} --work DIR --crystal "
-        f"{options.crystal} --atoms {options.atoms} --steps {options.steps}"
+        f"{options.crystal} --atoms {options.atoms} --steps {options.steps} --ranks {options.ranks}"
     )
     found["sha256"] = load_artefact(options.model).manifest.artefact_sha256
     keep(options.output, options.model.name.removesuffix(".m3c.safetensors"), found)

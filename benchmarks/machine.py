@@ -7,14 +7,20 @@ import platform
 from pathlib import Path
 from typing import Any
 
+#: The widest of them decides what the native core and matrix products run on.
+VECTORS = ("avx512f", "avx2", "avx", "asimd")
+
 
 def machine() -> dict[str, Any]:
     """What the figures were taken on."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = said.get("flags", said.get("Features", "")).split()
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": said.get("model name", platform.processor()),
+        "family and model": [said.get("cpu family"), said.get("model")],
+        "vectors": next((name for name in VECTORS if name in flags), None),
         "processors": os.cpu_count(),
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

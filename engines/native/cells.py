@@ -39,17 +39,22 @@ class FoundEdges:
     system: CoreSystem
 
     def closest(self, limits: Float64Array | None) -> ClosePair | None:
-        """The pair that is closest by the limit of its elements, in the caller's numbers.
+        """The pair that is furthest below the limit of its elements, in the caller's numbers.
 
         Args:
             limits: Shortest distances in Å, shape (n_elements, n_elements); 0 for any.
+
+        Returns:
+            The pair; None where no atoms are closer than they may be.
 
         Raises:
             StructureError: If atoms coincide.
         """
         system, worst = self.system, None
+        longest = 0.0 if limits is None else float(limits.max(initial=0.0))
         for first in range(0, len(system.neighbors), _AT_ONCE):
-            squared = np.square(system.vectors[first : first + _AT_ONCE], dtype=np.float64).sum(1)
+            vectors = system.vectors[first : first + _AT_ONCE]
+            squared = np.einsum("ea,ea->e", vectors, vectors, dtype=np.float64)
             if squared.min() < SHORTEST**2:
                 pair = self._pair(first + int(squared.argmin()), squared.min(), 0.0)
                 raise StructureError(
@@ -57,17 +62,17 @@ class FoundEdges:
                     f"{pair.distance:.6f} Å apart",
                     hint="remove duplicate atoms, or use a shorter time step",
                 )
-            if limits is None:
+            near = np.flatnonzero(squared < longest**2)
+            if limits is None or not len(near):
                 continue
-            centers = np.searchsorted(
-                system.begins, np.arange(first, first + len(squared)), side="right"
-            )
-            others = system.neighbors[first : first + _AT_ONCE]
-            bounds = limits[system.species[centers - 1], system.species[others]] ** 2
-            ratios = np.divide(squared, bounds, out=np.full_like(squared, np.inf), where=bounds > 0)
+            centers = np.searchsorted(system.begins, first + near, side="right") - 1
+            others = system.neighbors[first + near]
+            bounds = limits[system.species[centers], system.species[others]] ** 2
+            ratios = np.full(len(near), np.inf)
+            np.divide(squared[near], bounds, out=ratios, where=bounds > 0)
             place = int(ratios.argmin())
-            if ratios[place] < (worst.ratio if worst else np.inf):
-                worst = self._pair(first + place, squared[place], ratios[place])
+            if ratios[place] < (worst.ratio if worst else 1.0):
+                worst = self._pair(first + int(near[place]), squared[near[place]], ratios[place])
         return worst
 
     def _pair(self, edge: int, squared: float, ratio: float) -> ClosePair:
