@@ -16,6 +16,7 @@ from typing import Any
 
 from ase import Atoms
 from lammps_runs import Layout, row_of, simulate, structure, times_of
+from machine import command
 from results_file import keep
 
 from m3compress.engines.artefact import load_artefact
@@ -59,7 +60,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     rows = {int(row[0]): list(map(float, row[1:])) for row in re.findall(ROW, logs, re.M)}
     totals = [rows[step][3] for step in range(options.steps + 1)]
     return {
-        **row_of(atoms, layout, options.steps - first, [times]),
+        **row_of(atoms, layout, [times]),
         "went_on_from_step": first,
         "megabytes_of_a_rank": times.megabytes,
         "change_of_energy_meV_per_atom": 1e3 * (totals[-1] - totals[0]) / len(atoms),
@@ -79,10 +80,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     found = measure(options)
-    found["command"] = (
-        f"python benchmarks/lammps_million.py {options.model.name} --work DIR --crystal "
-        f"{options.crystal} --atoms {options.atoms} --steps {options.steps} --ranks {options.ranks}"
-    )
+    found["command"] = command()
     found["sha256"] = load_artefact(options.model).manifest.artefact_sha256
     keep(options.output, options.model.name.removesuffix(".m3c.safetensors"), found)
     print(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from lammps_runs import Layout, simulate, times_of
+from machine import command
 from results_file import keep
 
 from m3compress.analysis.statistics.slopes import fit_slope
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     found = measure(options)
-    found["command"] = " ".join(["python", "benchmarks/lammps_nve.py", *sys.argv[1:]])
+    found["command"] = command()
     found["sha256"] = load_artefact(options.model).manifest.artefact_sha256
     keep(options.output, options.model.name.removesuffix(".m3c.safetensors"), found)
     holds = found["bound"] <= LIMIT

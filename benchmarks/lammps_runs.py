@@ -51,6 +51,7 @@ class Times:
     """What LAMMPS says of its last loop.
 
     Attributes:
+        steps: How many it had.
         loop: Seconds of the clock.
         pair: Of these, the pair style, exchanges included.
         neighbors: Building neighbour lists.
@@ -60,6 +61,7 @@ class Times:
         megabytes: Resident at most, on the rank that takes most, as LAMMPS estimates it.
     """
 
+    steps: int
     loop: float
     pair: float
     neighbors: float
@@ -119,6 +121,7 @@ def times_of(said: str) -> Times:
     exchanged = re.findall(r"m3compress: ([\d.e+-]+) s in exchanging", last)
     memory = re.findall(r"Per MPI rank memory allocation .* \| ([\d.e+-]+) Mbytes", said)
     return Times(
+        steps=int(re.findall(r"for (\d+) steps", last)[0]),
         loop=float(last.split()[3]),
         pair=section("Pair"),
         neighbors=section("Neigh"),
@@ -136,18 +139,18 @@ def structure(crystal: str, n_atoms: int) -> Atoms:
     return turned(atoms)[0]
 
 
-def row_of(atoms: Atoms, layout: Layout, steps: int, runs: list[Times]) -> dict[str, Any]:
+def row_of(atoms: Atoms, layout: Layout, runs: list[Times]) -> dict[str, Any]:
     """Medians over the rounds, of times per atom and step and of parts of the loop."""
 
     def per_atom(name: str) -> float:
-        return 1e3 * statistics.median(getattr(t, name) for t in runs) / steps / len(atoms)
+        return 1e3 * statistics.median(getattr(t, name) / t.steps for t in runs) / len(atoms)
 
     loop = per_atom("loop")
     return {
         "atoms": len(atoms),
         "ranks": layout.ranks,
         "threads": layout.threads,
-        "steps": steps,
+        "steps": runs[0].steps,
         "ms_per_atom": loop,
         "pair_ms_per_atom": per_atom("pair"),
         **{name: per_atom(name) / loop for name in ("pair", "neighbors", "comm", "exchange")},

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from lammps_runs import Layout, Times, row_of, simulate, structure, times_of
+from machine import command
 from mpi_exchange import measured as measured_exchange
 from on_paper import CLUSTER, Measured, Network, on_paper
 from results_file import keep
@@ -61,7 +61,7 @@ def strong(
     options: argparse.Namespace, model: Path, others: list[Candidate], n_atoms: int
 ) -> dict[str, Any]:
     """One size in all layouts, in turn with calculators."""
-    atoms, steps = structure(options.crystal, n_atoms), steps_for(options, n_atoms)
+    atoms = structure(options.crystal, n_atoms)
     layouts = [Layout.of(text) for text in options.layouts]
     runs: dict[Layout, list[Times]] = {layout: [] for layout in layouts}
     seconds: dict[str, list[float]] = {other.name: [] for other in others}
@@ -71,7 +71,7 @@ def strong(
         fit = [other for other in others if other.kind != "matgl" or n_atoms <= options.largest]
         for other, cost in zip(fit, time_in_turn(fit, atoms, 3), strict=True):
             seconds[other.name] += cost.seconds
-    rows = against_first([row_of(atoms, layout, steps, runs[layout]) for layout in layouts])
+    rows = against_first([row_of(atoms, layout, runs[layout]) for layout in layouts])
     calculators = {
         name: 1e3 * statistics.median(taken) / len(atoms)
         for name, taken in seconds.items()
@@ -110,12 +110,7 @@ def weak(options: argparse.Namespace, model: Path) -> list[dict[str, Any]]:
     for _ in range(options.rounds):
         for layout, atoms in cases:
             runs[layout].append(run(options, model, atoms, layout))
-    return against_first(
-        [
-            row_of(atoms, layout, steps_for(options, len(atoms)), runs[layout])
-            for layout, atoms in cases
-        ]
-    )
+    return against_first([row_of(atoms, layout, runs[layout]) for layout, atoms in cases])
 
 
 def paper(
@@ -166,7 +161,7 @@ def examine(options: argparse.Namespace, model: Path, reference: Path | None) ->
     rows = [row for size in sizes for row in size["layouts"]]
     here = measured_exchange()
     result = {
-        "command": " ".join(["python", "benchmarks/lammps_scaling.py", *sys.argv[1:]]),
+        "command": command(),
         "way": options.way,
         "crystal": options.crystal,
         "sha256": load_artefact(model).manifest.artefact_sha256,

@@ -1,9 +1,10 @@
-"""What the figures of a benchmark were taken on."""
+"""What the figures of a benchmark were taken on, and by which command."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,9 @@ def machine() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+def command() -> str:
+    """The command line that runs, without folders of this machine."""
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from machine import command
 from results_file import keep
 
 from m3compress.analysis.timing import median_ratio, time_in_turn
@@ -111,7 +111,7 @@ def main() -> None:
             f"{row['times_of_ase']:5.2f} of ASE's"
         )
     result = {
-        "command": " ".join(["python", "benchmarks/md_codes.py", *sys.argv[1:]]),
+        "command": command(),
         "structure": structure,
         "atoms": len(atoms),
         "steps": options.steps,

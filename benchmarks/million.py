@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from machine import machine
+from machine import command, machine
 from speed import save_default_matgl_model
 
 from m3compress import Calculator
@@ -109,7 +108,7 @@ def main() -> int:
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     document = {
-        "command": " ".join(["python", "benchmarks/million.py", *sys.argv[1:]]),
+        "command": command(),
         "machine": machine(),
         "rows": rows,
     }

@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from machine import machine
+from machine import command, machine
 from speed import save_default_matgl_model
 
 from m3compress import Calculator
@@ -202,7 +201,7 @@ def main() -> int:
             f"{100 * row['part_of_product_rate']:.0f} % of {rate:.0f} GFLOP/s"
         )
     document = {
-        "command": " ".join(["python", "benchmarks/native.py", *sys.argv[1:]]),
+        "command": command(),
         "machine": machine(),
         "load_average": {"before": before, "after": os.getloadavg()},
         "megaflop_per_atom": work,

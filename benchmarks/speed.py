@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+from machine import command, machine
 
 from m3compress.api import export_model
 from m3compress.benchmark import Measurement, candidates_for, measure
@@ -85,7 +85,7 @@ def main() -> int:
             rows += measure(pair[:1], elements, chosen.largest, 2)
             print(row_of(rows[-1]))
     document = {
-        "command": " ".join(["python", "benchmarks/speed.py", *sys.argv[1:]]),
+        "command": command(),
         "machine": machine(),
         "load_average": {"before": before, "after": os.getloadavg()},
         "threads": chosen.threads,
