@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 
 from m3compress import Calculator
+from m3compress.engines.native.cells import find_edges
 from m3compress.errors import OverlapError, StructureError
 from m3compress.models.potential import Potential
 
@@ -62,3 +64,22 @@ def test_the_domain_of_training_is_watched(
     assert np.isfinite(calculator.evaluate(structures["isolated"]).energy)
     with pytest.raises(OverlapError, match=r"2\.\d+ Å apart.*Cl-Na is never closer than 2\.700 Å"):
         calculator.evaluate(structures["salt"])
+
+
+def test_the_pair_furthest_below_its_limit_is_found(structures: dict[str, Atoms]) -> None:
+    atoms = structures["salt"].copy()
+    atoms.rattle(0.2, seed=3)
+    species = (atoms.numbers == 11).astype(np.int64)
+    found = find_edges(atoms, species, 5.0, "float32", 2)
+    first, second, lengths = neighbor_list("ijd", atoms, 5.0)
+    for limits in (np.array([[5.0, 2.8], [2.8, 3.9]]), np.array([[0.0, 2.9], [2.9, 0.0]])):
+        bounds = limits[species[first], species[second]]
+        shares = np.divide(lengths, bounds, out=np.full_like(lengths, np.inf), where=bounds > 0)
+        worst = int(shares.argmin())
+        pair = found.closest(limits)
+        assert pair is not None
+        assert {pair.first, pair.second} == {first[worst], second[worst]}
+        assert pair.distance == pytest.approx(lengths[worst], abs=1e-5)
+        assert pair.ratio == pytest.approx(shares[worst] ** 2, abs=1e-5)
+    assert found.closest(np.full((2, 2), 0.5)) is None
+    assert found.closest(None) is None
