@@ -31,16 +31,19 @@ log said.{first}
 run {steps} upto
 """
 BEGIN = "velocity all create 300 4928\n"
-ROW = r"^ +(\d+) +([\d.]+) +(-[\d.]+) +([\d.]+) +(-[\d.]+) +(-?[\d.]+) *$"
+NUMBER = r" +([-+.e\d]+)"
+ROW = r"^ +(\d+)" + 5 * NUMBER + " *$"
 
 
-def simulated(options: argparse.Namespace, atoms: Atoms, layout: Layout) -> tuple[int, str]:
-    """Run what is left; returns the step it began with and what LAMMPS said."""
+def simulate_rest(options: argparse.Namespace, atoms: Atoms, layout: Layout) -> None:
+    """Run the steps that are left, from the last one that was kept."""
     kept = [int(path.suffix[1:]) for path in options.work.glob("step.*")]
     first = max(kept, default=0)
+    if first >= options.steps:
+        return
     data = f"read_restart step.{first}" if first else "read_data structure.data"
     commands = COMMANDS.format(begin="" if first else BEGIN, first=first, steps=options.steps)
-    return first, simulate(
+    simulate(
         options.model,
         atoms,
         commands,
@@ -54,17 +57,22 @@ def simulated(options: argparse.Namespace, atoms: Atoms, layout: Layout) -> tupl
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The run, with the energies of all its steps."""
     atoms, layout = structure(options.crystal, options.atoms), Layout(options.ranks, 1)
-    first, said = simulated(options, atoms, layout)
-    times = times_of(said)
-    logs = "".join(path.read_text() for path in sorted(options.work.glob("said.*")))
-    rows = {int(row[0]): list(map(float, row[1:])) for row in re.findall(ROW, logs, re.M)}
-    totals = [rows[step][3] for step in range(options.steps + 1)]
+    simulate_rest(options, atoms, layout)
+    said = {int(path.suffix[1:]): path.read_text() for path in options.work.glob("said.*")}
+    last = max(said)
+    times = times_of(said[last])
+    rows = {
+        int(row[0]): list(map(float, row[1:]))
+        for first in sorted(said)
+        for row in re.findall(ROW, said[first], re.M)
+    }
+    steps = [rows[step] for step in range(options.steps + 1)]
     return {
         **row_of(atoms, layout, [times]),
-        "went_on_from_step": first,
+        "went_on_from_step": last,
         "megabytes_of_a_rank": times.megabytes,
-        "change_of_energy_meV_per_atom": 1e3 * (totals[-1] - totals[0]) / len(atoms),
-        "temp_pe_ke_etotal_press": [rows[step] for step in range(options.steps + 1)],
+        "change_of_energy_meV_per_atom": 1e3 * (steps[-1][3] - steps[0][3]) / len(atoms),
+        "temp_pe_ke_etotal_press": steps,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from ase import Atoms
 
@@ -33,14 +33,16 @@ _STUDENT: Final = 0.2
 _STEP: Final = 1.5e-3
 #: Seconds to export and open a student.
 _EXPORT: Final = 8.0
-#: A compiled step takes this part of one that is not (0.40 was seen, optimiser included), and
-#: compiling so many seconds, where nothing of the like was compiled before (155 to 198).
-_COMPILED: Final = 0.43
-_COMPILING: Final = 200.0
+#: Part of the time of a first compilation that the training itself needs for another of the like.
+_COMPILED_AGAIN: Final = 0.3
 #: Trainings of so many seconds are compiled by default.
 _WORTH_COMPILING: Final = 900.0
 #: Part of a training that validates and writes checkpoints.
 _WATCH: Final = 0.06
+
+Steps = Literal["eager", "compiled"]
+#: Seconds of a step of a kind, and those that it took to find out.
+StepTimes = Callable[[Steps], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,12 @@ class Budget:
         frames: Part of the frames of the settings that is made.
         own: Part of the student's own dynamics that is run.
         steps: Of the training.
-        compiled: Whether they are compiled first.
         epoch: Steps of a pass over the first frames.
         label_seconds: For the labels of the first frames.
         own_seconds: For all rounds.
         step_seconds: For a step of the training.
+        compiled: Whether steps are compiled first.
+        compile_seconds: For that, here and in the training.
     """
 
     frames: float
@@ -66,11 +69,12 @@ class Budget:
     own_seconds: float
     step_seconds: float
     compiled: bool = False
+    compile_seconds: float = 0.0
 
     @property
     def training_seconds(self) -> float:
         """For the training, and for compiling it."""
-        return self.steps * self.step_seconds * (1 + _WATCH) + self.compiled * _COMPILING
+        return self.steps * self.step_seconds * (1 + _WATCH) + self.compile_seconds
 
     @property
     def minutes(self) -> float:
@@ -112,7 +116,7 @@ def make_budget(
     cutoff: float,
     settings: DistillSettings,
     teacher_seconds: float,
-    step_seconds: float,
+    step_times: StepTimes,
     batch_size: int,
     brought: Sequence[Atoms] = (),
 ) -> Budget:
@@ -123,7 +127,7 @@ def make_budget(
         cutoff: Of the teacher in Å.
         settings: What is wanted.
         teacher_seconds: Of the teacher per atom and evaluation.
-        step_seconds: Of a step of the training that is not compiled.
+        step_times: Of the training; asked for compiled steps only where they would be worth it.
         batch_size: Frames in a batch.
         brought: Frames that the teacher labels besides those of the plan.
 
@@ -147,9 +151,12 @@ def make_budget(
     epoch = steps_of(1, n_frames, batch_size)
     left = total - labels - own
     wanted = None if settings.epochs is None else settings.epochs * epoch
+    step_seconds, compile_seconds = step_times("eager")[0], 0.0
     compiled = _is_compiled(settings, left if wanted is None else wanted * step_seconds)
     if compiled:
-        step_seconds, left = _COMPILED * step_seconds, left - _COMPILING
+        step_seconds, spent = step_times("compiled")
+        compile_seconds = (1 + _COMPILED_AGAIN) * spent
+        left -= compile_seconds
     step = step_seconds * (1 + _WATCH)
     steps = math.floor(max(0.0, left) / step) if wanted is None else wanted
     if wanted is None and steps < epoch:
@@ -170,6 +177,7 @@ def make_budget(
         own_seconds=own,
         step_seconds=step_seconds,
         compiled=compiled,
+        compile_seconds=compile_seconds,
     )
 
 

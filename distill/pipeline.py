@@ -7,6 +7,7 @@ folder and not done again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.contract.evaluation import EvaluatorSpec
 from m3compress.contract.teacher import Teacher
-from m3compress.distill.budget import Budget, make_budget
+from m3compress.distill.budget import Budget, Steps, make_budget
 from m3compress.distill.data.label_store import LabelStore, seconds_per_atom
 from m3compress.distill.data.phases import DataPlan, plan_data
 from m3compress.distill.data.plan import Group
@@ -260,14 +261,22 @@ class Distillation:
         """
         frames = [_anyhow(atoms) for atoms in self._whole.phases.values()]
         student = self.settings.student
-        with torch_threads(self.settings.threads):
-            step = seconds_per_step(student, self.config, frames)
+
+        def step_times(steps: Steps) -> tuple[float, float]:
+            compiled = steps == "compiled"
+            if compiled:
+                self.reporter.say("time", "compiling the steps of the training, to time one")
+            began = time.perf_counter()
+            with torch_threads(self.settings.threads):
+                seconds = seconds_per_step(student, self.config, frames, compiled=compiled)
+            return seconds, time.perf_counter() - began
+
         return make_budget(
             self.structures,
             self.teacher.cutoff,
             self.settings,
             teacher_seconds,
-            step,
+            step_times,
             settings_of(student, frames, 1, 0).batch_size,
             self.brought,
         )

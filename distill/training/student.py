@@ -173,7 +173,9 @@ def settings_of(student: Student, frames: Sequence[Atoms], steps: int, seed: int
     )
 
 
-def seconds_per_step(student: Student, config: M3GNetConfig, frames: Sequence[Atoms]) -> float:
+def seconds_per_step(
+    student: Student, config: M3GNetConfig, frames: Sequence[Atoms], *, compiled: bool = False
+) -> float:
     """For one step of a training on frames like these, on a quiet machine.
 
     On one thread it is the processor's time, since other programs slow the clock only.
@@ -182,12 +184,16 @@ def seconds_per_step(student: Student, config: M3GNetConfig, frames: Sequence[At
         student: What would be trained.
         config: Of its network.
         frames: Labelled ones; the labels do not matter.
+        compiled: Whether steps are; then this takes minutes.
     """
     settings = settings_of(student, frames, 1000, 0)
     run = _begin(student, config, frames, settings)
     batches = _batches(frames, config, run.references)
     joined = join([batches[i % len(batches)] for i in range(settings.batch_size)])
-    step: Step = eager_step(run.network, settings.loss)
+    if compiled:
+        step = compile_step(run.network, settings.loss, joined)
+    else:
+        step = eager_step(run.network, settings.loss)
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     took: list[float] = []
     for _ in range(2 * _TIMED):
