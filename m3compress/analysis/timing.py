@@ -2,6 +2,7 @@
 
 Rounds are interleaved (A, B, A, B, …), so that a machine whose speed drifts slows all alike and
 ratios hold round by round; processes of their own give each candidate its own memory and threads.
+Between two steps the machine is left to itself, so that no candidate pays for the one before it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from m3compress.errors import M3CompressError
 
 _MOVE: Final = 0.005  # Å per step: keeps a neighbour list in its skin, as molecular dynamics does
 _WARM_UP: Final = 1
+#: Seconds before every step. Idle threads of many libraries spin on for up to a tenth of a second:
+#: two threads of another candidate would share a processor with them, and take half as long again.
+_SETTLE: Final = 0.3
 
 
 class Steps(Protocol):
@@ -115,6 +119,7 @@ def time_in_turn(
             if number > _WARM_UP and time.monotonic() - began > enough:
                 break
             for candidate, pipe, given in zip(candidates, pipes, answers, strict=True):
+                time.sleep(_SETTLE)
                 given.append(_step(pipe, candidate.name, patience))
     return tuple(_cost(given) for given in answers)
 
