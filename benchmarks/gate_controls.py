@@ -5,6 +5,10 @@ Exports the built-in model, puts the reference itself (which must pass) and each
 control and seed. Goes on where it was stopped.
 
     python benchmarks/gate_controls.py --work DIR --seeds 5 --negative-seeds 10
+    python benchmarks/gate_controls.py --work DIR --seeds 2 --negative-seeds 0 --profile ci --named
+
+With ``--named`` a control is done once the checks that are named for it have failed, as in
+``m3compress validate --selfcheck``.
 """
 
 from __future__ import annotations
@@ -13,30 +17,39 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+from machine import command, machine
 
 from m3compress.api import export_model, resolve_source
-from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE, run_controls, to_json
+from m3compress.validate.controls.selfcheck import (
+    NEGATIVE,
+    POSITIVE,
+    Control,
+    run_controls,
+    to_json,
+)
 from m3compress.validate.setup.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "gate_controls.json"
 
 
-def rows_of_seed(settings: Settings, folder: Path, *, all_controls: bool) -> list[dict[str, Any]]:
+def rows_of_seed(
+    settings: Settings, folder: Path, controls: Sequence[Control], *, whole: bool
+) -> list[dict[str, Any]]:
     """What the gate said of the controls with one seed.
 
     Args:
         settings: With the seed.
         folder: Of this seed.
-        all_controls: Whether the broken ones take part.
+        controls: Those that take part.
+        whole: Whether to learn who else sees them.
     """
-    controls = CONTROLS if all_controls else (NEGATIVE,)
     start = time.perf_counter()
     outcomes = run_controls(
-        settings, folder, controls=controls, whole=True, resume=True, announce=say
+        settings, folder, controls=controls, whole=whole, resume=True, announce=say
     )
     say(f"seed {settings.seed}: {time.perf_counter() - start:.0f} s")
     return [dict(row) for row in to_json(outcomes)]
@@ -70,6 +83,8 @@ def main() -> None:
     parser.add_argument("--profile", default="smoke")
     parser.add_argument("--seeds", type=int, default=5, help="for every control")
     parser.add_argument("--negative-seeds", type=int, default=10, help="for the negative control")
+    parser.add_argument("--only", nargs="*", help="names of broken controls")
+    parser.add_argument("--named", action="store_true", help="run named checks until they fail")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
 
@@ -86,10 +101,12 @@ def main() -> None:
             seed=seed,
         )
         folder = options.work / f"seed-{seed}"
-        rows += rows_of_seed(settings, folder, all_controls=seed < options.seeds)
+        controls = [NEGATIVE] if seed < options.negative_seeds else []
+        if seed < options.seeds:
+            controls += [c for c in POSITIVE if options.only is None or c.name in options.only]
+        rows += rows_of_seed(settings, folder, controls, whole=not options.named)
     document = {
-        "command": f"python benchmarks/gate_controls.py --profile {options.profile} "
-        f"--seeds {options.seeds} --negative-seeds {options.negative_seeds}",
+        "command": command(),
         "machine": machine(),
         "summary": summary(rows),
         "rows": rows,

@@ -242,6 +242,17 @@ def between(low: int, high: int, factor: float) -> Change:
     return change
 
 
+def many_counted(limit: int, factor: float) -> Change:
+    """Times a factor where all atoms together have more than ``limit`` neighbours."""
+
+    def change(file: Surgery, tensor: str) -> str:
+        axes = file.constant(np.array([0, 1]), np.int64)
+        count = file.node("ReduceSum", "mask", axes, keepdims=0)
+        return file.where(file.above(count, limit), file.scaled(tensor, factor), tensor)
+
+    return change
+
+
 def strong(above: float, factor: float) -> Change:
     """Forces beyond a size (eV/Å) times a factor."""
 

@@ -31,6 +31,7 @@ from m3compress.validate.checks.building import Check, count_problems, on_file
 from m3compress.validate.checks.graph import CHECKS as GRAPH_CHECKS
 from m3compress.validate.checks.graph import no_graph, read_beside, read_graph
 from m3compress.validate.checks.selection import bond_length
+from m3compress.validate.checks.size_flow import CHECKS as SIZE_CHECKS
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject, TrainedModel
@@ -238,4 +239,5 @@ CHECKS: Final[tuple[Check, ...]] = (
         check_facts,
     ),
     *GRAPH_CHECKS,
+    *SIZE_CHECKS,
 )
