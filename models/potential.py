@@ -164,7 +164,7 @@ def evaluate(
     """Energy, forces and virial by the PyTorch model: the reference of everything else.
 
     Args:
-        potential: The potential, in the precision in which to evaluate.
+        potential: The potential, in the precision and on the device on which to evaluate.
         atoms: A structure.
         edges: Edges and vectors, where the caller wants another order than the canonical one.
 
@@ -173,21 +173,23 @@ def evaluate(
     """
     species = potential.species(atoms)
     listed, vectors = edges if edges is not None else find_edges(atoms, potential.config.cutoff)
-    dtype = potential.network.scales.dtype
-    leaf = torch.tensor(vectors, dtype=dtype, requires_grad=True)
+    scales = potential.network.scales
+    dtype, device = scales.dtype, scales.device
+    leaf = torch.tensor(vectors, dtype=dtype, device=device, requires_grad=True)
     graph = EdgeGraph(
-        centers=torch.from_numpy(listed.centers),
-        neighbors=torch.from_numpy(listed.neighbors),
+        centers=torch.from_numpy(listed.centers).to(device),
+        neighbors=torch.from_numpy(listed.neighbors).to(device),
         vectors=leaf,
         n_atoms=listed.n_atoms,
     )
-    energies = potential.network(graph, torch.from_numpy(species), potential.form)
-    total = energies.to(torch.float64).detach().numpy() + potential.element_energies[species]
+    energies = potential.network(graph, torch.from_numpy(species).to(device), potential.form)
+    network = energies.detach().to(torch.float64).cpu().numpy()
+    total = network + potential.element_energies[species]
     if listed.centers.size:
         (gradient,) = torch.autograd.grad(energies.sum(), leaf)
     else:
         gradient = torch.zeros_like(leaf)
-    pulls = gradient.to(torch.float64).numpy()
+    pulls = gradient.to(torch.float64).cpu().numpy()
     forces = np.zeros((listed.n_atoms, 3))
     np.add.at(forces, listed.centers, pulls)
     np.subtract.at(forces, listed.neighbors, pulls)

@@ -178,8 +178,9 @@ def list_triplets(centers: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     counts = torch.bincount(owners) if len(owners) else owners.new_zeros(1)
     starts = torch.cumsum(counts, 0) - counts
     per_edge = counts[owners]
-    first = torch.repeat_interleave(torch.arange(len(kept)), per_edge)
-    offsets = torch.arange(len(first)) - torch.repeat_interleave(
+    edges = torch.arange(len(kept), device=kept.device)
+    first = torch.repeat_interleave(edges, per_edge)
+    offsets = torch.arange(len(first), device=kept.device) - torch.repeat_interleave(
         torch.cumsum(per_edge, 0) - per_edge, per_edge
     )
     second = starts[owners[first]] + offsets
@@ -280,7 +281,7 @@ def _misrouted_targets(owners: Tensor) -> Tensor:
     Args:
         owners: Centre of every pruned edge, sorted, shape (n_pruned,).
     """
-    position = torch.arange(len(owners))
+    position = torch.arange(len(owners), device=owners.device)
     if not len(owners):
         return position
     lone = (torch.bincount(owners)[owners] == 1).to(torch.int64)

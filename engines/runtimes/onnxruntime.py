@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +21,8 @@ _CPU: Final = "CPUExecutionProvider"
 _ERRORS_ONLY: Final = 3
 #: kSameAsRequested: the arena grows by what is asked for, not to the next power of two.
 _SAME_AS_REQUESTED: Final = 1
+#: Where the arena of a device is, as ONNX Runtime names it.
+_ARENAS: Final[dict[Device, str]] = {"cpu": "cpu:0", "cuda": "gpu:0"}
 
 
 class OnnxRuntimeEngine:
@@ -94,9 +98,10 @@ class OnnxRuntimeEngine:
         n_slots = inputs.mask.size
         if n_slots <= self._largest:
             return
-        if self._largest and self._device == "cpu":
+        if self._largest:
             options = ort.RunOptions()
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            arena = _ARENAS[self._device]
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
             self._session.run(OUTPUT_NAMES, self._feed(_one_empty_slot()), options)
         self._largest = n_slots
 
@@ -121,6 +126,8 @@ def _open_session(artefact: Artefact, device: Device, threads: int | None) -> or
             hint="`pip uninstall onnxruntime`, then `pip install 'm3compress[gpu]'`",
         )
     options = _session_options(device, threads)
+    if device == "cuda":
+        _load_cuda_libraries()
     try:
         session = ort.InferenceSession(str(artefact.path), options, providers=_providers(device))
     except Exception as error:  # the exceptions of ONNX Runtime share no base class
@@ -142,7 +149,17 @@ def _providers(device: Device) -> list[str | tuple[str, dict[str, Any]]]:
         return [_CPU]
     # TF32 rounds factors to ten bits, which costs three digits of the forces. The CPU provider
     # stays in the list for the few nodes that compute shapes.
-    return [(_CUDA, {"use_tf32": 0}), _CPU]
+    return [(_CUDA, {"use_tf32": 0, "arena_extend_strategy": "kSameAsRequested"}), _CPU]
+
+
+@functools.cache
+def _load_cuda_libraries() -> None:
+    """Let ONNX Runtime find the CUDA and cuDNN that pip has installed, as PyTorch finds them."""
+    preload = getattr(ort, "preload_dlls", None)  # since 1.21
+    if preload is not None:
+        # It prints what it misses; whether that matters, the session will tell.
+        with contextlib.redirect_stdout(sys.stderr):
+            preload()
 
 
 def _session_options(device: Device, threads: int | None) -> ort.SessionOptions:
