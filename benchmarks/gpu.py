@@ -41,6 +41,7 @@ from m3compress.benchmark import benchmark_structure
 from m3compress.contract.backends import DEVICES
 from m3compress.errors import M3CompressError
 from m3compress.export.targets import target_named
+from m3compress.models.structures.supercell import supercell_of
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 KINDS: dict[str, Kind] = {
@@ -94,12 +95,13 @@ class Bench:
         )
 
     def run(self, candidate: Candidate, n_atoms: int) -> None:
-        """Measure one size, print it and write all there is."""
+        """Measure at least so many atoms, print it and write all there is."""
+        n_atoms = len(supercell_of(self.cell, n_atoms))
         row: Row = {"candidate": candidate.name, "atoms": n_atoms}
         try:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-                work = (measure, candidate, self.cell, self.expected, n_atoms, self.options.seconds)
-                row |= alone.submit(*work).result()
+                given = (candidate, self.cell, self.expected, n_atoms, self.options.seconds)
+                row |= alone.submit(measure, *given).result()
             self.ran[candidate.name] = n_atoms
         except BrokenProcessPool:
             row["error"] = "the process died, probably for lack of memory"
@@ -116,9 +118,12 @@ class Bench:
         name = candidate.name
         while name in self.ran:
             ran, failed = self.ran[name], self.failed.get(name)
-            if failed is not None and failed <= _CLOSE * ran:
+            between = 2 * ran if failed is None else round((ran * failed) ** 0.5)
+            # Not every number of atoms makes a supercell.
+            n_atoms = len(supercell_of(self.cell, between))
+            if failed is not None and (failed <= _CLOSE * ran or n_atoms >= failed):
                 break
-            self.run(candidate, 2 * ran if failed is None else round((ran * failed) ** 0.5))
+            self.run(candidate, n_atoms)
 
     def write(self) -> None:
         """Write what there is."""

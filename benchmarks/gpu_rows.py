@@ -101,7 +101,7 @@ def line_of(row: Row) -> str:
     """A row for people."""
     start = f"{row['candidate']:9} {row['atoms']:8,d} atoms  "
     if "error" in row:
-        return start + row["error"].replace("\n", " ")[:200]
+        return start + str(row["error"]).replace("\n", " ")[:200]
     return start + (
         f"{row['steps_per_second']:7.2f} steps/s  {1e3 * row['seconds']:8.1f} ms"
         f"  network {1e3 * row['network_seconds']:8.1f} ms"

@@ -1,8 +1,10 @@
 """Run a ``.plan`` with TensorRT or TensorRT-RTX on an NVIDIA GPU.
 
 Every step copies the tables to the GPU and the results back. :meth:`TensorRTEngine.run` has never
-run on a GPU: the tests cover imports, error paths, the choice of the profile, and the order of the
-calls against stand-ins for TensorRT and CUDA.
+run on a GPU: the one at hand, an NVIDIA H100, has the compute capability 9.0, on which TensorRT-RTX
+1.7 loads no plan (8.0, 8.6, 8.9, 12.0 and later are what it supports). The tests cover imports,
+error paths, the choice of the profile, and the order of the calls against stand-ins for TensorRT
+and CUDA.
 """
 
 from __future__ import annotations
@@ -48,13 +50,17 @@ class TensorRTEngine:
         self._backend = backend_named(artefact.manifest.backend)
         self._trt = _import_tensorrt(self._backend)
         self._memory = CudaMemory()
-        # Runtime and engine must live as long as the context does.
-        self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
+        self._errors: list[str] = []
+        # Logger, runtime and engine must live as long as the context does.
+        self._log = _collecting_log(self._trt, self._errors)
+        self._runtime = self._trt.Runtime(self._log)
         self._engine = self._runtime.deserialize_cuda_engine(artefact.path.read_bytes())
         if self._engine is None:
             raise ArtefactError(
-                f"{self._trt.__name__} {self._trt.__version__} cannot load {artefact.path.name}",
-                hint="plans fit one TensorRT and GPU type: build it here from the .m3c.onnx",
+                f"{self._trt.__name__} {self._trt.__version__} cannot load {artefact.path.name}: "
+                f"{self._reason()}",
+                hint="plans fit one TensorRT and the GPUs that it supports: build it here, "
+                "or use the .m3c.onnx, which ONNX Runtime runs on GPUs as well",
             )
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         self._inputs = [name for name in names if name not in OUTPUT_NAMES]
@@ -91,7 +97,7 @@ class TensorRTEngine:
             results[name] = np.empty(shape, self._dtype(name))
         pointers = {name: self._bind(name, array.nbytes) for name, array in results.items()}
         if not self._context.execute_async_v3(self._memory.stream):
-            raise M3CompressError("TensorRT failed; its log is on stderr", hint="see `nvidia-smi`")
+            raise M3CompressError(f"TensorRT failed: {self._reason()}", hint="see `nvidia-smi`")
         for name, array in results.items():
             self._memory.download(array, pointers[name])
         # ``staged`` lives until here, because the copies to the GPU may read it until now.
@@ -101,6 +107,12 @@ class TensorRTEngine:
     def close(self) -> None:
         """Free the buffers on the GPU; a later run allocates them again."""
         self._memory.close()
+
+    def _reason(self) -> str:
+        """What TensorRT logged first since it was last asked."""
+        reason = self._errors[0] if self._errors else "it does not say why"
+        self._errors.clear()
+        return reason
 
     def _use_profile(self, profile: int) -> None:
         if profile == self._profile:
@@ -117,6 +129,20 @@ class TensorRTEngine:
         pointer = self._memory.reserve(name, n_bytes)
         self._context.set_tensor_address(name, pointer)
         return pointer
+
+
+def _collecting_log(trt: Any, errors: list[str]) -> Any:
+    """A logger of TensorRT that keeps its errors, for its calls only return that they failed."""
+
+    class Log(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity <= trt.ILogger.ERROR:
+                errors.append(message)
+
+    return Log()
 
 
 def choose_profile(profiles: Sequence[ShapeRange], shapes: dict[str, Shape]) -> int:

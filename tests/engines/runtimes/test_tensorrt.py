@@ -137,15 +137,20 @@ class FakeEngine:
 def fake_tensorrt(engine: Any) -> ModuleType:
     module = ModuleType("tensorrt_rtx")
     module.__version__ = "1.7"
-    module.Logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None})
+    module.ILogger = type("ILogger", (), {"ERROR": 1})
     module.nptype = lambda dtype: dtype
 
     class Runtime:
         def __init__(self, logger):
-            pass
+            self.logger = logger
 
         def deserialize_cuda_engine(self, content):
-            return engine(content)
+            opened = engine(content)
+            self.logger.log(3, "Loaded engine size: 1 MiB")
+            if opened is None:
+                self.logger.log(1, "compute capability 9.0 is not supported")
+                self.logger.log(1, "and so on")
+            return opened
 
     module.Runtime = Runtime
     return module
@@ -205,7 +210,28 @@ def test_a_plan_of_another_version(
     plan: Path, cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake_tensorrt(lambda content: None))
-    with pytest.raises(ArtefactError, match=r"tensorrt_rtx 1\.7 cannot load"):
+    expected = (
+        r"tensorrt_rtx 1\.7 cannot load model\.m3c.*: compute capability 9\.0 is not supported"
+    )
+    with pytest.raises(ArtefactError, match=expected):
+        Calculator(plan, device="cuda")
+
+
+def test_a_run_that_fails(
+    plan: Path, cuda: FakeCuda, structures: dict[str, Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calculator = Calculator(plan, device="cuda")
+    monkeypatch.setattr(FakeEngine, "execute_async_v3", lambda self, stream: False)
+    with pytest.raises(M3CompressError, match="TensorRT failed: it does not say why"):
+        calculator.evaluate(structures["salt"])
+
+
+def test_the_real_bindings_say_why_they_load_no_plan(
+    plan: Path, cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trt = pytest.importorskip("tensorrt_rtx_bindings")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", trt)
+    with pytest.raises(ArtefactError, match="deserializeCudaEngine"):
         Calculator(plan, device="cuda")
 
 
