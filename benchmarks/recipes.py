@@ -2,6 +2,7 @@ r"""What changes of the recipe make of a student, on labels that are there.
 
 Every recipe is the preset ``default`` with a line of TOML, trained from the same weights on the
 frames of a finished distillation, those of its own rounds included, for the same number of steps.
+Its cutoff is 0.8 of the teacher's, however thin the system is, unless a recipe says another.
 
     python benchmarks/distillation.py TEACHER --work DIR
     python benchmarks/recipes.py DIR/work --steps 4000 --recipe "max_n = 4" \

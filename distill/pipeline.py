@@ -80,8 +80,9 @@ class Distillation:
     @cached_property
     def config(self) -> M3GNetConfig:
         """Of the student's network."""
-        elements = {s for entry in self.structures for s in entry.atoms.symbols}
-        return self.settings.student.config(sorted(elements), self.teacher.cutoff)
+        structures = [entry.atoms for entry in self.structures]
+        elements = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+        return self.settings.student.config(elements, self.teacher.cutoff, structures)
 
     @cached_property
     def budget(self) -> Budget:

@@ -1,18 +1,20 @@
 """Students: small M3GNets that copy a teacher; presets, and a TOML file for everything else.
 
 The default is the measured recipe: two blocks (one is much worse), gated MLPs of one layer (as good
-as two, and faster), a cutoff of 0.8 of the teacher's (half the edges, no loss), and a three-body
-block that sees as far as the edges do.
+as two, and faster), a cutoff of 0.8 of the teacher's (half the edges, no loss) where that holds
+enough neighbours, and a three-body block that sees as far as the edges do.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+from ase import Atoms
 from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +23,12 @@ from m3compress.contract.forms import FACTORIZED, REMOVED, ThreeBodyForm
 from m3compress.distill.training.recipe import Recipe
 from m3compress.errors import M3CompressError, StructureError, UnknownNameError
 from m3compress.models.config import Basis, M3GNetConfig, convention
+
+#: Of the teacher's cutoff: in oxides nothing is lost by it.
+_CUTOFF_RATIO: Final = 0.8
+#: In a sphere of the cutoff. Silver iodide has 8 at 4 Å and 16 at 5 Å, where forces are a seventh
+#: as wrong; rutile has 26 at 4 Å, quartz 21.
+_NEIGHBOURS: Final = 20
 
 _Width = Annotated[int, Field(ge=1, le=1024)]
 _Angstrom = Annotated[float, Field(gt=0, le=20)]
@@ -35,8 +43,9 @@ class Student(BaseModel):
         width: Features per atom and per edge; multiples of 16 are fastest.
         hidden: Hidden widths of the gated MLPs of a block; none for a single layer.
         readout_hidden: The same of the readout; ``(width, width)`` if it is not given.
-        cutoff: Of the edges in Å; ``cutoff_ratio`` of the teacher's if it is not given.
-        cutoff_ratio: See ``cutoff``.
+        cutoff: Of the edges in Å; by ``cutoff_ratio`` if it is not given.
+        cutoff_ratio: Of the teacher's; if it is not given either, 0.8, or more where the structures
+            are so thin that atoms would see fewer than 16 neighbours, but never more than 1.
         three_body_cutoff: In Å; the cutoff if it is not given.
         max_n: Radial functions per angular momentum.
         max_l: Angular momenta 0 … max_l − 1.
@@ -54,7 +63,7 @@ class Student(BaseModel):
     hidden: tuple[_Width, ...] = ()
     readout_hidden: tuple[_Width, ...] | None = None
     cutoff: _Angstrom | None = None
-    cutoff_ratio: Annotated[float, Field(gt=0, le=2)] = 0.8
+    cutoff_ratio: Annotated[float, Field(gt=0, le=2)] | None = None
     three_body_cutoff: _Angstrom | None = None
     max_n: Annotated[int, Field(ge=1, le=16)] = 3
     max_l: Annotated[int, Field(ge=1, le=6)] = 3
@@ -68,12 +77,15 @@ class Student(BaseModel):
         """How its three-body block is evaluated."""
         return FACTORIZED if self.form == "factorized" else REMOVED
 
-    def config(self, elements: Sequence[str], teacher_cutoff: float) -> M3GNetConfig:
+    def config(
+        self, elements: Sequence[str], teacher_cutoff: float, structures: Sequence[Atoms] = ()
+    ) -> M3GNetConfig:
         """The network for some structures and a teacher.
 
         Args:
             elements: Chemical symbols of the structures.
             teacher_cutoff: Of the teacher in Å.
+            structures: What the student is for, whose neighbours decide about its cutoff.
 
         Raises:
             StructureError: If it is to know other elements than those of the structures.
@@ -88,7 +100,11 @@ class Student(BaseModel):
                 f"{', '.join(known)} alone",
                 hint="add them to its elements, or leave elements out of its file",
             )
-        cutoff = self.cutoff or round(self.cutoff_ratio * teacher_cutoff, 3)
+        cutoff = self.cutoff
+        if cutoff is None and self.cutoff_ratio is not None:
+            cutoff = round(self.cutoff_ratio * teacher_cutoff, 3)
+        if cutoff is None:
+            cutoff = cutoff_for(structures, teacher_cutoff)
         return M3GNetConfig(
             elements=known,
             cutoff=cutoff,
@@ -106,6 +122,18 @@ class Student(BaseModel):
             message_activation="identity",
             convention=convention("matgl-4.1"),
         )
+
+
+def cutoff_for(structures: Sequence[Atoms], teacher_cutoff: float) -> float:
+    """The shortest cutoff that has been good enough, in Å.
+
+    Args:
+        structures: Periodic ones; at the density of each, a sphere of it holds enough atoms.
+        teacher_cutoff: In Å, which is not exceeded.
+    """
+    volumes = [float(atoms.get_volume()) / len(atoms) for atoms in structures]
+    thinnest = math.cbrt(3 * _NEIGHBOURS * max(volumes, default=0.0) / (4 * math.pi))
+    return min(max(round(_CUTOFF_RATIO * teacher_cutoff, 3), round(thinnest, 1)), teacher_cutoff)
 
 
 #: Students by name, from the smallest to the largest.

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk
 
 from m3compress.contract.forms import FACTORIZED, REMOVED, TRIPLETS
@@ -18,6 +19,14 @@ from m3compress.errors import CheckpointError, M3CompressError, StructureError, 
 from m3compress.models.cost import cost_of
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential, Provenance, evaluate
+
+#: The superionic phase, silver on two of its twelve sites.
+SILVER_IODIDE = Atoms(
+    "I2Ag2",
+    scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5), (0.25, 0, 0.5), (0.75, 0.5, 0)],
+    cell=[5.07] * 3,
+    pbc=True,
+)
 
 
 def untrained(student: Student, elements=("Si", "O"), cutoff=5.0) -> Potential:
@@ -90,6 +99,25 @@ def test_what_is_no_student_is_refused(tmp_path):
     (path := tmp_path / "x.toml").write_text("width = ")
     with pytest.raises(M3CompressError, match="not a TOML file"):
         find_student(path)
+
+
+@pytest.mark.parametrize(
+    ("structure", "teacher_cutoff", "cutoff"),
+    [
+        (bulk("MgO", "rocksalt", a=4.21), 5.0, 4.0),
+        (bulk("MgO", "rocksalt", a=4.21), 6.0, 4.8),
+        (SILVER_IODIDE, 6.0, 5.4),  # 20 atoms of 32.6 Å³: a sphere of 5.38 Å
+        (SILVER_IODIDE, 5.0, 5.0),
+    ],
+    ids=lambda value: str(getattr(value, "symbols", value)),
+)
+def test_thin_systems_get_a_longer_cutoff(structure, teacher_cutoff, cutoff):
+    elements = sorted({"Cu", *structure.symbols})
+    dense = bulk("Cu")
+    config = Student().config(elements, teacher_cutoff, [dense, structure, dense])
+    assert config.cutoff == config.three_body_cutoff == cutoff
+    assert Student(cutoff_ratio=0.8).config(elements, 5.0, [structure]).cutoff == 4.0
+    assert Student(cutoff=4.5).config(elements, 5.0, [structure]).cutoff == 4.5
 
 
 def test_elements_and_cutoffs_must_fit():
