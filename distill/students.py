@@ -100,11 +100,11 @@ class Student(BaseModel):
                 f"{', '.join(known)} alone",
                 hint="add them to its elements, or leave elements out of its file",
             )
-        cutoff = self.cutoff
-        if cutoff is None and self.cutoff_ratio is not None:
-            cutoff = round(self.cutoff_ratio * teacher_cutoff, 3)
-        if cutoff is None:
-            cutoff = cutoff_for(structures, teacher_cutoff)
+        cutoff = self.cutoff or (
+            cutoff_for(structures, teacher_cutoff)
+            if self.cutoff_ratio is None
+            else round(self.cutoff_ratio * teacher_cutoff, 3)
+        )
         return M3GNetConfig(
             elements=known,
             cutoff=cutoff,

@@ -7,7 +7,7 @@ TensorRT plans too, which hold no graph to read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,12 +129,27 @@ def is_mixed(path: Path) -> bool:
         return False
 
 
-def check_operators(context: Context, path: Path) -> Measurement:
+def on_graph(name: str, measures: str, find: Callable[[Any], Measurement]) -> Check:
+    """A check of the graph that an exported file holds; skipped for files that hold none.
+
+    Args:
+        name: Identifier of the check.
+        measures: What it measures.
+        find: What it finds in the ONNX model, most often with :func:`count_problems`.
+    """
+
+    def find_in(context: Context, path: Path) -> Measurement:
+        del context
+        backend = backend_named(read_beside(path).backend)
+        if not backend.is_graph:
+            return Measurement(skipped=no_graph(backend))
+        return find(read_graph(path))
+
+    return on_file(name, measures, find_in)
+
+
+def check_operators(model: Any) -> Measurement:
     """The graph holds what the export writes, and nothing that could be something else."""
-    del context
-    if not (backend := backend_named(read_beside(path).backend)).is_graph:
-        return Measurement(skipped=no_graph(backend))
-    model = read_graph(path)
     counts = Counter(_full_name(node) for node in _nodes(model))
     problems = [
         f"{name} ({count} nodes)" for name, count in sorted(counts.items()) if name not in OPERATORS
@@ -163,12 +178,9 @@ def _elsewhere(model: Any) -> Iterable[str]:
     return (t.name for t in stored if t.data_location == onnx.TensorProto.EXTERNAL)
 
 
-def check_scatters(context: Context, path: Path) -> Measurement:
+def check_scatters(model: Any) -> Measurement:
     """No node adds into shared memory from several threads."""
-    del context
-    if not (backend := backend_named(read_beside(path).backend)).is_graph:
-        return Measurement(skipped=no_graph(backend))
-    nodes = list(_nodes(read_graph(path)))
+    nodes = list(_nodes(model))
     problems = [
         f"{node.op_type} {node.name} ({reduction})"
         for node in nodes
@@ -190,10 +202,10 @@ CHECKS: Final[tuple[Check, ...]] = (
         "whether graph and manifest are of float32, as the limits are",
         check_precision,
     ),
-    on_file(
+    on_graph(
         "artefact.operators",
         "operators and types that no exported graph holds",
         check_operators,
     ),
-    on_file("artefact.no-scatter", "nodes that add into shared memory", check_scatters),
+    on_graph("artefact.no-scatter", "nodes that add into shared memory", check_scatters),
 )

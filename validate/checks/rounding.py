@@ -22,7 +22,7 @@ from m3compress.validate.setup.subject import Subject
 
 #: How many times what float32 costs the model in PyTorch: another order of sums gives another draw
 #: of the same size, an operation compares two of them, and the largest of many counts.
-_MULTIPLE: Final = 4.0
+MULTIPLE: Final = 4.0
 #: The same for differences of energies, of which there are a handful only: some are small by luck.
 _MULTIPLE_OF_FEW: Final = 6.0
 _EPSILON: Final = float(np.finfo(np.float32).eps)
@@ -39,12 +39,12 @@ def rounded_subject(context: Context) -> Subject:
 
 def force_tolerance(context: Context, entries: Sequence[Named]) -> float:
     """For changes of forces in eV/Å, as ``compare_forces`` counts them."""
-    return _MULTIPLE * largest(_rounding(context, e).force for e in entries) + _FORCE_FLOOR
+    return MULTIPLE * largest(_rounding(context, e).force for e in entries) + _FORCE_FLOOR
 
 
 def energy_tolerance(context: Context, entries: Sequence[Named]) -> float:
     """For changes of an energy, in eV per atom."""
-    return _MULTIPLE * largest(_rounding(context, e).energy for e in entries) + _ENERGY_FLOOR
+    return MULTIPLE * largest(_rounding(context, e).energy for e in entries) + _ENERGY_FLOOR
 
 
 def _rounding(context: Context, entry: Named) -> Deviation:

@@ -9,15 +9,12 @@ adding up over atoms is not seen here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from m3compress.contract.backends import backend_named
 from m3compress.contract.manifest import INPUT_NAMES
-from m3compress.validate.checks.building import Check, count_problems, on_file
-from m3compress.validate.checks.graph import no_graph, read_beside, read_graph
+from m3compress.validate.checks.building import Check, count_problems
+from m3compress.validate.checks.graph import on_graph
 from m3compress.validate.result import Measurement
-from m3compress.validate.setup.context import Context
 
 #: Operators whose second input is a shape. It says where values lie and not what they are.
 _SHAPED: Final = frozenset(("Reshape", "Expand"))
@@ -25,13 +22,9 @@ _SHAPED: Final = frozenset(("Reshape", "Expand"))
 _OF_SHAPES: Final = frozenset(("Gather", "Concat", "Mul", "Squeeze", "Unsqueeze", "Cast", "Slice"))
 
 
-def check_sizes(context: Context, path: Path) -> Measurement:
+def check_sizes(model: Any) -> Measurement:
     """No output is computed from the number of atoms."""
-    del context
-    if not (backend := backend_named(read_beside(path).backend)).is_graph:
-        return Measurement(skipped=no_graph(backend))
-    graph = read_graph(path).graph
-    return count_problems(values_from_sizes(graph), n_nodes=len(graph.node))
+    return count_problems(values_from_sizes(model.graph), n_nodes=len(model.graph.node))
 
 
 def values_from_sizes(graph: Any) -> list[str]:
@@ -91,5 +84,5 @@ def _constants(graph: Any) -> dict[str, list[int]]:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    on_file("artefact.sizes", "values that follow from the number of atoms", check_sizes),
+    on_graph("artefact.sizes", "values that follow from the number of atoms", check_sizes),
 )

@@ -25,15 +25,13 @@ from m3compress.engines.conformance.crossings import (
     force_jump,
 )
 from m3compress.validate.checks.building import Case, Check, on_structures
-from m3compress.validate.checks.rounding import rounded_subject
+from m3compress.validate.checks.rounding import MULTIPLE, rounded_subject
 from m3compress.validate.checks.selection import Found, select
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall, twin_of
 from m3compress.validate.setup.subject import Subject
 
 _STRUCTURES: Final = 8
-#: Times what float32 makes of the jump in PyTorch: another order of sums is another draw.
-_ROUNDINGS: Final = 4.0
 _Sides = tuple[Evaluation, Evaluation]
 
 
@@ -84,7 +82,7 @@ def _excess(size: Callable[[Evaluation, Evaluation], float], case: Case[_Place])
     # does not hide behind the known one. A form that jumps more than the reference is at fault.
     beyond = _beyond(size, ours, known)
     rounded = _jump(case.context, rounded_subject(case.context), case.entry.name, crossing)
-    rounding = _ROUNDINGS * _beyond(size, rounded, known)
+    rounding = MULTIPLE * _beyond(size, rounded, known)
     excess = np.fmin(own, np.maximum(beyond, own - expected)) - rounding
     evidence |= {"jump_of_reference": expected, "rounding": rounding}
     return Found(float(np.maximum(excess, 0.0)), evidence)
