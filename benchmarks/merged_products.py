@@ -1,11 +1,10 @@
 """Is an exported graph faster if products that read the same tensor are one product?
 
 The value and the gate of a gated MLP read the same input, and so do the adjoints of both: their
-weights can stand side by side, so that the input is read once and the result is split. Both graphs
-are run in turn, in one process, on the tables of a rutile cell of the network of ``speed.py``;
-their outputs must be the same.
+weights can stand side by side, so that the input is read once and the result is split. Both files
+take steps in turn on rutile, with the network of ``speed.py``; they must say the same.
 
-    python benchmarks/merged_products.py --atoms 576 --rounds 15
+    python benchmarks/merged_products.py --atoms 576 --rounds 9
 """
 
 from __future__ import annotations
@@ -15,121 +14,95 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
+from ase import Atoms
+from attacks.surgery import Surgery
 from machine import command, machine
-from onnx import helper, numpy_helper
+from onnx import helper
 from speed import save_default_matgl_model
 
-from m3compress.analysis.timing import median_ratio
+from m3compress import Calculator
+from m3compress.analysis.timing import median_ratio, time_in_turn
 from m3compress.api import export_model
-from m3compress.benchmark import benchmark_structure
-from m3compress.engines.evaluator import ArtefactEvaluator
+from m3compress.benchmark import Candidate, benchmark_structure
 
 RESULTS = Path(__file__).parent / "results" / "merged_products.json"
 
 
-def merge(model: onnx.ModelProto) -> int:
-    """Join products with weights that read the same tensor, in place; how many there were."""
-    graph = model.graph
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+def merge(file: Surgery) -> int:
+    """Join products with weights that read the same tensor; how many of them there were."""
+    stored = {tensor.name for tensor in file.graph.initializer}
+    nodes = list(file.graph.node)
     groups: dict[Any, list[int]] = defaultdict(list)
-    for place, node in enumerate(graph.node):
-        known = all(name in weights for name in node.input[1:])
-        if node.op_type in {"Gemm", "MatMul"} and known and weights[node.input[1]].ndim == 2:
-            how = tuple((a.name, helper.get_attribute_value(a)) for a in node.attribute)
+    for place, node in enumerate(nodes):
+        if node.op_type in {"Gemm", "MatMul"} and set(node.input[1:]) <= stored:
+            how = tuple((one.name, helper.get_attribute_value(one)) for one in node.attribute)
             groups[node.op_type, node.input[0], how, len(node.input)].append(place)
-    nodes, dropped, joined = list(graph.node), set(), {}
-    for (kind, source, how, _), places in groups.items():
-        if len(places) < 2:
-            continue
-        parts = [nodes[place] for place in places]
-        name, axis = f"joined{len(joined)}", 0 if dict(how).get("transB") else 1
-        stored = {"b": np.concatenate([weights[part.input[1]] for part in parts], axis)}
-        if len(parts[0].input) > 2:
-            stored["c"] = np.concatenate([weights[part.input[2]].ravel() for part in parts])
-        inputs = [source, *(f"{name}{key}" for key in stored)]
-        stored["s"] = np.array([weights[part.input[1]].shape[axis] for part in parts])
-        for key, array in stored.items():
-            graph.initializer.append(numpy_helper.from_array(array, name + key))
-        joined[places[0]] = [
-            helper.make_node(kind, inputs, [name], **dict(how)),
-            helper.make_node("Split", [name, f"{name}s"], [p.output[0] for p in parts], axis=-1),
-        ]
-        dropped.update(places)
-    kept = [[node] if place not in dropped else [] for place, node in enumerate(nodes)]
-    del graph.node[:]
-    graph.node.extend(n for place, own in enumerate(kept) for n in (*joined.get(place, ()), *own))
-    return len(dropped)
+    several = [places for places in groups.values() if len(places) > 1]
+    joined = {places[0]: _joined(file, [nodes[k] for k in places]) for places in several}
+    gone = {place for places in several for place in places}
+    kept = [joined.get(k, []) if k in gone else [node] for k, node in enumerate(nodes)]
+    del file.graph.node[:]
+    file.graph.node.extend(node for part in kept for node in part)
+    return len(gone)
 
 
-def times_of(
-    sessions: dict[str, ort.InferenceSession], feed: dict[str, Any], rounds: int
-) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each in turn, by the clock and by the processor, after one run that must agree."""
-    first, second = (session.run(None, feed) for session in sessions.values())
-    if not all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(first, second, strict=True)):
-        raise SystemExit("the two graphs do not give the same")
-    taken: dict[str, dict[str, list[float]]] = {n: {"clock": [], "cpu": []} for n in sessions}
-    for _ in range(rounds):
-        for name, session in sessions.items():
-            start, cpu_start = time.perf_counter(), time.process_time()
-            session.run(None, feed)
-            taken[name]["clock"].append(time.perf_counter() - start)
-            taken[name]["cpu"].append(time.process_time() - cpu_start)
-    return taken
+def _joined(file: Surgery, parts: list[Any]) -> list[Any]:
+    """One product in place of several, and the split of its result."""
+    how = {one.name: helper.get_attribute_value(one) for one in parts[0].attribute}
+    axis = 0 if how.get("transB") else 1
+    matrices = [file.weight(part.input[1]) for part in parts]
+    inputs = [parts[0].input[0], file.constant(np.concatenate(matrices, axis))]
+    if len(parts[0].input) > 2:
+        inputs.append(file.constant(np.concatenate([file.weight(p.input[2]) for p in parts])))
+    widths = file.constant(np.array([matrix.shape[axis] for matrix in matrices]), np.int64)
+    whole, outputs = f"{parts[0].output[0]}_joined", [part.output[0] for part in parts]
+    return [
+        helper.make_node(parts[0].op_type, inputs, [whole], **how),
+        helper.make_node("Split", [whole, widths], outputs, axis=-1),
+    ]
 
 
-def session_of(model: bytes, threads: int) -> ort.InferenceSession:
-    """As the engine opens a file, as far as it matters for two graphs of the same kind."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+def require_same(files: list[Path], atoms: Atoms) -> None:
+    """Stop if the files do not say the same of a structure."""
+    first, second = (Calculator(file).evaluate(atoms) for file in files)
+    if not np.allclose(first.forces, second.forces, rtol=1e-4, atol=1e-6):
+        raise SystemExit("the two files do not give the same forces")
 
 
 def main() -> int:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--atoms", type=int, default=576)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    before = os.getloadavg()
     with tempfile.TemporaryDirectory() as scratch:
-        source, path = Path(scratch, "matgl-default"), Path(scratch, "tio2.m3c.onnx")
-        save_default_matgl_model(source)
-        export_model(source, path, three_body="factorize", convention="matgl-4.1")
-        evaluator = ArtefactEvaluator(path)
-        _, atoms = benchmark_structure(evaluator.elements, options.atoms)
-        model = onnx.load(path)
-        as_it_is = session_of(model.SerializeToString(), options.threads)
-        feed = evaluator.inputs(atoms).feed()
-        feed = {one.name: feed[one.name] for one in as_it_is.get_inputs()}
-    n_merged = merge(model)
-    sessions = {
-        "exported": as_it_is,
-        "joined": session_of(model.SerializeToString(), options.threads),
-    }
-    taken = times_of(sessions, feed, options.rounds)
+        model, exported = Path(scratch, "matgl-default"), Path(scratch, "tio2.m3c.onnx")
+        save_default_matgl_model(model)
+        export_model(model, exported, three_body="factorize", convention="matgl-4.1")
+        surgery = Surgery(exported)
+        n_joined = merge(surgery)
+        files = [exported, surgery.save(Path(scratch, "joined.m3c.onnx"))]
+        _, atoms = benchmark_structure(Calculator(exported).manifest.elements, options.atoms)
+        require_same(files, atoms)
+        chosen = [Candidate(f.name, "artefact", str(f), options.threads) for f in files]
+        as_it_is, joined = time_in_turn(chosen, atoms, options.rounds)
     found = {
         "command": command(),
         "machine": machine(),
-        "load_average": os.getloadavg(),
+        "load_average": {"before": before, "after": os.getloadavg()},
         "atoms": len(atoms),
-        "products_joined": n_merged,
-        "ms": {n: {k: 1e3 * statistics.median(v) for k, v in t.items()} for n, t in taken.items()},
-        "joined_over_exported": {
-            kind: median_ratio(taken["joined"][kind], taken["exported"][kind])
-            for kind in ("clock", "cpu")
-        },
+        "products_joined": n_joined,
+        "ms": [1e3 * statistics.median(cost.seconds) for cost in (as_it_is, joined)],
+        "cpu_ms": [1e3 * statistics.median(cost.cpu_seconds) for cost in (as_it_is, joined)],
+        "joined_over_exported": median_ratio(joined.seconds, as_it_is.seconds),
+        "joined_over_exported_cpu": median_ratio(joined.cpu_seconds, as_it_is.cpu_seconds),
     }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
