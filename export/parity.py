@@ -7,7 +7,7 @@ that the factorisation itself is checked), the same removal or pruning otherwise
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,6 +20,7 @@ from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import UNNAMED_ENGINE, Parity, ParityRow
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import CapacityError, ParityError
+from m3compress.export.draws import Draw, draws_of_rounding
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.structures.frames import Named
 from m3compress.units import MEV_PER_EV
@@ -192,10 +193,18 @@ def _judged(row: ParityRow) -> list[tuple[float, float]]:
 def _compare(reference: Potential, entry: Named, got: EngineResult, limits: Limits) -> ParityRow:
     atoms = entry.atoms
 
-    def rounded() -> Evaluation:
-        return _evaluate(reference.to(torch.float32), entry)
+    cell, times = _tile(reference, entry)
 
-    found = differences(atoms, got, _evaluate(reference, entry), limits, rounded)
+    def draws() -> Iterator[Draw]:
+        rounded = reference.to(torch.float32)
+        return draws_of_rounding(
+            cell,
+            lambda like: evaluate(rounded, like).repeated(times),
+            lambda like: evaluate(reference, like).repeated(times),
+        )
+
+    expected = evaluate(reference, cell).repeated(times)
+    found = differences(atoms, got, expected, limits, draws)
     stress = found.get("stress")
     return ParityRow(
         structure=entry.name,
@@ -211,15 +220,15 @@ def _compare(reference: Potential, entry: Named, got: EngineResult, limits: Limi
     )
 
 
-def _evaluate(reference: Potential, entry: Named) -> Evaluation:
-    """What the reference says; of a repeated cell, what follows from that of the cell.
+def _tile(reference: Potential, entry: Named) -> tuple[Atoms, int]:
+    """The cell that a structure repeats, and how often: what it says decides what the whole does.
 
     Two thousand atoms take gigabytes in float64. Forms for studies, which choose triplets by
     their numbers, see every copy of the cell in another way.
     """
     if entry.cell is None or reference.form.row.study_only:
-        return evaluate(reference, entry.atoms)
-    return evaluate(reference, entry.cell).repeated(len(entry.atoms) // len(entry.cell))
+        return entry.atoms, 1
+    return entry.cell, len(entry.atoms) // len(entry.cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +249,7 @@ def differences(
     got: EngineResult,
     expected: Evaluation,
     limits: Limits,
-    rounded: Callable[[], Evaluation],
+    draws: Callable[[], Iterable[Draw]],
 ) -> dict[Quantity, Difference]:
     """How far an engine is from what it should say of a structure, output by output.
 
@@ -249,17 +258,17 @@ def differences(
         got: What the engine says.
         expected: What the reference says.
         limits: What counts as agreement.
-        rounded: Evaluates the reference in float32; called only if it matters.
+        draws: What float32 costs the reference here, of which the most counts; called only if it
+            matters.
     """
-    rounded = functools.cache(rounded)
+    known = functools.cache(lambda: tuple(draws()))
+
+    def rounding(of: Callable[[EngineResult], FloatArray]) -> float:
+        return max(_largest(of(draw.rounded) - of(draw.exact)) for draw in known())
 
     def judge(tolerance: Tolerance, of: Callable[[EngineResult], FloatArray]) -> Difference:
         error = _largest(of(got) - of(expected))
-
-        def rounding() -> float:
-            return _largest(of(rounded()) - of(expected))
-
-        return Difference(error, tolerance.limit(of(expected), error, rounding))
+        return Difference(error, tolerance.limit(of(expected), error, lambda: rounding(of)))
 
     found: dict[Quantity, Difference] = {
         "atom-energy": judge(limits.atom_energy, lambda result: result.energies),
@@ -269,7 +278,7 @@ def differences(
         volume = atoms.get_volume()
         found["stress"] = judge(limits.stress, lambda result: result.virial / volume)
     energy = abs(got.energy - expected.energy) / len(atoms)
-    limit = limits.energy_limit(energy, lambda: _largest(rounded().energies - expected.energies))
+    limit = limits.energy_limit(energy, lambda: rounding(lambda result: result.energies))
     return {"energy": Difference(energy, limit), **found}
 
 

@@ -6,7 +6,7 @@ output of its own, and what only one of them shows is wrong all the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
+from m3compress.export.draws import Draw
 from m3compress.validate.checks.selection import Found, largest
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ class Sides:
         atoms: The structure.
         ours: Of the file.
         expected: Of the same model in PyTorch, float64.
-        rounded: Makes the same in float32; called only if it matters.
+        draws: What float32 costs that model here; called only if it matters.
         limits: What rounding may cost.
     """
 
     atoms: Atoms
     ours: Evaluation
     expected: Evaluation
-    rounded: Callable[[], Evaluation]
+    draws: Callable[[], Iterable[Draw]]
     limits: Limits
 
 
@@ -43,7 +44,7 @@ def agreement(sides: Sides) -> dict[Quantity, Found]:
     """Error over tolerance of every output; no stress without a volume."""
     from m3compress.export.parity import differences
 
-    found = differences(sides.atoms, sides.ours, sides.expected, sides.limits, sides.rounded)
+    found = differences(sides.atoms, sides.ours, sides.expected, sides.limits, sides.draws)
     return {
         name: Found(
             it.error / it.limit,

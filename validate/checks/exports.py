@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from m3compress.errors import M3CompressError
+from m3compress.export.draws import draws_of_rounding
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.agreement import Sides, agreement
 from m3compress.validate.checks.building import Case, Check, on_structures
@@ -64,7 +65,9 @@ def sides_of(case: Case[Named], among: Structures) -> Sides:
         atoms=atoms,
         ours=ours,
         expected=expected,
-        rounded=lambda: rounded_subject(context).evaluate(atoms),
+        draws=lambda: draws_of_rounding(
+            atoms, rounded_subject(context).evaluate, twin_in(context).evaluate
+        ),
         limits=limits(),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 from zlib import crc32
 
@@ -25,6 +26,7 @@ from m3compress.validate.setup.recall import recall
 Array = npt.NDArray[np.float64]
 Arm = Literal["candidate", "reference"]
 ARMS: Final[tuple[Arm, Arm]] = ("candidate", "reference")
+ENSEMBLES: Final[tuple[Ensemble, ...]] = ("nvt", "npt", "nve")
 #: What their lines are called in figures.
 LABELS: Final[dict[Arm, str]] = {"candidate": "artefact", "reference": "reference"}
 
@@ -40,33 +42,66 @@ class Runs:
 
     Attributes:
         sample: The structure.
-        nvt: Replicas of each arm.
-        npt: Of each arm; empty if the profile has none.
-        nve: Of the candidate.
-        law: Of the candidate with shorter and shorter time steps.
+        made: Those of an arm in an ensemble, in the order of :func:`plan`.
     """
 
     sample: Named
-    nvt: Mapping[Arm, tuple[Run, ...]]
-    npt: Mapping[Arm, tuple[Run, ...]]
-    nve: Run
-    law: tuple[Run, ...]
+    made: Callable[[Arm, Ensemble], tuple[Run, ...]]
+
+    @property
+    def nvt(self) -> Mapping[Arm, tuple[Run, ...]]:
+        """Replicas of each arm."""
+        return {arm: self.made(arm, "nvt") for arm in ARMS}
+
+    @property
+    def npt(self) -> Mapping[Arm, tuple[Run, ...]]:
+        """Replicas of each arm; none if the profile has none."""
+        return {arm: self.made(arm, "npt") for arm in ARMS}
+
+    @property
+    def nve(self) -> Run:
+        """Of the candidate."""
+        return self.made("candidate", "nve")[0]
+
+    @property
+    def law(self) -> tuple[Run, ...]:
+        """Of the candidate with shorter and shorter time steps."""
+        return self.made("candidate", "nve")[1:]
 
     def all_of(self, arm: Arm) -> tuple[Run, ...]:
         """Every run of an arm."""
-        alone = (self.nve, *self.law) if arm == "candidate" else ()
-        return (*self.nvt[arm], *self.npt[arm], *alone)
+        return tuple(run for ensemble in ENSEMBLES for run in self.made(arm, ensemble))
 
 
 def runs_of(context: Context) -> tuple[Runs, ...]:
     """The runs of every sample, made or taken up again where they are not finished."""
-    return recall(context, None, ("runs",), lambda: _run_all(context))
+    samples = context.samples
+    return recall(
+        context, None, ("runs",), lambda: tuple(Runs(s, partial(_of, context, s)) for s in samples)
+    )
 
 
-def _run_all(context: Context) -> tuple[Runs, ...]:
-    jobs = plan(context)
-    done = run_jobs(list(jobs.values()), context.trajectories, context.n_workers, context.progress)
-    return tuple(_collect(context, dict(zip(jobs, done, strict=True))))
+def _of(context: Context, sample: Named, arm: Arm, ensemble: Ensemble) -> tuple[Run, ...]:
+    start = f"{sample.name}-{arm}-"
+    done = _finished(context, ensemble)
+    return tuple(
+        run for job, run in done if job.name.startswith(start) and job.ensemble == ensemble
+    )
+
+
+def _finished(context: Context, ensemble: Ensemble) -> list[tuple[Job, Run]]:
+    """What was planned, with what became of it: all of it at once, so that no process waits twice.
+
+    What stands in for a file may be seen in the first ensemble, and then needs no other.
+    """
+    wanted = ENSEMBLES if context.stand_in is None else (ensemble,)
+
+    def make() -> list[tuple[Job, Run]]:
+        jobs = [job for job in plan(context).values() if job.ensemble in wanted]
+        done = run_jobs(jobs, context.trajectories, context.n_workers, context.progress)
+        return list(zip(jobs, done, strict=True))
+
+    return recall(context, None, ("finished", wanted), make)
 
 
 def plan(context: Context) -> dict[str, Job]:
@@ -139,25 +174,6 @@ def timestep_of(context: Context, sample: Named) -> float:
     if context.profile.timestep is not None:
         return context.profile.timestep
     return _TIMESTEP_WITH_HYDROGEN if 1 in sample.atoms.numbers else _TIMESTEP
-
-
-def _collect(context: Context, done: dict[str, Run]) -> Iterator[Runs]:
-    for sample in context.samples:
-
-        def of(arm: Arm, ensemble: Ensemble, name: str = sample.name) -> tuple[Run, ...]:
-            start = f"{name}-{arm}-{ensemble}-"
-            return tuple(run for key, run in done.items() if key.startswith(start))
-
-        yield Runs(
-            sample=sample,
-            nvt={arm: of(arm, "nvt") for arm in ARMS},
-            npt={arm: of(arm, "npt") for arm in ARMS},
-            nve=done[f"{sample.name}-candidate-nve-0"],
-            law=tuple(
-                done[f"{sample.name}-candidate-law-{index}"]
-                for index in range(len(context.profile.law_factors))
-            ),
-        )
 
 
 def times(run: Run) -> Array:

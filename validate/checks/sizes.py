@@ -16,6 +16,7 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.errors import CapacityError
+from m3compress.export.draws import draws_of_rounding
 from m3compress.models.structures.supercell import supercell_of
 from m3compress.models.structures.survey import crowded_cell
 from m3compress.models.structures.zoo import rattled
@@ -26,7 +27,6 @@ from m3compress.validate.checks.rounding import rounded_subject
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
-from m3compress.validate.setup.subject import Subject
 
 #: About so many atoms, other numbers with every seed: what is wrong beyond some number shows at
 #: the next of these, and what is wrong between two of them with some seeds.
@@ -95,17 +95,17 @@ def crowded_cells(context: Context) -> tuple[Repeated, ...]:
 def _as_tiled(case: Case[Repeated]) -> Found | None:
     """The worst of all quantities against the tiled twin; None where a file has no room for it."""
     entry, context = case.entry, case.context
-    times = len(entry.atoms) // len(entry.cell)
+    times, twin = len(entry.atoms) // len(entry.cell), twin_in(context)
+    cell = recall(context, twin, ("cell", entry.base), lambda: twin.evaluate(entry.cell))
 
-    def small(subject: Subject) -> Evaluation:
-        what = ("cell", entry.base)
-        cell = recall(context, subject, what, lambda: subject.evaluate(entry.cell))
-        return cell.repeated(times)
+    def rounded(cell: Atoms) -> Evaluation:
+        subject, n_atoms = rounded_subject(context), len(entry.atoms)
+        if n_atoms > _MOST_ROUNDED:
+            return subject.evaluate(cell).repeated(times)
+        return subject.evaluate(supercell_of(cell, n_atoms))
 
-    def rounded() -> Evaluation:
-        subject = rounded_subject(context)
-        many = len(entry.atoms) > _MOST_ROUNDED
-        return small(subject) if many else subject.evaluate(entry.atoms)
+    def exact(cell: Atoms) -> Evaluation:
+        return twin.evaluate(cell).repeated(times)
 
     try:
         ours = case.subject.evaluate(entry.atoms)
@@ -115,8 +115,8 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
         Sides(
             atoms=entry.atoms,
             ours=ours,
-            expected=small(twin_in(context)),
-            rounded=rounded,
+            expected=cell.repeated(times),
+            draws=lambda: draws_of_rounding(entry.cell, rounded, exact),
             limits=limits(),
         )
     )

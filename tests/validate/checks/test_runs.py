@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from m3compress.contract.progress import Progress
+from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.pool import Run
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.runs import plan, runs_of, timestep_of
+from m3compress.validate.controls.selfcheck import NEGATIVE
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.profiles import CI, SMOKE
 from m3compress.validate.setup.subject import TrainedSpec
@@ -70,12 +74,21 @@ def test_hydrogen_has_a_short_time_step():
     assert timestep_of(given, Named("water", Atoms("H2O"))) == 0.7
 
 
+def record_pools(monkeypatch: pytest.MonkeyPatch) -> list[list[Job]]:
+    """Jobs of every call of the pool, which runs none of them."""
+    pools: list[list[Job]] = []
+
+    def run_none(jobs: list[Job], root: Path, n: int, progress: Progress) -> list[Run]:
+        pools.append(jobs)
+        return [Run(job, root, [], None) for job in jobs]
+
+    monkeypatch.setattr("m3compress.validate.checks.runs.run_jobs", run_none)
+    return pools
+
+
 def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
     names = {"SiC": Named("SiC", CARBIDE), "SiC-2": Named("SiC-2", CARBIDE)}
-    monkeypatch.setattr(
-        "m3compress.validate.checks.runs.run_jobs",
-        lambda jobs, root, n, progress: [Run(job, root, [], None) for job in jobs],
-    )
+    pools = record_pools(monkeypatch)
     context = gate_with(samples=tuple(names.values()))
     for runs in runs_of(context):
         name = runs.sample.name
@@ -88,4 +101,17 @@ def test_runs_are_collected_by_arm_and_ensemble(monkeypatch):
         assert runs.nve.job.name == f"{name}-candidate-nve-0"
         assert len(runs.all_of("candidate")) == 2 * CI.n_replicas + 1 + len(CI.law_factors)
         assert len(runs.all_of("reference")) == 2 * CI.n_replicas
-    assert runs_of(context) is runs_of(context)
+    assert len(pools) == 1
+    assert len(pools[0]) == len(plan(context))
+
+
+def test_what_stands_in_for_a_file_moves_no_more_than_it_is_asked_for(monkeypatch):
+    """It may have been seen in the first ensemble, and then the others are never run."""
+    pools = record_pools(monkeypatch)
+    (runs,) = runs_of(gate_with(stand_in=NEGATIVE))
+    assert len(runs.nvt["candidate"]) == CI.n_replicas
+    assert {job.ensemble for job in pools[0]} == {"nvt"}
+    assert runs.nve.job.name == "SiC-candidate-nve-0"
+    assert runs.npt["reference"]
+    assert runs.nvt["reference"]
+    assert [{job.ensemble for job in jobs} for jobs in pools] == [{"nvt"}, {"nve"}, {"npt"}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,11 @@ def runs_with(**own: Any) -> Runs:
         "reference": tuple(moving(f"reference-{i}", i) for i in range(3)),
         "candidate": tuple(moving(f"candidate-{i}", 10 + i, **own) for i in range(3)),
     }
-    return Runs(Named("quartz", QUARTZ), nvt, {}, moving("nve", 99), ())
+    return of_nvt(nvt)
+
+
+def of_nvt(nvt: Mapping[str, tuple[Run, ...]]) -> Runs:
+    return Runs(Named("quartz", QUARTZ), lambda arm, ensemble: nvt[arm] * (ensemble == "nvt"))
 
 
 Gate = Callable[..., Context]
@@ -198,11 +202,11 @@ def test_a_broken_trajectory_counts_as_far_as_it_goes(gate, run_check):
     runs = runs_with()
     first, *others = runs.nvt["candidate"]
     short = replace(first, frames=first.frames[:3], broken="after step 15: it exploded")
-    context = gate(runs=replace(runs, nvt={**runs.nvt, "candidate": (short, *others)}))
+    context = gate(runs=of_nvt({**runs.nvt, "candidate": (short, *others)}))
     verdict, found = run_check(students.CHECKS, "student.own-force", context, None)
     assert (verdict, found.evidence["n_frames"]) == (Verdict.PASS, 23)
     gone = replace(first, frames=[], broken="after step 0: it exploded")
-    context = gate(runs=replace(runs, nvt={**runs.nvt, "candidate": (gone,)}))
+    context = gate(runs=of_nvt({**runs.nvt, "candidate": (gone,)}))
     verdict, found = run_check(students.CHECKS, "student.worst-frame", context, None)
     assert verdict is Verdict.ERROR
     assert "it exploded" in found.error
@@ -242,7 +246,7 @@ def test_diffusion_is_compared_where_the_teacher_diffuses(gate):
     def told(teacher: float, own: float) -> tuple[Verdict, Any]:
         runs = runs_with(flow=own)
         theirs = tuple(moving(f"reference-{i}", i, flow=teacher) for i in range(3))
-        context = gate(runs=replace(runs, nvt={**runs.nvt, "reference": theirs}))
+        context = gate(runs=of_nvt({**runs.nvt, "reference": theirs}))
         (check,) = (check for check in students.CHECKS if check.id == "student.diffusion")
         oxygen, silicon = check.run(context, context.candidate_subject)
         assert silicon.skipped

@@ -1,0 +1,50 @@
+"""What float32 costs a model, where one structure may say little by luck."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from m3compress.contract.evaluation import Evaluation
+from m3compress.export.draws import Draw, draws_of_rounding
+from m3compress.export.parity import FLOAT32_LIMITS, differences
+
+SALT = bulk("NaCl", "rocksalt", a=5.6)
+
+
+def evaluation(stress: float = 0.0) -> Evaluation:
+    """Of a crystal at rest, but for its stress in eV/Å³."""
+    virial = stress * SALT.get_volume() * np.eye(3)
+    return Evaluation(
+        energy=-6.0, energies=np.full(2, -3.0), forces=np.zeros((2, 3)), virial=virial
+    )
+
+
+def test_the_structure_comes_first_and_others_are_next_to_it():
+    asked: list[Atoms] = []
+
+    def rounded(atoms: Atoms) -> Evaluation:
+        asked.append(atoms)
+        return evaluation(1.0)
+
+    draws = draws_of_rounding(SALT, rounded, lambda atoms: evaluation())
+    assert next(draws).rounded.virial[0, 0] > 0
+    assert asked == [SALT]
+    assert len(list(draws)) == 4
+    for atoms in asked[1:]:
+        assert 0 < np.abs(atoms.positions - SALT.positions).max() < 0.01
+        assert np.array_equal(atoms.cell, SALT.cell)
+
+
+@pytest.mark.parametrize(("lucky", "holds"), [(0, True), (4, False)])
+def test_a_number_that_was_rounded_well_by_chance_decides_nothing(lucky, holds):
+    """A right file of a student was refused: PyTorch was nearly exact in one cell of two atoms."""
+    typical, error = 1e-6, 2e-6
+    assert error > FLOAT32_LIMITS.stress.absolute
+    draws = [Draw(evaluation(1e-8), evaluation()), *[Draw(evaluation(typical), evaluation())] * 4]
+    found = differences(
+        SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, lambda: draws[: 5 - lucky]
+    )
+    assert (found["stress"].error <= found["stress"].limit) is holds
