@@ -54,6 +54,7 @@ def read_frames(path: Path) -> list[Atoms]:
 
     from m3compress.models.structures.mistaken import (
         empty,
+        refuse_frames_cut_off,
         refuse_nameless_elements,
         refuse_what_is_no_structure,
         unreadable,
@@ -63,6 +64,7 @@ def read_frames(path: Path) -> list[Atoms]:
     if not path.is_file():
         raise StructureError(f"there is no file {path}", hint="check the path")
     refuse_nameless_elements(path)
+    refuse_frames_cut_off(path)
     try:
         frames = read(path, index=":", do_not_split_by_at_sign=True)
     except Exception as error:  # every format of ASE fails in its own way

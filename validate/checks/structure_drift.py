@@ -30,6 +30,7 @@ from m3compress.analysis.observables.spectra import vibrational_spectrum
 from m3compress.analysis.statistics.arms import Comparison, compare_paired_curves, compare_pairs
 from m3compress.analysis.statistics.noise import expected_band
 from m3compress.engines.dynamics.pool import Run
+from m3compress.errors import M3CompressError
 from m3compress.validate.checks.building import Check, on_samples
 from m3compress.validate.checks.runs import (
     ARMS,
@@ -172,8 +173,11 @@ def _peak(context: Context, runs: Runs, pair: str) -> Measurement:
     r, curves = found["reference"][0].r, _of_pair(found, pair)
     name = f"{runs.sample.name} {pair}"
     places = {arm: [_peaks(r, replica) for replica in curves[arm]] for arm in ARMS}
-    if any(not np.isfinite(p).all() for arm in ARMS for p in places[arm]):
-        return Measurement(structure=name, skipped=f"no {pair} peak within r_max")
+    lost = {arm: not all(np.isfinite(p).all() for p in places[arm]) for arm in ARMS}
+    if lost["reference"]:
+        return Measurement(structure=name, skipped=f"no {pair} peak ends within r_max")
+    if lost["candidate"]:
+        raise M3CompressError(f"the {pair} peak of the reference is not there, or does not end")
     compared = compare_pairs(places["candidate"], places["reference"])
     mean = float(np.mean([p.mean() for p in places["reference"]]))
     return _measured(compared, name, reference_angstrom=mean)

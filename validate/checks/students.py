@@ -202,8 +202,22 @@ def _diffusion(context: Context, runs: Runs) -> Iterator[Measurement]:
             value=found.interval[0],
             floor=found.floor,
             power=found.power,
-            evidence={"difference": found.value, "interval": found.interval, "reference_A2": mean},
+            evidence={
+                "difference": found.value,
+                "interval": found.interval,
+                "reference_A2": mean,
+                "diffusion_A2_per_ps": {arm: _coefficient(runs.nvt[arm], symbol) for arm in ARMS},
+            },
         )
+
+
+def _coefficient(replicas: Sequence[Run], symbol: str) -> float:
+    """Diffusion coefficient in Å²/ps, of the longer half of the lags; vibrations have no slope."""
+    curves = [displacements(run, symbol) for run in replicas]
+    lags = times(replicas[0])[: len(curves[0])]
+    half = len(lags) // 2
+    rise = float(np.mean([curve[-1] - curve[half] for curve in curves]))
+    return rise / (6 * float(lags[-1] - lags[half]))
 
 
 def _phase_energies(context: Context, subject: Subject) -> Iterator[Measurement]:

@@ -146,7 +146,8 @@ def first_peak(r: Array, g: Array) -> float | None:
         g: Radial distribution function, shape (n_bins,).
 
     Returns:
-        None if g never exceeds 1.
+        None if g never exceeds 1, or does not fall to half of its height again: where all distances
+        are about as likely, as among the mobile ions of a conductor, a centroid is one of noise.
     """
     g = _smoothed(r, g)
     above = np.flatnonzero(g > 1.0)
@@ -162,6 +163,8 @@ def first_peak(r: Array, g: Array) -> float | None:
         low -= 1
     while high < len(g) - 1 and half[high + 1]:
         high += 1
+    if high == len(g) - 1:
+        return None
     weights = g[low : high + 1]
     return float((weights * r[low : high + 1]).sum() / weights.sum())
 

@@ -161,6 +161,8 @@ def test_unlike_neighbours_are_counted_around_the_first_element():
 def test_a_curve_without_a_peak_has_none():
     r = np.linspace(0, 5, 50)
     assert first_peak(r, np.full(50, 0.9)) is None
+    plateau = 1.1 * np.exp(-(((r - 3) / 0.5) ** 2)) + 0.3 * (r > 3) + 0.9
+    assert first_peak(r, plateau) is None  # as Ag-Ag in superionic AgI
     assert first_minimum(r, np.full(50, 0.9)) == r[-1]
     assert first_minimum(r, np.full(50, 1.1)) == r[-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,22 @@ def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "x.extxyz", bulk("Si"))
     assert len(read_frames(Path("~/x.extxyz"))) == 1
+
+
+@pytest.mark.parametrize("announced", ["3", "99999999999", "9" * 40])
+@pytest.mark.parametrize("name", ["x.extxyz", "x.xyz", "x.extxyz.gz"])
+def test_a_frame_cut_off_is_refused_at_once(announced: str, name: str, tmp_path: Path) -> None:
+    """ASE reads on at the end of the file, once for every atom announced."""
+    path = tmp_path / name
+    frame = '2\nLattice="4 0 0 0 4 0 0 0 4" pbc="T T T"\nSi 0 0 0\nSi 2 2 2\n'
+    text = frame + frame.replace("2", announced, 1)
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    with pytest.raises(StructureError, match=f"frame 1 .* {announced} atoms, but 2 lines follow"):
+        read_frames(path)
+
+
+def test_vectors_behind_a_frame_are_none_of_its_atoms(tmp_path: Path) -> None:
+    path = tmp_path / "x.extxyz"
+    frame = "1\n\nSi 0 0 0\nVEC1 5 0 0\nVEC2 0 5 0\nVEC3 0 0 5\n"
+    path.write_text(2 * frame)
+    assert [atoms.cell.lengths().tolist() for atoms in read_frames(path)] == [[5.0, 5.0, 5.0]] * 2

@@ -258,6 +258,8 @@ def test_diffusion_is_compared_where_the_teacher_diffuses(gate):
     assert verdict is Verdict.FAIL
     assert found.structure == "quartz O"
     assert found.evidence["difference"] == pytest.approx(75, abs=2)  # of the square
+    coefficients = found.evidence["diffusion_A2_per_ps"]
+    assert coefficients["candidate"] / coefficients["reference"] == pytest.approx(0.25, abs=0.02)
 
 
 def hole(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
