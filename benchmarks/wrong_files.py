@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from attacks.surgery import Surgery
-from attacks.table import ATTACKS, OPEN, Attack
+from attacks.table import ATTACKS, Attack
 from results_file import keep
 
 from m3compress.api import export_model, resolve_source
@@ -115,7 +115,7 @@ def refusals(bench: Bench, attacks: Sequence[Attack], right: Path) -> Iterator[R
         wrong = file.save(bench.folder / f"{attack.name}.m3c.onnx")
         found = bench.refuses(wrong, attack.seen_by)
         named = any(name.partition(":")[0] in attack.seen_by for name in found)
-        if not found and attack not in OPEN:
+        if not found:
             found = bench.refuses(wrong, None)
         yield Refusal(attack.name, seed, found, named, time.process_time() - start)
 
@@ -143,7 +143,7 @@ def main() -> int:
     kind = "builtin" if arguments.model == "builtin" else "universal"
     chosen = [
         attack
-        for attack in (*ATTACKS, *OPEN)
+        for attack in ATTACKS
         if (attack.name in arguments.only if arguments.only else attack.model == kind)
     ]
     found: list[Refusal] = []
@@ -165,19 +165,16 @@ def main() -> int:
     if not arguments.only:
         name = f"{Path(arguments.model).name}, {arguments.profile}"
         keep(RESULTS, name, table(found))
-    by_luck = {attack.name for attack in OPEN}
-    return 0 if all(refusal.named for refusal in found if refusal.attack not in by_luck) else 1
+    return 0 if all(refusal.named for refusal in found) else 1
 
 
 def table(found: Sequence[Refusal]) -> dict[str, Any]:
     """What is kept of all of them."""
-    by_luck = {attack.name for attack in OPEN}
-    wrong = [refusal for refusal in found if refusal.attack and refusal.attack not in by_luck]
-    what = {attack.name: attack.what for attack in (*ATTACKS, *OPEN)}
+    wrong = [refusal for refusal in found if refusal.attack]
+    what = {attack.name: attack.what for attack in ATTACKS}
     return {
         "refused_by_name": f"{sum(refusal.named for refusal in wrong)} of {len(wrong)}",
         "passed": [refusal.attack for refusal in wrong if not refusal.refused_by],
-        "seen_by_luck_only": sorted(by_luck & {refusal.attack for refusal in found}),
         "rows": {
             name: {
                 "what": what.get(name, "nothing is wrong"),

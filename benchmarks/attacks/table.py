@@ -40,6 +40,7 @@ STRESS: Final = "parity.export-stress"
 ATOMIC: Final = "parity.export-atom-energy"
 SIZE: Final = "parity.large-cells"
 FLOW: Final = "artefact.sizes"
+SUMS: Final = "artefact.sums"
 CROWDED: Final = "parity.crowded-cells"
 ELEMENTS: Final = "parity.elements"
 
@@ -302,23 +303,17 @@ ATTACKS: Final = (
         FLOW,
         on("forces", edits.scale_above(5000, 1.05)),
     ),
+    _row(
+        "counted",
+        "forces × 1.05 where more than 400,000 neighbours are counted",
+        SUMS,
+        on("forces", edits.many_counted(400_000, 1.05)),
+    ),
     # Operators
     _row(
         "rarely-random",
         "forces × 1.5 once in 10⁴ runs",
         "artefact.operators",
         on("forces", edits.rarely_random),
-    ),
-)
-
-#: What no table of structures can exclude, nor the graph show: wrong for sizes that were not among
-#: those measured, by a size that is no shape. The first screen of a report says up to how many
-#: atoms the file was compared.
-OPEN: Final = (
-    _row(
-        "counted",
-        "forces × 1.05 where more than 400,000 neighbours are counted",
-        SIZE,
-        on("forces", edits.many_counted(400_000, 1.05)),
     ),
 )

@@ -26,6 +26,7 @@ from m3compress.contract.manifest import (
 from m3compress.engines.artefact import read_manifest
 from m3compress.engines.runtimes.native import manifest_in
 from m3compress.errors import M3CompressError
+from m3compress.validate.checks.atom_sums import CHECKS as SUM_CHECKS
 from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.checks.building import Check, count_problems, on_file
 from m3compress.validate.checks.graph import CHECKS as GRAPH_CHECKS
@@ -240,4 +241,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     *GRAPH_CHECKS,
     *SIZE_CHECKS,
+    *SUM_CHECKS,
 )
