@@ -1,4 +1,4 @@
-"""Buffers on an NVIDIA GPU through ``cuda-python``; no deep-learning framework."""
+"""Buffers on an NVIDIA GPU through ``cuda-bindings``; no deep-learning framework."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CudaMemory:
     """Named buffers that grow, and one stream on which all copies run.
 
     Raises:
-        MissingDependencyError: If cuda-python or a GPU is missing.
+        MissingDependencyError: If cuda-bindings or a GPU is missing.
     """
 
     def __init__(self) -> None:
@@ -85,8 +85,8 @@ def _import_cuda() -> ModuleType:
         cuda = importlib.import_module("cuda.bindings.runtime")
     except ImportError as error:
         raise MissingDependencyError(
-            "running a TensorRT plan needs cuda-python, which is not installed",
-            hint="`pip install cuda-python`",
+            "running a TensorRT plan needs cuda-bindings, which is not installed",
+            hint="`pip install 'm3compress[tensorrt]'`",
         ) from error
     status, count = cuda.cudaGetDeviceCount()
     if int(status) != 0 or not count:

@@ -37,7 +37,7 @@ class TensorRTEngine:
         threads: Unused: the GPU does the work.
 
     Raises:
-        MissingDependencyError: If TensorRT, cuda-python or a GPU is missing.
+        MissingDependencyError: If TensorRT, cuda-bindings or a GPU is missing.
         ArtefactError: If this TensorRT or this GPU cannot load the plan.
     """
 

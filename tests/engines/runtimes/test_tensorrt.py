@@ -241,9 +241,9 @@ def test_no_gpu(plan: Path, cuda: FakeCuda) -> None:
         Calculator(plan, device="cuda")
 
 
-def test_no_cuda_python(plan: Path, cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cuda_bindings(plan: Path, cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
-    with pytest.raises(MissingDependencyError, match="cuda-python") as caught:
+    with pytest.raises(MissingDependencyError, match="cuda-bindings") as caught:
         Calculator(plan, device="cuda")
     assert caught.value.hint
 
