@@ -31,7 +31,9 @@ MAY_IMPORT = {
         ANALYSIS,
         "m3compress.engines",
         "m3compress.models",
+        # What counts as agreement, for who exports and who judges.
         "m3compress.export.parity",
+        "m3compress.export.draws",
     ),
 }
 #: Modules outside the rooms that may import ``validate``.

@@ -52,9 +52,9 @@ def read_frames(path: Path) -> list[Atoms]:
     """
     from ase.io import read
 
+    from m3compress.models.structures.cut_off import refuse_frames_cut_off
     from m3compress.models.structures.mistaken import (
         empty,
-        refuse_frames_cut_off,
         refuse_nameless_elements,
         refuse_what_is_no_structure,
         unreadable,

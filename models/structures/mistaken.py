@@ -7,10 +7,7 @@ become hydrogen and helium, and a site that two elements share becomes one of th
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
-from contextlib import suppress
-from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,10 +32,6 @@ _NAME_TYPES: Final = (
     "a LAMMPS data file names no elements: convert it with ase.io.read(FILE, format='lammps-data', "
     "Z_of_type={1: 14, 2: 8}) and ase.io.write('FILE.extxyz', ...)"
 )
-#: More lines than a file has.
-_MOST: Final = 10**15
-#: What reading text from a file may raise, compressed or not.
-_UNREADABLE: Final = (OSError, EOFError, UnicodeDecodeError, zlib.error)
 _LAMMPS_DATA: Final = (".lmp", ".data", ".lammps", ".lammps-data")
 
 
@@ -51,7 +44,7 @@ def refuse_nameless_elements(path: Path) -> None:
     Raises:
         StructureError: Asking for the names.
     """
-    known_as = _format_of(path)
+    known_as = format_of(path)
     if known_as == "lammps-data":
         raise StructureError(f"{path} numbers types and names no elements", hint=_NAME_TYPES)
     if known_as == "lammps-dump-binary":
@@ -68,41 +61,7 @@ def refuse_nameless_elements(path: Path) -> None:
             )
 
 
-def refuse_frames_cut_off(path: Path) -> None:
-    """Refuse a file of XYZ of which a frame announces more atoms than lines follow.
-
-    ASE goes on reading at the end of the file, as often as there should be atoms: a number that is
-    damaged, of 10¹¹ atoms, keeps it busy for hours.
-
-    Args:
-        path: A file that exists.
-
-    Raises:
-        StructureError: Naming the frame, what it announces and what follows.
-    """
-    if _format_of(path) not in {"extxyz", "xyz"}:
-        return
-    with suppress(*_UNREADABLE), open_with_compression(str(path), "rt") as stream:
-        for number in count():
-            header = stream.readline()
-            while header.lstrip().startswith("VEC"):
-                header = stream.readline()
-            try:
-                announced = int(header)
-            except ValueError:  # the end, or what ASE will say is no frame
-                return
-            if announced < 0:
-                return
-            found = sum(1 for _ in islice(stream, min(announced, _MOST) + 1)) - 1
-            if found < announced:
-                raise StructureError(
-                    f"frame {number} of {path} announces {announced} atoms, but "
-                    f"{max(found, 0)} lines follow",
-                    hint="the file was cut off, or the number is wrong",
-                )
-
-
-def _format_of(path: Path) -> str | None:
+def format_of(path: Path) -> str | None:
     """What ASE takes a file for; None where reading it will fail, which is explained there."""
     try:
         return str(filetype(str(path)))

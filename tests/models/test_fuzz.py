@@ -182,12 +182,16 @@ def quiet() -> Any:
             yield
 
 
+class StillReading(BaseException):
+    """No ``Exception``, which would be taken for what ASE says of the file."""
+
+
 @contextlib.contextmanager
 def _in_time() -> Iterator[None]:
     """Damaged files of a few kB were seen to keep a reader busy for hours."""
 
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"still reading after {PATIENCE} s")
+        raise StillReading(f"after {PATIENCE} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(PATIENCE)

@@ -168,6 +168,17 @@ def test_a_frame_cut_off_is_refused_at_once(announced: str, name: str, tmp_path:
         read_frames(path)
 
 
+@pytest.mark.parametrize("announced", ["3", "99999999999"])
+def test_a_dump_cut_off_is_refused_at_once(announced: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.lammpstrj"
+    frame = DUMP.format(step=0, columns="id type element x y z", first="Si", second="O")
+    path.write_text(frame + frame.replace("ATOMS\n2", f"ATOMS\n{announced}"))
+    with pytest.raises(StructureError, match=f"frame 1 .* {announced} atoms, but 2 lines follow"):
+        read_frames(path)
+    path.write_text(frame + frame)
+    assert [len(atoms) for atoms in read_frames(path)] == [2, 2]
+
+
 def test_vectors_behind_a_frame_are_none_of_its_atoms(tmp_path: Path) -> None:
     path = tmp_path / "x.extxyz"
     frame = "1\n\nSi 0 0 0\nVEC1 5 0 0\nVEC2 0 5 0\nVEC3 0 0 5\n"
