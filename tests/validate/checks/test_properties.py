@@ -113,7 +113,8 @@ def test_a_crystal_that_becomes_unstable_is_seen(make, with_shell, pair_subject,
     context = make(pair_subject, CUBIC, reference=with_shell)
     verdict, found = run_check(CHECKS, "prop.phonon-imaginary", context, pair_subject)
     assert verdict is Verdict.FAIL
-    assert found.value == found.evidence["n_imaginary"] > 0
+    assert found.value == -found.evidence["lowest"] > 0.1
+    assert found.evidence["n_imaginary"] > 0
     assert found.evidence["reference_n_imaginary"] == 0
 
 
@@ -127,6 +128,14 @@ def test_a_crystal_that_was_unstable_before_is_not_held_against_it(
         )
         assert verdict is Verdict.PASS
         assert found.evidence["reference_n_imaginary"] > 0
+
+
+def test_a_crystal_that_becomes_more_unstable_is_seen(make, changed, run_check):
+    """By as much as it becomes so: forces × 1.21 are frequencies × 1.1."""
+    candidate = changed(lambda atoms, result: {"forces": 1.21 * result.forces})
+    verdict, found = run_check(CHECKS, "prop.phonon-imaginary", make(candidate, CUBIC), candidate)
+    assert verdict is Verdict.FAIL
+    assert found.value == pytest.approx(-found.evidence["reference_lowest"] / 10, rel=0.02)
 
 
 def test_a_crystal_that_the_candidate_cannot_treat_is_an_error_beside_the_others(
