@@ -35,6 +35,8 @@ _STEP: Final = 1.5e-3
 _EXPORT: Final = 8.0
 #: Part of the time of a first compilation that the training itself needs for another of the like.
 _COMPILED_AGAIN: Final = 0.3
+#: A compiled step takes about half of the time of another, and never less than this part.
+_COMPILED: Final = 0.25
 #: Trainings of so many seconds are compiled by default.
 _WORTH_COMPILING: Final = 900.0
 #: Part of a training that validates and writes checkpoints.
@@ -152,22 +154,27 @@ def make_budget(
     left = total - labels - own
     wanted = None if settings.epochs is None else settings.epochs * epoch
     step_seconds, compile_seconds = step_times("eager")[0], 0.0
+
+    def require_an_epoch(step: float) -> None:
+        if wanted is None and left < epoch * step * (1 + _WATCH):
+            needed = (total - left + epoch * step * (1 + _WATCH)) / 60
+            raise M3CompressError(
+                f"{settings.minutes:g} minutes are too short for one epoch: labels take "
+                f"{labels:.0f} s, the student's own dynamics {own:.0f} s, an epoch "
+                f"{epoch * step:.0f} s",
+                hint=f"give at least {math.ceil(10 * needed) / 10:g} minutes, fewer rounds, "
+                "or a smaller student",
+            )
+
     compiled = _is_compiled(settings, left if wanted is None else wanted * step_seconds)
     if compiled:
+        # Minutes of compiling change nothing where not even the fastest steps would be enough.
+        require_an_epoch(_COMPILED * step_seconds)
         step_seconds, spent = step_times("compiled")
         compile_seconds = (1 + _COMPILED_AGAIN) * spent
         left -= compile_seconds
-    step = step_seconds * (1 + _WATCH)
-    steps = math.floor(max(0.0, left) / step) if wanted is None else wanted
-    if wanted is None and steps < epoch:
-        needed = (total - left + epoch * step) / 60
-        raise M3CompressError(
-            f"{settings.minutes:g} minutes are too short for one epoch: labels take "
-            f"{labels:.0f} s, the student's own dynamics {own:.0f} s, an epoch "
-            f"{epoch * step_seconds:.0f} s",
-            hint=f"give at least {math.ceil(10 * needed) / 10:g} minutes, fewer rounds, "
-            "or a smaller student",
-        )
+    require_an_epoch(step_seconds)
+    steps = math.floor(left / (step_seconds * (1 + _WATCH))) if wanted is None else wanted
     return Budget(
         frames=part,
         own=own_part,

@@ -78,6 +78,17 @@ def test_too_little_time_for_an_epoch_says_how_much_is_needed():
     assert budget(replace(SETTINGS, minutes=4 * needed)).steps > 0
 
 
+def test_nothing_is_compiled_to_find_that_the_time_is_too_short():
+    def only_eager(steps):
+        assert steps == "eager"
+        return step_times(steps)
+
+    student = Student(training=Recipe(compiled=True))
+    hurried = replace(SETTINGS, student=student, minutes=0.2)
+    with pytest.raises(M3CompressError, match="too short for one epoch"):
+        make_budget(RUTILE, 5.0, hurried, TEACHER, only_eager, batch_size=2)
+
+
 def test_epochs_stand_for_what_fits():
     found = budget(replace(SETTINGS, epochs=3))
     assert found.steps == 3 * found.epoch
