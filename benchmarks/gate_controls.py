@@ -1,6 +1,6 @@
 """How reliably the gate tells right from wrong: every control, with several seeds.
 
-Exports the built-in model, puts the reference itself (which must pass) and each broken control
+Exports a model, the built-in one by default, puts the reference itself (which must pass) and each broken control
 (which must fail, by the checks that are there to see it) through the gate, and writes one row per
 control and seed. Goes on where it was stopped.
 
@@ -86,6 +86,7 @@ def main() -> None:
     """Run and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--model", default="builtin", help="whose controls")
     parser.add_argument("--profile", default="smoke")
     parser.add_argument("--seeds", type=int, default=5, help="for every control")
     parser.add_argument("--negative-seeds", type=int, default=10, help="for the negative control")
@@ -94,15 +95,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
 
-    artefact = options.work / "silica.m3c.onnx"
+    artefact = options.work / "right.m3c.onnx"
     if not artefact.is_file():
         options.work.mkdir(parents=True, exist_ok=True)
-        export_model("builtin", artefact)
+        export_model(options.model, artefact)
     rows: list[dict[str, Any]] = []
     for seed in range(max(options.seeds, options.negative_seeds)):
         settings = Settings(
             artefact=artefact,
-            model=str(resolve_source("builtin")),
+            model=str(resolve_source(options.model)),
             profile=options.profile,
             seed=seed,
         )
