@@ -1,8 +1,8 @@
 """How reliably the gate tells right from wrong: every control, with several seeds.
 
-Exports a model, the built-in one by default, puts the reference itself (which must pass) and each broken control
-(which must fail, by the checks that are there to see it) through the gate, and writes one row per
-control and seed. Goes on where it was stopped.
+Exports a model, puts the reference itself (which must pass) and each broken control (which must
+fail, by the checks that are there to see it) through the gate, and writes one row per control and
+seed. Goes on where it was stopped.
 
     python benchmarks/gate_controls.py --work DIR --seeds 5 --negative-seeds 10
     python benchmarks/gate_controls.py --work DIR --seeds 2 --negative-seeds 0 --profile ci --named
