@@ -6,9 +6,9 @@ that the factorisation itself is checked), the same removal or pruning otherwise
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, Protocol
 
 import numpy as np
@@ -49,6 +49,8 @@ class EngineResult(Protocol):
 #: Another order of sums is another draw of an error of the same size, and the largest of many such
 #: errors is judged.
 ROUNDINGS = 4.0
+#: An error so many times its limit is none of rounding, whatever another draw would say.
+_HOPELESS = 100.0
 
 Quantity = Literal["energy", "atom-energy", "force", "stress"]
 
@@ -69,19 +71,9 @@ class Tolerance:
         """What is tolerated of numbers of such absolute values."""
         return self.absolute + self.relative * np.asarray(sizes, dtype=np.float64)
 
-    def limit(self, expected: FloatArray, error: float, rounding: Callable[[], float]) -> float:
-        """Limit of an error, by the largest of the expected numbers.
-
-        Some models lose more digits in float32 than others, most of all where atoms overlap: there
-        it is :data:`ROUNDINGS` times what float32 costs the model in PyTorch.
-
-        Args:
-            expected: What is expected, of any shape.
-            error: The largest difference.
-            rounding: What float32 costs the model in PyTorch; asked only if it matters.
-        """
-        base = float(self.of(_largest(expected)))
-        return base if error <= base else max(base, ROUNDINGS * rounding())
+    def limit(self, expected: FloatArray) -> float:
+        """What is tolerated of the largest of some numbers, of any shape."""
+        return float(self.of(_largest(expected)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +81,7 @@ class Limits:
     """Largest differences that count as agreement.
 
     Attributes:
-        energy: Per atom, in eV; see also :meth:`energy_limit`.
+        energy: Per atom, in eV.
         atom_energy: Of the energy of one atom, in eV.
         force: In eV/Å, of the largest force component of the structure.
         stress: In eV/Å³, of the largest component.
@@ -99,19 +91,6 @@ class Limits:
     atom_energy: Tolerance
     force: Tolerance
     stress: Tolerance
-
-    def energy_limit(self, error: float, rounding: Callable[[], float]) -> float:
-        """Limit for a structure with this error of the energy, in eV/atom.
-
-        Where all atoms are alike, rounding adds up instead of averaging out, and float32 costs some
-        models more than ``energy`` in PyTorch already. A file may be off by :data:`ROUNDINGS` times
-        that.
-
-        Args:
-            error: |ΔE| per atom in eV.
-            rounding: What float32 costs the model in PyTorch, at most; asked only if it matters.
-        """
-        return self.energy if error <= self.energy else max(self.energy, ROUNDINGS * rounding())
 
 
 #: float32 rounding through a network of this depth; measured headroom is a factor of three or more.
@@ -261,14 +240,11 @@ def differences(
         draws: What float32 costs the reference here, of which the most counts; called only if it
             matters.
     """
-    known = functools.cache(lambda: tuple(draws()))
-
-    def rounding(of: Callable[[EngineResult], FloatArray]) -> float:
-        return max(_largest(of(draw.rounded) - of(draw.exact)) for draw in known())
+    known = _Draws(draws)
 
     def judge(tolerance: Tolerance, of: Callable[[EngineResult], FloatArray]) -> Difference:
-        error = _largest(of(got) - of(expected))
-        return Difference(error, tolerance.limit(of(expected), error, lambda: rounding(of)))
+        error, base = _largest(of(got) - of(expected)), tolerance.limit(of(expected))
+        return Difference(error, known.limit(error, base, of))
 
     found: dict[Quantity, Difference] = {
         "atom-energy": judge(limits.atom_energy, lambda result: result.energies),
@@ -278,8 +254,43 @@ def differences(
         volume = atoms.get_volume()
         found["stress"] = judge(limits.stress, lambda result: result.virial / volume)
     energy = abs(got.energy - expected.energy) / len(atoms)
-    limit = limits.energy_limit(energy, lambda: rounding(lambda result: result.energies))
+    # Where all atoms are alike, rounding adds up instead of averaging out.
+    limit = known.limit(energy, limits.energy, lambda result: result.energies)
     return {"energy": Difference(energy, limit), **found}
+
+
+class _Draws:
+    """What float32 costs a model in one place, asked as far as a verdict depends on it."""
+
+    def __init__(self, draws: Callable[[], Iterable[Draw]]) -> None:
+        self._rest = chain.from_iterable(ask() for ask in (draws,))
+        self._known: list[Draw] = []
+
+    def limit(self, error: float, base: float, of: Callable[[EngineResult], FloatArray]) -> float:
+        """Limit of an error of what ``of`` picks.
+
+        Some models lose more digits in float32 than others, most of all where atoms overlap: there
+        it is :data:`ROUNDINGS` times what float32 costs the model in PyTorch.
+
+        Args:
+            error: The largest difference.
+            base: What is tolerated of every model.
+            of: Picks a number, or some, of any shape.
+        """
+        limit = base
+        if error <= base:
+            return base
+        for draw in self._all():
+            limit = max(limit, ROUNDINGS * _largest(of(draw.rounded) - of(draw.exact)))
+            if error <= limit or error > _HOPELESS * limit:
+                break
+        return limit
+
+    def _all(self) -> Iterator[Draw]:
+        yield from self._known
+        for draw in self._rest:
+            self._known.append(draw)
+            yield draw
 
 
 def _largest(differences: FloatArray) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -14,8 +16,8 @@ from m3compress.export.parity import FLOAT32_LIMITS, differences
 SALT = bulk("NaCl", "rocksalt", a=5.6)
 
 
-def evaluation(stress: float = 0.0) -> Evaluation:
-    """Of a crystal at rest, but for its stress in eV/Å³."""
+def evaluation(stress: float = 0.0, energy: float = -3.0) -> Evaluation:
+    """Of a crystal at rest, but for its stress in eV/Å³, with an energy of every atom in eV."""
     virial = stress * SALT.get_volume() * np.eye(3)
     return Evaluation(
         energy=-6.0, energies=np.full(2, -3.0), forces=np.zeros((2, 3)), virial=virial
@@ -48,3 +50,28 @@ def test_a_number_that_was_rounded_well_by_chance_decides_nothing(lucky, holds):
         SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, lambda: draws[: 5 - lucky]
     )
     assert (found["stress"].error <= found["stress"].limit) is holds
+
+
+def test_no_more_draws_are_taken_than_a_verdict_depends_on():
+    asked: list[int] = []
+
+    def draws() -> Iterator[Draw]:
+        for number in range(5):
+            asked.append(number)
+            yield Draw(evaluation(1e-6), evaluation())
+
+    for error, n_draws in ((1e-7, 0), (3e-6, 1), (1e-5, 5), (1e-2, 1)):
+        asked.clear()
+        differences(SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, draws)
+        assert len(asked) == n_draws, error
+
+
+@pytest.mark.parametrize(
+    ("error", "rounding", "limit"), [(1e-6, 9.0, 5e-6), (6e-6, 2e-6, 8e-6), (6e-6, 1e-6, 5e-6)]
+)
+def test_limits_of_energies(error: float, rounding: float, limit: float) -> None:
+    draw = Draw(evaluation(energy=-3.0 + rounding), evaluation())
+    got = evaluation(energy=-3.0 + error)
+    found = differences(SALT, got, evaluation(), FLOAT32_LIMITS, lambda: [draw])
+    assert found["energy"].error == pytest.approx(error, rel=1e-6)
+    assert found["energy"].limit == pytest.approx(limit, rel=1e-6)

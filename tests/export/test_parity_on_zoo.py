@@ -87,14 +87,6 @@ def test_an_energy_may_be_off_by_twice_what_float32_costs_the_model(
     assert max(row.energy_limit for row in parity.rows) < 4e-5
 
 
-def test_limits_of_energies() -> None:
-    limit = FLOAT32_LIMITS.energy_limit
-    never = pytest.fail  # rounding is asked for only where it matters
-    assert limit(1e-6, lambda: never("asked")) == 5e-6
-    assert limit(6e-6, lambda: 2e-6) == 8e-6
-    assert limit(6e-6, lambda: 1e-6) == 5e-6
-
-
 def test_mixed_precision(builtin: Potential, make_calculator: MakeCalculator) -> None:
     potential = builtin.with_form(FACTORIZED)
     calculator = make_calculator(potential, precision="mixed")
