@@ -19,9 +19,8 @@ SALT = bulk("NaCl", "rocksalt", a=5.6)
 def evaluation(stress: float = 0.0, energy: float = -3.0) -> Evaluation:
     """Of a crystal at rest, but for its stress in eV/Å³, with an energy of every atom in eV."""
     virial = stress * SALT.get_volume() * np.eye(3)
-    return Evaluation(
-        energy=-6.0, energies=np.full(2, -3.0), forces=np.zeros((2, 3)), virial=virial
-    )
+    energies = np.full(2, energy)
+    return Evaluation(energy=2 * energy, energies=energies, forces=np.zeros((2, 3)), virial=virial)
 
 
 def test_the_structure_comes_first_and_others_are_next_to_it():
