@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from m3compress.contract.manifest import INPUT_NAMES
 from m3compress.contract.tables import TableInputs
 from m3compress.validate.checks.building import Check, count_problems
 from m3compress.validate.checks.graph import on_graph
@@ -40,7 +41,7 @@ def values_from_sums(model: Any) -> list[str]:
     """
     small, large = (_run(model, n_atoms) for n_atoms in _ATOMS)
     found: dict[str, str] = {}
-    follows = {name for name in small if name in _tables(_ATOMS[0])}
+    follows = set(INPUT_NAMES)
     for node in model.graph.node:
         if node.op_type == "Shape" or not follows.intersection(node.input):
             continue

@@ -60,10 +60,7 @@ WRONG = {
         node("Mul", "mask count", "forces"),
     ),
     "as a product": (
-        *(
-            node("Transpose", "mask", "turned", perm=[1, 0]),
-            node("MatMul", "turned mask", "square"),
-        ),
+        *(TURNED, node("MatMul", "turned mask", "square")),
         node("MatMul", "mask square", "forces"),
     ),
     "as a product for every atom": (
