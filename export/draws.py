@@ -34,21 +34,40 @@ class Draw:
     exact: Evaluation
 
 
-def draws_of_rounding(
-    atoms: Atoms,
-    rounded: Callable[[Atoms], Evaluation],
-    exact: Callable[[Atoms], Evaluation],
-) -> Iterator[Draw]:
+class Draws:
     """Draws of a rounding error: of the structure itself, then of some like it.
+
+    Each is made when first asked for, and known from then on: whoever goes through them again pays
+    nothing.
 
     Args:
         atoms: The structure.
         rounded: Evaluates the model in float32.
         exact: Evaluates it in float64.
     """
-    yield Draw(rounded(atoms), exact(atoms))
-    rng = np.random.default_rng(len(atoms))
-    for _ in range(_MORE):
-        moved = atoms.copy()
-        moved.positions += rng.normal(0.0, _MOVED, (len(atoms), 3))
-        yield Draw(rounded(moved), exact(moved))
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        rounded: Callable[[Atoms], Evaluation],
+        exact: Callable[[Atoms], Evaluation],
+    ) -> None:
+        self._atoms = atoms
+        self._rounded = rounded
+        self._exact = exact
+        self._known: list[Draw] = []
+
+    def __iter__(self) -> Iterator[Draw]:
+        for number in range(1 + _MORE):
+            if number == len(self._known):
+                like = self._like(number)
+                self._known.append(Draw(self._rounded(like), self._exact(like)))
+            yield self._known[number]
+
+    def _like(self, number: int) -> Atoms:
+        if number == 0:
+            return self._atoms
+        rng = np.random.default_rng([len(self._atoms), number])
+        moved = self._atoms.copy()
+        moved.positions += rng.normal(0.0, _MOVED, moved.positions.shape)
+        return moved

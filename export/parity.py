@@ -6,9 +6,8 @@ that the factorisation itself is checked), the same removal or pruning otherwise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import UNNAMED_ENGINE, Parity, ParityRow
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import CapacityError, ParityError
-from m3compress.export.draws import Draw, draws_of_rounding
+from m3compress.export.draws import Draw, Draws
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.structures.frames import Named
 from m3compress.units import MEV_PER_EV
@@ -174,15 +173,12 @@ def _compare(reference: Potential, entry: Named, got: EngineResult, limits: Limi
 
     cell, times = _tile(reference, entry)
 
-    def draws() -> Iterator[Draw]:
-        rounded = reference.to(torch.float32)
-        return draws_of_rounding(
-            cell,
-            lambda like: evaluate(rounded, like).repeated(times),
-            lambda like: evaluate(reference, like).repeated(times),
-        )
-
     expected = evaluate(reference, cell).repeated(times)
+    draws = Draws(
+        cell,
+        lambda like: evaluate(reference.to(torch.float32), like).repeated(times),
+        lambda like: evaluate(reference, like).repeated(times),
+    )
     found = differences(atoms, got, expected, limits, draws)
     stress = found.get("stress")
     return ParityRow(
@@ -228,7 +224,7 @@ def differences(
     got: EngineResult,
     expected: Evaluation,
     limits: Limits,
-    draws: Callable[[], Iterable[Draw]],
+    draws: Iterable[Draw],
 ) -> dict[Quantity, Difference]:
     """How far an engine is from what it should say of a structure, output by output.
 
@@ -237,14 +233,13 @@ def differences(
         got: What the engine says.
         expected: What the reference says.
         limits: What counts as agreement.
-        draws: What float32 costs the reference here, of which the most counts; called only if it
-            matters.
+        draws: What float32 costs the reference here, of which the most counts; gone through for
+            every output, as far as its verdict depends on it.
     """
-    known = _Draws(draws)
 
     def judge(tolerance: Tolerance, of: Callable[[EngineResult], FloatArray]) -> Difference:
         error, base = _largest(of(got) - of(expected)), tolerance.limit(of(expected))
-        return Difference(error, known.limit(error, base, of))
+        return Difference(error, _limit(error, base, of, draws))
 
     found: dict[Quantity, Difference] = {
         "atom-energy": judge(limits.atom_energy, lambda result: result.energies),
@@ -255,42 +250,35 @@ def differences(
         found["stress"] = judge(limits.stress, lambda result: result.virial / volume)
     energy = abs(got.energy - expected.energy) / len(atoms)
     # Where all atoms are alike, rounding adds up instead of averaging out.
-    limit = known.limit(energy, limits.energy, lambda result: result.energies)
+    limit = _limit(energy, limits.energy, lambda result: result.energies, draws)
     return {"energy": Difference(energy, limit), **found}
 
 
-class _Draws:
-    """What float32 costs a model in one place, asked as far as a verdict depends on it."""
+def _limit(
+    error: float,
+    base: float,
+    of: Callable[[EngineResult], FloatArray],
+    draws: Iterable[Draw],
+) -> float:
+    """Limit of an error of what ``of`` picks.
 
-    def __init__(self, draws: Callable[[], Iterable[Draw]]) -> None:
-        self._rest = chain.from_iterable(ask() for ask in (draws,))
-        self._known: list[Draw] = []
+    Some models lose more digits in float32 than others, most of all where atoms overlap: there it
+    is :data:`ROUNDINGS` times what float32 costs the model in PyTorch.
 
-    def limit(self, error: float, base: float, of: Callable[[EngineResult], FloatArray]) -> float:
-        """Limit of an error of what ``of`` picks.
-
-        Some models lose more digits in float32 than others, most of all where atoms overlap: there
-        it is :data:`ROUNDINGS` times what float32 costs the model in PyTorch.
-
-        Args:
-            error: The largest difference.
-            base: What is tolerated of every model.
-            of: Picks a number, or some, of any shape.
-        """
-        limit = base
-        if error <= base:
-            return base
-        for draw in self._all():
-            limit = max(limit, ROUNDINGS * _largest(of(draw.rounded) - of(draw.exact)))
-            if error <= limit or error > _HOPELESS * limit:
-                break
-        return limit
-
-    def _all(self) -> Iterator[Draw]:
-        yield from self._known
-        for draw in self._rest:
-            self._known.append(draw)
-            yield draw
+    Args:
+        error: The largest difference.
+        base: What is tolerated of every model.
+        of: Picks a number, or some, of any shape.
+        draws: What float32 costs the model here.
+    """
+    limit = base
+    if error <= base:
+        return base
+    for draw in draws:
+        limit = max(limit, ROUNDINGS * _largest(of(draw.rounded) - of(draw.exact)))
+        if error <= limit or error > _HOPELESS * limit:
+            break
+    return limit
 
 
 def _largest(differences: FloatArray) -> float:

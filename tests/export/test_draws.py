@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 
 from m3compress.contract.evaluation import Evaluation
-from m3compress.export.draws import Draw, draws_of_rounding
+from m3compress.errors import M3CompressError
+from m3compress.export.draws import Draw, Draws
 from m3compress.export.parity import FLOAT32_LIMITS, differences
 
 SALT = bulk("NaCl", "rocksalt", a=5.6)
@@ -30,10 +29,10 @@ def test_the_structure_comes_first_and_others_are_next_to_it():
         asked.append(atoms)
         return evaluation(1.0)
 
-    draws = draws_of_rounding(SALT, rounded, lambda atoms: evaluation())
-    assert next(draws).rounded.virial[0, 0] > 0
+    draws = Draws(SALT, rounded, lambda atoms: evaluation())
+    assert next(iter(draws)).rounded.virial[0, 0] > 0
     assert asked == [SALT]
-    assert len(list(draws)) == 4
+    assert len(list(draws)) == 5
     for atoms in asked[1:]:
         assert 0 < np.abs(atoms.positions - SALT.positions).max() < 0.01
         assert np.array_equal(atoms.cell, SALT.cell)
@@ -45,24 +44,33 @@ def test_a_number_that_was_rounded_well_by_chance_decides_nothing(lucky, holds):
     typical, error = 1e-6, 2e-6
     assert error > FLOAT32_LIMITS.stress.absolute
     draws = [Draw(evaluation(1e-8), evaluation()), *[Draw(evaluation(typical), evaluation())] * 4]
-    found = differences(
-        SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, lambda: draws[: 5 - lucky]
-    )
+    found = differences(SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, draws[: 5 - lucky])
     assert (found["stress"].error <= found["stress"].limit) is holds
 
 
 def test_no_more_draws_are_taken_than_a_verdict_depends_on():
-    asked: list[int] = []
+    asked: list[Atoms] = []
 
-    def draws() -> Iterator[Draw]:
-        for number in range(5):
-            asked.append(number)
-            yield Draw(evaluation(1e-6), evaluation())
+    def rounded(atoms: Atoms) -> Evaluation:
+        asked.append(atoms)
+        return evaluation(1e-6)
 
     for error, n_draws in ((1e-7, 0), (3e-6, 1), (1e-5, 5), (1e-2, 1)):
         asked.clear()
-        differences(SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, draws)
+        draws = Draws(SALT, rounded, lambda atoms: evaluation())
+        for _ in range(2):
+            differences(SALT, evaluation(error), evaluation(), FLOAT32_LIMITS, draws)
         assert len(asked) == n_draws, error
+
+
+def test_a_draw_that_failed_is_asked_for_again():
+    def rounded(atoms: Atoms) -> Evaluation:
+        raise M3CompressError("no memory")
+
+    draws = Draws(SALT, rounded, lambda atoms: evaluation())
+    for _ in range(2):
+        with pytest.raises(M3CompressError, match="no memory"):
+            differences(SALT, evaluation(1e-5), evaluation(), FLOAT32_LIMITS, draws)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,6 @@ def test_no_more_draws_are_taken_than_a_verdict_depends_on():
 def test_limits_of_energies(error: float, rounding: float, limit: float) -> None:
     draw = Draw(evaluation(energy=-3.0 + rounding), evaluation())
     got = evaluation(energy=-3.0 + error)
-    found = differences(SALT, got, evaluation(), FLOAT32_LIMITS, lambda: [draw])
+    found = differences(SALT, got, evaluation(), FLOAT32_LIMITS, [draw])
     assert found["energy"].error == pytest.approx(error, rel=1e-6)
     assert found["energy"].limit == pytest.approx(limit, rel=1e-6)

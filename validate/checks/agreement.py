@@ -6,7 +6,7 @@ output of its own, and what only one of them shows is wrong all the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,14 +29,15 @@ class Sides:
         atoms: The structure.
         ours: Of the file.
         expected: Of the same model in PyTorch, float64.
-        draws: What float32 costs that model here; called only if it matters.
+        draws: What float32 costs that model here; gone through for every output, as far as it
+            matters.
         limits: What rounding may cost.
     """
 
     atoms: Atoms
     ours: Evaluation
     expected: Evaluation
-    draws: Callable[[], Iterable[Draw]]
+    draws: Iterable[Draw]
     limits: Limits
 
 

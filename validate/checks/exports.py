@@ -9,8 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ase import Atoms
+
+from m3compress.contract.evaluation import Evaluation
 from m3compress.errors import M3CompressError
-from m3compress.export.draws import draws_of_rounding
+from m3compress.export.draws import Draws
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.agreement import Sides, agreement
 from m3compress.validate.checks.building import Case, Check, on_structures
@@ -18,7 +21,7 @@ from m3compress.validate.checks.predictions import Structures, predictions, stru
 from m3compress.validate.checks.rounding import rounded_subject
 from m3compress.validate.checks.selection import Found
 from m3compress.validate.setup.context import Context
-from m3compress.validate.setup.recall import twin_of
+from m3compress.validate.setup.recall import recall, twin_of
 from m3compress.validate.setup.subject import Subject
 
 if TYPE_CHECKING:
@@ -59,15 +62,20 @@ def sides_of(case: Case[Named], among: Structures) -> Sides:
         M3CompressError: Why one of the two says nothing.
     """
     context, name, atoms = case.context, case.entry.name, case.entry.atoms
-    expected = predictions(context, twin_in(context), among).of(name)
-    ours = predictions(context, case.subject, among).of(name)
+    twin = twin_in(context)
+    expected = predictions(context, twin, among).of(name)
+
+    def rounded(like: Atoms) -> Evaluation:
+        return rounded_subject(context).evaluate(like)
+
+    def exact(like: Atoms) -> Evaluation:
+        return expected if like is atoms else twin.evaluate(like)
+
     return Sides(
         atoms=atoms,
-        ours=ours,
+        ours=predictions(context, case.subject, among).of(name),
         expected=expected,
-        draws=lambda: draws_of_rounding(
-            atoms, rounded_subject(context).evaluate, twin_in(context).evaluate
-        ),
+        draws=recall(context, twin, ("draws", among, name), lambda: Draws(atoms, rounded, exact)),
         limits=limits(),
     )
 

@@ -16,7 +16,7 @@ from ase import Atoms
 
 from m3compress.contract.evaluation import Evaluation
 from m3compress.errors import CapacityError
-from m3compress.export.draws import draws_of_rounding
+from m3compress.export.draws import Draws
 from m3compress.models.structures.supercell import supercell_of
 from m3compress.models.structures.survey import crowded_cell
 from m3compress.models.structures.zoo import rattled
@@ -116,7 +116,7 @@ def _as_tiled(case: Case[Repeated]) -> Found | None:
             atoms=entry.atoms,
             ours=ours,
             expected=cell.repeated(times),
-            draws=lambda: draws_of_rounding(entry.cell, rounded, exact),
+            draws=Draws(entry.cell, rounded, exact),
             limits=limits(),
         )
     )

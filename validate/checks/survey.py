@@ -97,7 +97,7 @@ def _rounding(sides: Sides) -> dict[str, FloatArray]:
     What it costs a single one may be little by chance. Costs are compared in proportion to the
     numbers themselves and the median of dimers about as long.
     """
-    draw = next(iter(sides.draws()))
+    draw = next(iter(sides.draws))
     sizes, rounded = _sizes(draw.exact), _errors(draw.rounded, draw.exact)
     order = np.argsort(np.linalg.norm(np.diff(sides.atoms.positions, axis=0)[::2], axis=1))
     places = np.arange(len(order))[:, None] + np.arange(-_ABOUT_AS_LONG, _ABOUT_AS_LONG + 1)
