@@ -14,6 +14,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,12 @@ _COEFFICIENTS = (0.0, 0.8, 0.95)
 _R = np.linspace(0.03, 5.97, 100)
 _G = 1 + 4 * np.exp(-(((_R - 1.6) / 0.12) ** 2)) - np.exp(-((_R / 1.2) ** 6))
 _SCATTER = 0.15 * np.sqrt(_G + 1e-9) / (_R + 0.5)
-_SHAPES = {"spread out": np.sin(2 * np.pi * _R) * _SCATTER, "shifted": np.gradient(_G, _R)}
+_SHAPES = {
+    "spread out": np.sin(2 * np.pi * _R) * _SCATTER,
+    "of one sign": _SCATTER,
+    "in one peak": np.exp(-(((_R - 1.6) / 0.06) ** 2)),
+    "shifted": np.gradient(_G, _R),
+}
 
 
 def autoregressive(rng: np.random.Generator, coefficient: float, *shape: int) -> Array:
@@ -104,20 +110,36 @@ def of_slope(profile: Profile, coefficient: float) -> Trial:
     return trial
 
 
-def of_curves(profile: Profile, shape: Array, floors: float) -> Trial:
-    """Distance of radial distributions that differ by so many times the noise."""
-    n = frames(profile.duration)
-    memory = math.exp(-1 / 3)
+def of_curves(profile: Profile, shape: Array, floors: float, *, stuck: bool) -> Trial:
+    """Distance of radial distributions that differ by so many times the noise.
+
+    Args:
+        profile: For its sizes.
+        shape: Of the difference, shape (n_bins,).
+        floors: Distance in units of what noise alone gives.
+        stuck: Whether memory is far longer than a run, instead of three frames. What stays is as
+            large as the noise of the mean otherwise.
+    """
+    n, memory = frames(profile.duration), math.exp(-1 / 3)
+    stays = math.sqrt((1 + memory) / (1 - memory) / n)
+
+    def replica(rng: np.random.Generator) -> Array:
+        if stuck:
+            white = rng.normal(size=(n, len(_R)))
+            return np.asarray(white + stays * rng.normal(size=len(_R)))
+        return autoregressive(rng, memory, n, len(_R))
 
     def arm(rng: np.random.Generator, mean: Array) -> list[Array]:
-        white = [autoregressive(rng, memory, n, len(_R)) for _ in range(profile.n_replicas)]
+        white = [replica(rng) for _ in range(profile.n_replicas)]
         return [mean + uniform_filter1d(w, 5, axis=1) * math.sqrt(5) * _SCATTER for w in white]
 
     def distance(g: Array, target: Array) -> Array:
         return np.asarray(rdf_error(_R, g, target))
 
     rng = np.random.default_rng(0)
-    alone = [distance(np.mean(arm(rng, _G), (0, 1)), np.mean(arm(rng, _G), (0, 1))) for _ in "1234"]
+    alone = [
+        distance(np.mean(arm(rng, _G), (0, 1)), np.mean(arm(rng, _G), (0, 1))) for _ in range(24)
+    ]
     size = floors * float(np.sqrt(np.mean(np.square(alone))))
     change = shape * size / (float(distance(_G + 1e-3 * shape, _G)) / 1e-3)
 
@@ -153,11 +175,12 @@ def rows(profile: Profile, n_trials: int) -> Iterator[dict[str, Any]]:
         for name, trial in of_means(profile, memory):
             yield {"interval": name, "case": f"memory: {label}", **measure(trial, n_trials)}
     for coefficient in _COEFFICIENTS:
-        found = measure(of_slope(profile, coefficient), n_trials // 4)
+        found = measure(of_slope(profile, coefficient), n_trials)
         yield {"interval": "energy drift", "case": f"AR(1) {coefficient:g}", **found}
-    for label, shape in _SHAPES.items():
-        found = measure(of_curves(profile, shape, 2.0), n_trials // 10)
-        yield {"interval": "distance of curves", "case": f"{label}, two floors", **found}
+    for (label, shape), floors, stuck in product(_SHAPES.items(), (2.0, 4.0), (False, True)):
+        found = measure(of_curves(profile, shape, floors, stuck=stuck), n_trials // 4)
+        case = f"{label}, {floors:g} floors, memory {'far longer' if stuck else 'of 3 frames'}"
+        yield {"interval": "distance of curves", "case": case, **found}
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ What the residuals of a line are worth depends on their memory. They are taken f
 process of first order (Santer et al., J. Geophys. Res. 105, 7337 (2000)) whose coefficient is freed
 of its bias in short series (Marriott and Pope, Biometrika 41, 390 (1954)); they are worth n_e
 independent points, and n_e - 2 of them are degrees of freedom. Means over two, four … points are
-judged in the same way and the widest interval is taken (Flyvbjerg and Petersen, J. Chem. Phys. 91,
-461 (1989)): fast vibrations may hide what is slow from neighbouring points.
+judged in the same way (Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)), as fast vibrations
+may hide what is slow from neighbouring points: the widest interval is taken of those whose error is
+larger by more than chance.
 
 Where n_e is too small to say anything, the interval is that of a random walk of the same steps,
 whose slope is less certain than that of any memory that fades. Waves longer than the series are not
@@ -27,7 +28,8 @@ Array = npt.NDArray[np.float64]
 
 _N_POINTS = 20  # least
 _N_COARSE = 24  # means that are needed to be judged
-_CAUTION = 0.75  # standard errors by which memory is taken for longer than it looks
+_CAUTION = 8.0  # a memory m counts as m + 8 √(m (1 - m²)) / n, so that 30 points suffice
+_CHANCE = 2.5  # standard errors of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def fit_slope(time: Array, values: Array) -> Slope:
     t, y = time[discarded:], values[discarded:]
     spacing = float(t[-1] - t[0]) / (len(t) - 1)
     slope, rest = _line(y)
-    found = max(_of_all_levels(y), key=_reach)
+    found = _widest(y)
     slope, reach = slope / spacing, _reach(found) / spacing
     return Slope(
         slope=slope,
@@ -115,18 +117,28 @@ def _centred(n: int) -> Array:
     return np.arange(n, dtype=np.float64) - (n - 1) / 2
 
 
-def _of_all_levels(y: Array) -> Iterator[tuple[float, float]]:
+def _widest(y: Array) -> tuple[float, float]:
+    """Error of the slope per point and its degrees of freedom, of points or of means over some."""
+    points = _error(y)
+    means = (
+        (error, freedom)
+        for error, freedom in _of_means(y)
+        if error > points[0] * (1 + _CHANCE / math.sqrt(2 * freedom))
+    )
+    return max((points, *means), key=_reach)
+
+
+def _of_means(y: Array) -> Iterator[tuple[float, float]]:
     """Error of the slope per point and its degrees of freedom, from means over more and more."""
-    yield _error(y, _CAUTION)
     width = 2
     while len(y) // width >= _N_COARSE:
         n = len(y) // width
-        error, freedom = _error(y[: n * width].reshape(n, width).mean(axis=1), 0.0)
+        error, freedom = _error(y[: n * width].reshape(n, width).mean(axis=1))
         yield error / width, freedom
         width *= 2
 
 
-def _error(y: Array, caution: float) -> tuple[float, float]:
+def _error(y: Array) -> tuple[float, float]:
     """Error of the slope per point, and its degrees of freedom."""
     n, (_, rest) = len(y), _line(y)
     if np.ptp(rest) == 0:
@@ -134,8 +146,8 @@ def _error(y: Array, caution: float) -> tuple[float, float]:
     steps = np.diff(y)
     walk = float(steps.std(ddof=1)) * math.sqrt(6 / (5 * n)), float(n - 2)
     memory = (n * float(rest[1:] @ rest[:-1] / (rest @ rest)) + 2) / (n - 4)
-    memory += caution * math.sqrt(max(0.0, 1 - memory**2) / n)
     memory = max(0.0, memory)  # what swings to and fro is not worth more than n points
+    memory += _CAUTION * math.sqrt(max(0.0, memory * (1 - memory**2))) / n
     freedom = n * (1 - memory) / (1 + memory) - 2
     if freedom < 1:
         return walk

@@ -62,7 +62,8 @@ def equal() -> list[Comparison]:
 
 
 def test_without_a_difference_the_interval_ends_near_the_floor(equal):
-    below = [found.interval[1] < 2 * found.floor for found in equal]
+    # Noise of six patterns may hide a difference of one sign of its own size.
+    below = [found.interval[1] < 2.5 * found.floor for found in equal]
     assert np.mean(below) >= 0.9
     assert np.mean([found.interval[0] <= 0.5 * found.floor for found in equal]) >= 0.9
     for found in equal:

@@ -27,6 +27,7 @@ TRUE = (
 #: Scatter of a bin of one frame: many pairs, few in narrow shells.
 SCATTER = 0.15 * np.sqrt(TRUE + 1e-9) / (R + 0.5)
 SHAPES = {
+    "of one sign": SCATTER,
     "spread out": np.sin(2 * np.pi * R) * SCATTER,
     "in one peak": np.exp(-(((R - 1.6) / 0.06) ** 2)),
     "shifted": np.gradient(TRUE, R),

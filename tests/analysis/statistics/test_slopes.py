@@ -42,10 +42,17 @@ def test_correlated_noise_has_no_significant_slope(correlation):
 
 @pytest.mark.parametrize(
     ("n", "correlation", "n_trials"),
-    [(50, 0.0, 300), (50, 0.8, 300), (50, 0.95, 500), (300, 0.8, 200), (300, 0.95, 200)],
+    [
+        (30, 0.0, 500),
+        (30, 0.8, 500),
+        (30, 0.95, 1500),
+        (50, 0.95, 500),
+        (300, 0.8, 200),
+        (300, 0.95, 200),
+    ],
 )
 def test_the_interval_is_honest_at_the_lengths_of_smoke_and_ci(n, correlation, n_trials):
-    # Frames every 10 fs of 0.5 and 3 ps; n - 2 in place of n_e - 2 covers 0.81 and 0.63 of 50.
+    # Frames every 10 fs of 0.3, 0.5 and 3 ps; n - 2 in place of n_e - 2 covers 0.81 and 0.63 of 50.
     white = np.random.default_rng(1).normal(size=(n_trials, n + 200))
     noise = lfilter([1], [1, -correlation], white)[:, 200:]
     found = [fit_slope(0.01 * np.arange(n), one) for one in noise]
