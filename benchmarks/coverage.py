@@ -1,8 +1,9 @@
 """How often the intervals that verdicts use cover the truth, at the sizes of the profiles.
 
 Draws series whose truth is known: replicas with memory from none to longer than a run, curves with
-differences of several shapes, total energies with memory but no slope. Two arms share a part of
-their noise, replica by replica, as those of the gate do. Every interval states 95 %.
+differences of several shapes, total energies with memory but no slope, errors of labelled frames.
+Two arms share a part of their noise, replica by replica, as those of the gate do. Every interval
+states 95 %.
 
     python benchmarks/coverage.py
 """
@@ -31,6 +32,7 @@ from m3compress.analysis.statistics.arms import (
     mean_with_interval,
 )
 from m3compress.analysis.statistics.noise import expected_band
+from m3compress.analysis.statistics.ratios import ratio_of_sums
 from m3compress.analysis.statistics.slopes import fit_slope
 from m3compress.validate.setup.profiles import PROFILES, Profile
 
@@ -45,6 +47,8 @@ _COEFFICIENTS = (0.0, 0.8, 0.95)
 _R = np.linspace(0.03, 5.97, 100)
 _G = 1 + 4 * np.exp(-(((_R - 1.6) / 0.12) ** 2)) - np.exp(-((_R / 1.2) ** 6))
 _SCATTER = 0.15 * np.sqrt(_G + 1e-9) / (_R + 0.5)
+_LABELLED = (3, 20, 200)
+_SPREADS = (1.3, 2.2, 3.3)
 _SHAPES = {
     "spread out": np.sin(2 * np.pi * _R) * _SCATTER,
     "of one sign": _SCATTER,
@@ -157,6 +161,19 @@ def of_curves(profile: Profile, shape: Array, floors: float, *, stuck: bool) -> 
     return trial
 
 
+def of_labels(n_frames: int, spread: float) -> Trial:
+    """Ratio of errors against labels, of frames whose errors differ by such a factor."""
+
+    def trial(rng: np.random.Generator) -> tuple[float, bool]:
+        theirs = np.exp(math.log(spread) * rng.normal(size=n_frames))
+        ours = theirs * (1 + 0.05 * rng.normal(size=n_frames))
+        _, interval = ratio_of_sums(ours, theirs)
+        low, high = interval or (1.0, 1.0)
+        return (high - low) / 2, low <= 1 <= high
+
+    return trial
+
+
 def measure(trial: Trial, n_trials: int) -> dict[str, Any]:
     """Coverage with its standard error, and the median of the half widths."""
     found = [trial(np.random.default_rng([k, 11])) for k in range(n_trials)]
@@ -177,6 +194,12 @@ def rows(profile: Profile, n_trials: int) -> Iterator[dict[str, Any]]:
     for coefficient in _COEFFICIENTS:
         found = measure(of_slope(profile, coefficient), n_trials)
         yield {"interval": "energy drift", "case": f"AR(1) {coefficient:g}", **found}
+    most = profile.n_labels or _LABELLED[-1]
+    for n_labels, spread in product({*_LABELLED, most}, _SPREADS):
+        if n_labels <= most:
+            case = f"{n_labels} frames, errors within a factor of {spread:g}"
+            found = measure(of_labels(n_labels, spread), n_trials)
+            yield {"interval": "ratio of errors", "case": case, **found}
     for (label, shape), floors, stuck in product(_SHAPES.items(), (2.0, 4.0), (False, True)):
         found = measure(of_curves(profile, shape, floors, stuck=stuck), n_trials // 4)
         case = f"{label}, {floors:g} floors, memory {'far longer' if stuck else 'of 3 frames'}"
