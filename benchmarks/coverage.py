@@ -146,6 +146,7 @@ def of_curves(profile: Profile, shape: Array, floors: float, *, stuck: bool) -> 
     ]
     size = floors * float(np.sqrt(np.mean(np.square(alone))))
     change = shape * size / (float(distance(_G + 1e-3 * shape, _G)) / 1e-3)
+    size = float(distance(_G + change, _G))
 
     def trial(rng: np.random.Generator) -> tuple[float, bool]:
         seed = int(rng.integers(2**31))
