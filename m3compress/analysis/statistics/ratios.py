@@ -2,8 +2,8 @@
 
 By the jackknife: how far the ratio moves where one sample is left out (Tukey; MacKinnon and White,
 J. Econometrics 29, 305 (1985)), with Student's t of n - 1 degrees of freedom, fewer where some
-samples weigh more than others (Kish's effective number). Resampling with replacement would cover
-the truth in 73 % of cases with three samples and in 90 % with twenty.
+samples weigh more than others (Kish's effective number). Resampling with replacement makes the
+interval of a few samples too short.
 """
 
 from __future__ import annotations
