@@ -144,8 +144,8 @@ def of_curves(profile: Profile, shape: Array, floors: float, *, stuck: bool) -> 
     alone = [
         distance(np.mean(arm(rng, _G), (0, 1)), np.mean(arm(rng, _G), (0, 1))) for _ in range(24)
     ]
-    size = floors * float(np.sqrt(np.mean(np.square(alone))))
-    change = shape * size / (float(distance(_G + 1e-3 * shape, _G)) / 1e-3)
+    aim = floors * float(np.sqrt(np.mean(np.square(alone))))
+    change = shape * aim / (float(distance(_G + 1e-3 * shape, _G)) / 1e-3)
     size = float(distance(_G + change, _G))
 
     def trial(rng: np.random.Generator) -> tuple[float, bool]:
@@ -195,12 +195,11 @@ def rows(profile: Profile, n_trials: int) -> Iterator[dict[str, Any]]:
     for coefficient in _COEFFICIENTS:
         found = measure(of_slope(profile, coefficient), n_trials)
         yield {"interval": "energy drift", "case": f"AR(1) {coefficient:g}", **found}
-    most = profile.n_labels or _LABELLED[-1]
-    for n_labels, spread in product({*_LABELLED, most}, _SPREADS):
-        if n_labels <= most:
-            case = f"{n_labels} frames, errors within a factor of {spread:g}"
-            found = measure(of_labels(n_labels, spread), n_trials)
-            yield {"interval": "ratio of errors", "case": case, **found}
+    numbers = [n for n in _LABELLED if profile.n_labels is None or n <= profile.n_labels]
+    for n_labels, spread in product(numbers, _SPREADS):
+        case = f"{n_labels} frames, errors within a factor of {spread:g}"
+        found = measure(of_labels(n_labels, spread), n_trials)
+        yield {"interval": "ratio of errors", "case": case, **found}
     for (label, shape), floors, stuck in product(_SHAPES.items(), (2.0, 4.0), (False, True)):
         found = measure(of_curves(profile, shape, floors, stuck=stuck), n_trials // 4)
         case = f"{label}, {floors:g} floors, memory {'far longer' if stuck else 'of 3 frames'}"

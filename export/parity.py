@@ -137,13 +137,14 @@ def check_parity(
         file was built for is left out.
     """
     reference = reference_of(potential)
+    rounded = reference.to(torch.float32)
     rows = []
     for entry in zoo:
         try:
             got = run(entry.atoms)
         except CapacityError:
             continue
-        rows.append(_compare(reference, entry, got, limits))
+        rows.append(_compare(reference, rounded, entry, got, limits))
     return Parity(
         reference=f"PyTorch, {reference.form}, float64",
         engine=engine,
@@ -168,7 +169,9 @@ def _judged(row: ParityRow) -> list[tuple[float, float]]:
     return [(error, limit) for error, limit in pairs if error is not None and limit is not None]
 
 
-def _compare(reference: Potential, entry: Named, got: EngineResult, limits: Limits) -> ParityRow:
+def _compare(
+    reference: Potential, rounded: Potential, entry: Named, got: EngineResult, limits: Limits
+) -> ParityRow:
     atoms = entry.atoms
 
     cell, times = _tile(reference, entry)
@@ -176,7 +179,7 @@ def _compare(reference: Potential, entry: Named, got: EngineResult, limits: Limi
     expected = evaluate(reference, cell).repeated(times)
     draws = Draws(
         cell,
-        lambda like: evaluate(reference.to(torch.float32), like).repeated(times),
+        lambda like: evaluate(rounded, like).repeated(times),
         lambda like: evaluate(reference, like).repeated(times),
     )
     found = differences(atoms, got, expected, limits, draws)
