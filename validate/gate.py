@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from m3compress.contract.files import not_left_empty
 from m3compress.contract.progress import Progress, silent
 from m3compress.validate.checks.building import Check
 from m3compress.validate.checks.graph import is_mixed
@@ -63,9 +64,10 @@ def validate(
     start = time.perf_counter()
     limits = settings.read_limits()
     settings.read_profile()
-    require_writable(folder)
     workplace = folder / "work"
-    context = open_context(settings, workplace, trajectories or workplace / "trajectories")
+    with not_left_empty(folder):
+        require_writable(folder)
+        context = open_context(settings, workplace, trajectories or workplace / "trajectories")
     with only_run(folder):
         if force and not resume:
             shutil.rmtree(workplace, ignore_errors=True)

@@ -11,6 +11,7 @@ from m3compress.api import export_model
 from m3compress.commands.teacher import with_given_teacher
 from m3compress.commands.validate import announce, finish, with_paths
 from m3compress.console import print_json, print_row, stage_bar, stderr, stdout
+from m3compress.contract.files import not_left_empty
 from m3compress.errors import OutputExistsError
 from m3compress.export.targets import target_named
 from m3compress.validate.gate import validate
@@ -73,18 +74,18 @@ def _export(settings: Settings, path: Path, target: str, three_body: str, *, res
     """The artefact of this release, in float32; a resumed one is that of the run before."""
     if resume and path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    export_model(
-        settings.model,
-        path,
-        target=target,
-        three_body=three_body,
-        convention=settings.convention,
-        labels=settings.labels,
-        force=True,
-        report=partial(print_row, to=stderr()),
-    )
+    with not_left_empty(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        export_model(
+            settings.model,
+            path,
+            target=target,
+            three_body=three_body,
+            convention=settings.convention,
+            labels=settings.labels,
+            force=True,
+            report=partial(print_row, to=stderr()),
+        )
     return path
 
 

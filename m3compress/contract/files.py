@@ -22,6 +22,18 @@ def expanded(path: str | Path) -> Path:
     return Path(path)
 
 
+@contextmanager
+def not_left_empty(folder: Path) -> Iterator[None]:
+    """Take a folder away that is made in here, where something fails before it writes there."""
+    known = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not known and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, flush it to the disk, then rename it.
 

@@ -206,7 +206,10 @@ def test_tightened_limits_are_released(silica_artefact: Path, tmp_path: Path) ->
     assert [one.kind for one in bundle.overrides] == ["tighter"]
 
 
-def test_a_release_with_loosened_limits_stops_before_it_begins(tmp_path: Path) -> None:
+def test_a_release_with_loosened_limits_stops_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     settings = Settings(artefact=Path(), model="no-such-model", limit=("inv.energy=5",))
     options = {"three_body": "auto", "report_dir": None, "resume": False}
     options |= {"output": tmp_path / "b", "force": False, "strict": False, "as_json": False}
@@ -214,6 +217,7 @@ def test_a_release_with_loosened_limits_stops_before_it_begins(tmp_path: Path) -
         run_release(settings=settings, allow_overrides=False, **options)
     with pytest.raises(M3CompressError, match="no-such-model"):
         run_release(settings=settings, allow_overrides=True, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_report_about_another_file_is_refused(silica_artefact: Path, tmp_path: Path) -> None:
