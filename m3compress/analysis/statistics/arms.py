@@ -33,7 +33,7 @@ import numpy.typing as npt
 from scipy import special
 from scipy.ndimage import uniform_filter1d
 
-from m3compress.analysis.statistics.noise import Noise, measure_noise
+from m3compress.analysis.statistics.noise import Noise, Size, measure_noise
 
 Array = npt.NDArray[np.float64]
 #: Distances of curves (..., n_bins) from the reference curve (n_bins,), shape (...).
@@ -101,8 +101,9 @@ def compare_curves(
         distance: Distance of curves from a reference curve.
         seed: Of the random draws.
     """
-    arms = measure_noise(candidate), measure_noise(reference)
-    return _compare(arms[0].mean, arms[1].mean, arms, distance, seed)
+    target = measure_noise(reference).mean
+    arms = [measure_noise(arm, _size(distance, target)) for arm in (candidate, reference)]
+    return _compare(arms[0].mean, target, arms, distance, seed)
 
 
 def compare_paired_curves(
@@ -117,8 +118,13 @@ def compare_paired_curves(
         seed: Of the random draws.
     """
     target = measure_noise(reference).mean
-    between = measure_noise(_differences(candidate, reference))
+    between = measure_noise(_differences(candidate, reference), _size(distance, target))
     return _compare(target + between.mean, target, (between,), distance, seed)
+
+
+def _size(distance: Distance, target: Array) -> Size:
+    """How far changes of a curve (n_changes, n_bins) move it, in the unit of the distance."""
+    return lambda changes: distance(target + _STEP * changes, target) / _STEP
 
 
 def _differences(candidate: Sequence[Array], reference: Sequence[Array]) -> list[Array]:

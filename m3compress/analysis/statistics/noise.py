@@ -13,7 +13,7 @@ frames they have: with three slow replicas an interval is 4.30 errors wide, not 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ import numpy.typing as npt
 from scipy import special
 
 Array = npt.NDArray[np.float64]
+#: Of changes of a mean (n_changes, n_bins), shape (n_changes,).
+Size = Callable[[Array], Array]
 
 #: Blocks per replica: few and long first, so that they are nearly independent.
 _LEVELS = (4, 2, 1)
@@ -61,11 +63,18 @@ class Noise:
         return np.asarray(weights * sizes[:, None] @ self.residuals)
 
 
-def measure_noise(arm: Sequence[Array]) -> Noise:
+def _norm(changes: Array) -> Array:
+    return np.asarray(np.linalg.norm(changes, axis=1))
+
+
+def measure_noise(arm: Sequence[Array], size: Size = _norm) -> Noise:
     """Mean and noise of an arm.
 
     Args:
         arm: One array per replica, shape (n_frames, n_bins).
+        size: What changes of the mean amount to, to first order: errors are largest, and known as
+            well, as they are by this measure. A slow mode that moves a curve as a whole may be a
+            small part of what all bins scatter, and most of a distance.
 
     Raises:
         ValueError: If there is no replica or one has no frame.
@@ -80,35 +89,34 @@ def measure_noise(arm: Sequence[Array]) -> Noise:
     mean = levels[0].mean(axis=0)
     if not residuals:
         return Noise(mean, np.zeros((1, levels[0].shape[1])), 1.0)
-    variances = [float((part**2).sum()) for part in residuals]
+    variances = [float((size(part) ** 2).sum()) for part in residuals]
     largest = max(variances)
     scale = math.sqrt(largest / variances[0]) if variances[0] > 0 else 1.0
-    return Noise(mean, residuals[0] * scale, _freedom(short, largest, len(residuals[-1]) - 1))
+    return Noise(mean, residuals[0] * scale, _freedom(short, largest, len(residuals[-1]) - 1, size))
 
 
-def _freedom(short: Sequence[Array], variance: float, longest: int) -> float:
+def _freedom(short: Sequence[Array], variance: float, longest: int, size: Size) -> float:
     """Degrees of freedom of the error of a mean, at least 1.
 
     The share of the variance that blocks show about the means of their own replicas is known as
-    well as there are blocks; the rest only as the longest blocks tell. Satterthwaite's formula puts
-    both together. It trusts a rest that is small by luck, which that of a curve is not, a sum over
-    bins, but that of a single number may be: of the intervals of the mean of three slow replicas
-    92 % would cover the truth. There the rest is what the cube of the share leaves, and 94 % do.
+    well as there are blocks; the rest only as the longest blocks tell. Satterthwaite's formula for
+    both together would trust a rest that is small by luck: of the intervals of the mean of three
+    slow replicas 92 % would cover the truth. Where the rest is what the cube of the share leaves,
+    94 % do.
 
     Args:
         short: Means over the blocks of every replica, shape (n_blocks, n_bins).
-        variance: Of the mean, summed over bins.
+        variance: Of the mean.
         longest: Degrees of freedom of the longest blocks, as a rule of whole replicas.
+        size: Measure of the variance.
     """
     within, known = 0.0, 0
     for blocks in short:
         if len(blocks) > 1:
-            within += float((_residuals(blocks) ** 2).sum()) / len(short) ** 2
+            within += float((size(_residuals(blocks)) ** 2).sum()) / len(short) ** 2
             known += len(blocks) - 1
     share = min(1.0, within / variance) if variance > 0 and known else 0.0
-    single = short[0].shape[1] == 1
-    ours, rest = (share**3, 1 - share**3) if single else (share**2, (1 - share) ** 2)
-    return 1 / (ours / max(1, known) + rest / longest)
+    return 1 / (share**3 / max(1, known) + (1 - share**3) / longest)
 
 
 def _block_means(replica: Array, n_blocks: int) -> Array:
