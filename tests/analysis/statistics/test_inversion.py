@@ -186,3 +186,24 @@ def test_luck_is_not_knowledge(floor):
     assert luckiest.observed < 0.9 * floor
     assert luckiest.interval[1] > 0.1 * floor
     assert min(one.interval[1] for one in found) > 0.1 * floor
+
+
+@pytest.mark.parametrize("shape", ["in one peak", "shifted"])
+def test_a_slow_mode_of_a_whole_curve_does_not_shorten_intervals(shape):
+    """It holds 40 % of the variance of a mean, and is known from differences of replicas alone."""
+    mode = np.cos(R) * SCATTER * np.sqrt((SCATTER**2).sum() / ((np.cos(R) * SCATTER) ** 2).sum())
+    stays = np.sqrt(2 / 3 / 100 * (1 + np.exp(-1 / 3)) / (1 - np.exp(-1 / 3)))
+
+    def slow(k, side, mean):
+        rng = np.random.default_rng((k, side, 7))
+        return [frames + stays * rng.normal() * mode for frames in arm((k, side), mean, 4)]
+
+    means = [[np.mean(slow(k, s, TRUE), (0, 1)) for s in (0, 1)] for k in range(N_TRIALS)]
+    floor = float(np.sqrt(np.mean([rdf(a, b) ** 2 for a, b in means])))
+    difference = of_size(SHAPES[shape], 2 * floor, rdf)
+    true = float(rdf(TRUE + difference, TRUE))
+    found = [
+        compare_curves(slow(k, 0, TRUE + difference), slow(k, 1, TRUE), rdf, k).interval
+        for k in range(N_TRIALS)
+    ]
+    assert np.mean([low <= true <= high for low, high in found]) >= 0.93

@@ -71,6 +71,25 @@ def test_what_only_replicas_show_is_known_from_their_number(n_replicas):
     assert np.median([one.freedom for one in moving]) > 2 * (n_replicas - 1)
 
 
+def test_a_slow_mode_of_a_whole_curve_counts_as_it_does_in_the_distance():
+    """It has a sixth of the variance of the mean, and most of what a distribution moves."""
+    rng = np.random.default_rng(5)
+    mode = np.sqrt(2 * 0.2 / N_FRAMES) * np.cos(np.linspace(0, 2 * np.pi, N_BINS, endpoint=False))
+    arms = [[series(rng, 0) + rng.normal() * mode for _ in range(4)] for _ in range(100)]
+
+    def moved(changes):
+        return np.abs(np.cumsum(changes - changes.mean(axis=1, keepdims=True), axis=1)).sum(axis=1)
+
+    scatter = np.mean([moved(measure_noise(arm).mean[None]) ** 2 for arm in arms])
+    freedoms = []
+    for size, least, most in (((moved,), 0.9, 1.6), ((), 0.0, 0.8)):
+        found = [measure_noise(arm, *size) for arm in arms]
+        drawn = [np.mean(moved(one.draw(rng, 200, known=True)) ** 2) for one in found]
+        assert least * scatter < np.mean(drawn) < most * scatter
+        freedoms.append(np.median([one.freedom for one in found]))
+    assert freedoms[0] < 0.8 * freedoms[1]
+
+
 @pytest.mark.parametrize("n_replicas", [2, 3, 4, 5])
 def test_the_band_of_a_curve_holds_the_mean_of_its_like_bin_by_bin(n_replicas):
     rng = np.random.default_rng(4)
