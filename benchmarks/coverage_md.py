@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,27 +25,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from machine import machine
+from silica_gate import gate_of
 
 from m3compress.analysis.observables.angles import angle_distribution
 from m3compress.analysis.observables.distances import adf_error, rdf_error
 from m3compress.analysis.observables.pairs import pair_distribution
 from m3compress.analysis.statistics.arms import compare_paired_curves
-from m3compress.api import export_model, resolve_source
+from m3compress.api import export_model
 from m3compress.console import stage_bar
 from m3compress.engines.dynamics.pool import Run, run_jobs
-from m3compress.models.structures.samples import samples_for
 from m3compress.validate.checks.runs import plan
-from m3compress.validate.setup.context import Context
+from m3compress.validate.checks.structure_drift import thinned
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import CI, SMOKE, Profile
-from m3compress.validate.setup.subject import exported, trained
 
 Array = npt.NDArray[np.float64]
 
 RESULTS = Path(__file__).parent / "results" / "coverage_md.json"
 #: Several times those of the profiles, so that arms can be drawn from them.
 _REPLICAS = {SMOKE: 24, CI: 16}
-_FRAMES = 200  # with angles, at most: neighbouring ones tell the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +78,7 @@ class Observable:
     def shapes(self) -> dict[str, Array]:
         """Of differences, by name, shape (n_bins,) each."""
         mean, scatter = self.means.mean(axis=0), self.means.std(axis=0, ddof=1)
-        period = 1 / 5  # of the whole abscissa
-        waves = np.sin(2 * np.pi * np.linspace(0, 1 / period, len(self.x)))
+        waves = np.sin(2 * np.pi * np.linspace(0, 5, len(self.x)))
         top = self.x[int(np.argmax(mean))]
         return {
             "spread out": waves * scatter,
@@ -92,24 +88,10 @@ class Observable:
         }
 
 
-def gate_of(profile: Profile, artefact: Path, work: Path) -> Context:
-    """A gate of silica with many replicas, without its other runs."""
-    return Context(
-        candidate=exported(artefact),
-        reference=trained(str(resolve_source("builtin"))),
-        twin=None,
-        profile=replace(profile, n_replicas=_REPLICAS[profile], npt_duration=0.0, law_factors=()),
-        zoo=(),
-        crystals=(),
-        samples=samples_for(("O", "Si"), profile.r_max, 1),
-        workplace=work,
-        trajectories=work / "trajectories" / profile.name,
-        n_workers=os.cpu_count() or 1,
-    )
-
-
-def runs_of(context: Context) -> list[Run]:
-    """The candidate's replicas at constant temperature."""
+def runs_of(profile: Profile, artefact: Path, work: Path) -> list[Run]:
+    """Many replicas of the exported file at constant temperature."""
+    many = replace(profile, n_replicas=_REPLICAS[profile], npt_duration=0.0, law_factors=())
+    context = gate_of(many, artefact, work)
     jobs = [job for name, job in plan(context).items() if "-candidate-nvt-" in name]
     with stage_bar() as progress:
         return run_jobs(jobs, context.trajectories, context.n_workers, progress)
@@ -121,8 +103,7 @@ def observables_of(runs: Sequence[Run], r_max: float) -> Iterator[Observable]:
     for pair in pairs[0].g:
         found = tuple(np.asarray(one.g[pair]) for one in pairs)
         yield Observable("md.rdf", pair, pairs[0].r, found, rdf_error, 0.06)
-    thinned = [run.frames[:: max(1, len(run.frames) // _FRAMES)] for run in runs]
-    angles = [angle_distribution(frames) for frames in thinned]
+    angles = [angle_distribution(thinned(run.frames)) for run in runs]
     densities = tuple(density for _, density in angles)
     yield Observable("md.adf", "angles", angles[0][0], densities, adf_error, 4.0)
 
@@ -193,7 +174,7 @@ def main() -> None:
         export_model("builtin", artefact)
     found = []
     for profile in _REPLICAS:
-        runs = runs_of(gate_of(profile, artefact, options.work))
+        runs = runs_of(profile, artefact, options.work / profile.name)
         for row in rows(profile, runs, options.trials):
             found.append(row)
             sys.stderr.write(f"{json.dumps(row)}\n")

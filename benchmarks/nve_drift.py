@@ -13,48 +13,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from machine import machine
+from silica_gate import gate_of
 
-from m3compress.api import export_model, resolve_source
+from m3compress.api import export_model
 from m3compress.console import stage_bar
-from m3compress.models.structures.samples import samples_for
 from m3compress.validate.checks.nve import CHECKS
 from m3compress.validate.run import run_checks
-from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.profiles import RELEASE
-from m3compress.validate.setup.subject import exported, trained
 
 RESULTS = Path(__file__).parent / "results"
 _NAMES = {
     "onnx": ("silica.m3c.onnx", "nve_drift.json"),
     "native": ("silica.m3c.safetensors", "nve_drift_native.json"),
 }
-
-
-def gate_of(artefact: Path, work: Path, picoseconds: float) -> Context:
-    """A gate whose only long run is the one at constant energy."""
-    profile = replace(
-        RELEASE, n_replicas=1, duration=0.02, npt_duration=0.0, nve_duration=picoseconds
-    )
-    reference = trained(str(resolve_source("builtin")))
-    return Context(
-        candidate=exported(artefact),
-        reference=reference,
-        twin=None,
-        profile=profile,
-        zoo=(),
-        crystals=(),
-        samples=samples_for(("O", "Si"), 4.2, 1),
-        workplace=work,
-        trajectories=work / "trajectories",
-        n_workers=os.cpu_count() or 1,
-    )
 
 
 def main() -> None:
@@ -71,7 +48,11 @@ def main() -> None:
     artefact = options.work / name
     if not artefact.is_file():
         export_model("builtin", artefact, target=options.target)
-    context = gate_of(artefact, options.work, options.picoseconds)
+    # A gate whose only long run is the one at constant energy.
+    profile = replace(
+        RELEASE, n_replicas=1, duration=0.02, npt_duration=0.0, nve_duration=options.picoseconds
+    )
+    context = gate_of(profile, artefact, options.work)
     with stage_bar() as progress:
         found = run_checks(
             replace(context, progress=progress),

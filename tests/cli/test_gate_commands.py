@@ -101,6 +101,7 @@ def test_what_is_no_teacher(
     shown = capsys.readouterr()
     assert (code, shown.err.count("error:")) == (2, 1)
     assert message in shown.err
+    assert not list(tmp_path.glob("**/report.*"))
     assert not list(tmp_path.glob("*.report"))
 
 

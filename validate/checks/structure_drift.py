@@ -191,7 +191,7 @@ def _peaks(r: Array, g: Array) -> Array:
 
 def _angles(context: Context, runs: Runs) -> Measurement:
     frames: dict[Arm, list[tuple[Array, Array]]] = {
-        arm: [angle_distribution(_thinned(run.frames)) for run in replicas]
+        arm: [angle_distribution(thinned(run.frames)) for run in replicas]
         for arm, replicas in _nvt(runs).items()
     }
     degrees = frames["reference"][0][0]
@@ -210,7 +210,7 @@ def _angles(context: Context, runs: Runs) -> Measurement:
     return _measured(compared, name).model_copy(update={"curves": _band(plot, degrees, curves)})
 
 
-def _thinned(frames: Sequence[Atoms]) -> Sequence[Atoms]:
+def thinned(frames: Sequence[Atoms]) -> Sequence[Atoms]:
     """At most 200 frames: neighbouring ones tell the same."""
     return frames[:: max(1, len(frames) // 200)]
 
