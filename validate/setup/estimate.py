@@ -1,7 +1,8 @@
 """About how long a run of the gate will take, from a few evaluations on this machine.
 
-Processor time is counted, not time on the clock: other programs that happen to run now make an
-evaluation slow, and need not be there for the hours that follow.
+What is said is the time on the clock of a machine that has nothing else to do. Evaluations are
+timed by the processor: other programs that happen to run now make them slow by the clock, and need
+not be there for the hours that follow.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _OUT_OF_CACHE: Final = 1.7
 
 
 def estimate_seconds(context: Context) -> float:
-    """Time of the static checks and of what is left of the molecular dynamics."""
+    """Time of the static checks, and of what is left of the dynamics in all processes together."""
     opened = cache(_open)
     reference = opened(replace(context.reference.with_threads(1), precision="float32"))
     static = sum(_processor_time(reference, named.atoms) for named in context.zoo)
