@@ -83,7 +83,9 @@ Duration = Annotated[
 Replicas = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Independent runs of file and of model each. Default: the profile's."
+        metavar="N",
+        min=2,
+        help="Independent runs of file and of model each. Default: the profile's.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]

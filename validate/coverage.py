@@ -11,13 +11,13 @@ from m3compress.contract.neighbors import find_edges
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.predictions import structures_of
 from m3compress.validate.report.document import Coverage, Dynamics
-from m3compress.validate.result import CheckResult, Tier
+from m3compress.validate.result import VALUES, CheckResult, Tier
 from m3compress.validate.setup.context import Context
 
 #: Checks that compare energies and forces, and where in their evidence the structures stand.
 _COMPARING: Final = {
-    "parity.export-force": "values",
-    "parity.export-energy": "values",
+    "parity.export-force": VALUES,
+    "parity.export-energy": VALUES,
     "parity.force-mae": "by_structure",
 }
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from m3compress.analysis.curves import Curve, Number
 
 Interval = tuple[Number, Number]
+#: In the evidence of a check that reports the worst of many structures: its value on each of them.
+VALUES: Final = "values"
 
 
 class Verdict(StrEnum):

@@ -57,7 +57,7 @@ def run_here(job: Job, root: Path, evaluator: Evaluator | None = None) -> Run:
         M3CompressError: If the evaluator cannot be opened, or the folder cannot be written.
     """
     folder = claim_folder(job, root)
-    if not _is_finished(job, folder):
+    if not is_finished(job, folder):
         run_job(job, root, job.evaluator.open() if evaluator is None else evaluator)
     return Run(job, folder, read_frames(folder), outcome(folder))
 
@@ -80,7 +80,7 @@ def run_jobs(jobs: Sequence[Job], root: Path, n_workers: int, progress: Progress
     waiting = [
         (job, folder)
         for job, folder in zip(jobs, folders, strict=True)
-        if not _is_finished(job, folder)
+        if not is_finished(job, folder)
     ]
     failed: dict[str, str] = {}
     if waiting:
@@ -93,7 +93,8 @@ def run_jobs(jobs: Sequence[Job], root: Path, n_workers: int, progress: Progress
     ]
 
 
-def _is_finished(job: Job, folder: Path) -> bool:
+def is_finished(job: Job, folder: Path) -> bool:
+    """Whether a job has come to its end, or broke on the way."""
     return outcome(folder) is not None or steps_done(folder) >= job.total_steps
 
 

@@ -78,13 +78,23 @@ def relax(calculator: Calculator, atoms: Atoms) -> Atoms:
 
     relaxed = _prepared(calculator, atoms)
     _optimize(FrechetCellFilter(relaxed), _MAX_FORCE)
-    deformation = np.linalg.solve(atoms.cell.array, relaxed.cell.array)
-    strain = float(np.abs(deformation.T @ deformation - np.eye(3)).max()) / 2
+    strain = largest_strain(relaxed.cell.array, atoms.cell.array)
     if strain > _MAX_STRAIN:
         raise StructureError(
             f"the relaxed cell is strained by {100 * strain:.0f} %: it is another crystal"
         )
     return _plain(relaxed)
+
+
+def largest_strain(cell: FloatArray, other: FloatArray) -> float:
+    """Largest principal strain that makes one cell of another, of lengths as of angles.
+
+    Args:
+        cell: Lattice vectors in rows, shape (3, 3), Å.
+        other: Those of the cell that is strained, shape (3, 3), Å.
+    """
+    stretches = np.linalg.svd(np.linalg.solve(other, cell), compute_uv=False)
+    return float(np.abs(stretches - 1).max())
 
 
 def equation_of_state(calculator: Calculator, relaxed: Atoms) -> EquationOfState:

@@ -7,11 +7,14 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.geometry import cellpar_to_cell
 from scipy.optimize import minimize_scalar
+from scipy.spatial.transform import Rotation
 
 from m3compress.analysis.solids import (
     elastic_constants,
     equation_of_state,
+    largest_strain,
     phonon_frequencies,
     relax,
     repeats_for_phonons,
@@ -34,6 +37,16 @@ class Changed(EMT):
 @pytest.fixture(scope="module")
 def copper():
     return relax(EMT(), bulk("Cu", a=3.7))
+
+
+def test_strain_is_of_lengths_and_of_angles_and_not_of_turns():
+    cell = cellpar_to_cell([5, 6, 7, 90, 100, 90])
+    assert largest_strain(cell * 1.02, cell) == pytest.approx(0.02)
+    turned = cell @ Rotation.from_euler("xyz", [0.3, 1.0, 2.0]).as_matrix()
+    assert largest_strain(turned, cell) == pytest.approx(0.0, abs=1e-12)
+    # To first order, a right angle that turns by γ is a stretch by γ/2.
+    right, sheared = (cellpar_to_cell([5, 6, 7, 90, angle, 90]) for angle in (90, 90.1))
+    assert largest_strain(sheared, right) == pytest.approx(np.radians(0.1) / 2, rel=0.01)
 
 
 def energy_of_fcc(a):

@@ -43,7 +43,7 @@ def test_a_test_fails_with_the_table_of_checks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # No export is exact to the last bit, so that a limit of zero fails whatever is run.
-    options = "duration=0.3, n_replicas=1, limit=('parity.force-mae=0',)"
+    options = "duration=0.3, n_replicas=2, limit=('parity.force-mae=0',)"
     monkeypatch.setattr(gate, "validate", partial(gate.validate, checks=ONE_CHECK))
     pytester.makepyfile(TEST.format(artefact=str(silica_artefact), options=options))
     result = pytester.runpytest_inprocess("--m3compress-report-dir", str(tmp_path))

@@ -29,7 +29,7 @@ from m3compress.validate.checks.attempt import Failure, attempt, gather
 from m3compress.validate.checks.predictions import Compared, compared
 from m3compress.validate.checks.runs import Runs, runs_of
 from m3compress.validate.checks.selection import Entry, Found, worst_of
-from m3compress.validate.result import Measurement, Tier
+from m3compress.validate.result import VALUES, Measurement, Tier
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
@@ -160,7 +160,7 @@ def counting(check: Check, count: Callable[[Context, Container[str]], Mapping[st
             if found.value is None:
                 yield found
             else:
-                covered = count(context, found.evidence["values"])
+                covered = count(context, found.evidence[VALUES])
                 yield found.model_copy(update={"evidence": {**found.evidence, **covered}})
 
     return replace(check, run=run)

@@ -15,7 +15,7 @@ from m3compress.analysis.curves import Curve
 from m3compress.contract.neighbors import find_edges
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.attempt import Failure, attempt
-from m3compress.validate.result import Measurement
+from m3compress.validate.result import VALUES, Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject
 
@@ -145,7 +145,7 @@ def _summarize(found: dict[str, Found]) -> Measurement:
     return Measurement(
         structure=name,
         value=found[name].value,
-        evidence={**found[name].evidence, "values": values},
+        evidence={**found[name].evidence, VALUES: values},
         curves=tuple(curve for result in found.values() for curve in result.curves),
     )
 

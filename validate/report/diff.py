@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,10 @@ from rich.text import Text
 
 from m3compress.validate.report.document import Report
 from m3compress.validate.report.words import limit_of, number, title
-from m3compress.validate.result import CheckResult, Verdict
+from m3compress.validate.result import VALUES, CheckResult, Verdict
 
+#: Check, subject and structure.
+Key = tuple[str, str, str]
 _RANK = {
     Verdict.PASS: 0,
     Verdict.SKIPPED: 1,
@@ -27,12 +30,12 @@ class Change:
     """One check on one structure, before and after; None where it was not there.
 
     Attributes:
-        key: Check, subject and structure.
+        key: Check, subject and structure; no structure where the worst of many stands for all.
         before: Earlier result.
         after: Later result.
     """
 
-    key: tuple[str, str, str]
+    key: Key
     before: CheckResult | None
     after: CheckResult | None
 
@@ -104,7 +107,9 @@ class Difference:
 
 def diff_reports(before: Report, after: Report) -> Difference:
     """Compare two reports check by check."""
-    old, new = ({_key(r): r for r in report.results} for report in (before, after))
+    results = (*before.results, *after.results)
+    worst_of_many = {result.id for result in results if VALUES in result.measurement.evidence}
+    old, new = (_by_key(report.results, worst_of_many) for report in (before, after))
     changes = [Change(key, old.get(key), new.get(key)) for key in {**old, **new}]
     return Difference(tuple(sorted(changes, key=lambda c: (not c.worse, -c.factor, c.key))))
 
@@ -150,5 +155,14 @@ def _values(result: CheckResult | None) -> dict[str, Any] | None:
     }
 
 
-def _key(result: CheckResult) -> tuple[str, str, str]:
-    return (result.id, result.subject, result.measurement.structure)
+def _by_key(
+    results: Iterable[CheckResult], worst_of_many: Container[str]
+) -> dict[Key, CheckResult]:
+    """Results by their check, subject and structure; of several for one key the worst."""
+    found: dict[Key, CheckResult] = {}
+    for result in results:
+        # Which structure is the worst may change from run to run: the check is the same.
+        structure = "" if result.id in worst_of_many else result.measurement.structure
+        key = result.id, result.subject, structure
+        found[key] = max(found.get(key, result), result, key=lambda one: _RANK[one.verdict])
+    return found

@@ -105,6 +105,11 @@ class Settings:
                     f"{name} is {value}, expected a finite number above zero",
                     hint=f"leave --{name.removeprefix('n_')} out for the value of the profile",
                 )
+        if given.get("n_replicas", 2) < 2:
+            raise SettingError(
+                "n_replicas is 1, expected 2 or more: one run does not tell how runs differ",
+                hint="leave --replicas out for the number of the profile",
+            )
         return replace(profile, **given)
 
     def read_limits(self) -> dict[str, Limit]:

@@ -77,18 +77,19 @@ def measure_noise(arm: Sequence[Array], size: Size = _norm) -> Noise:
             small part of what all bins scatter, and most of a distance.
 
     Raises:
-        ValueError: If there is no replica or one has no frame.
+        ValueError: If there is no replica, one has no frame, or all is a single frame, which tells
+            nothing of its own noise.
     """
     if not arm or not all(len(replica) for replica in arm):
         raise ValueError("an arm needs at least one replica, and each replica a frame")
+    if sum(len(replica) for replica in arm) < 2:
+        raise ValueError("a single frame has no noise to be measured, expected two or more")
     short = [_block_means(replica, _LEVELS[0]) for replica in arm]
     longer = [[_block_means(replica, n_blocks) for replica in arm] for n_blocks in _LEVELS[1:]]
     levels = [np.concatenate(parts) for parts in (short, *longer)]
     residuals = [_residuals(blocks) for blocks in levels if len(blocks) > 1]
     # The mean of equal weights for replicas, as the blocks have.
     mean = levels[0].mean(axis=0)
-    if not residuals:
-        return Noise(mean, np.zeros((1, levels[0].shape[1])), 1.0)
     variances = [float((size(part) ** 2).sum()) for part in residuals]
     largest = max(variances)
     scale = math.sqrt(largest / variances[0]) if variances[0] > 0 else 1.0

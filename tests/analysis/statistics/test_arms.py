@@ -112,10 +112,11 @@ def test_a_seed_repeats_exactly():
     assert compare_curves(*sides, distance, 3) != compare_curves(*sides, distance, 4)
 
 
-def test_single_frames_and_single_replicas_are_compared_without_a_crash():
-    found = compare_curves([TRUE[None]], [TRUE[None] + DRIFT], distance)
-    assert found.observed == pytest.approx(1.0, rel=0.1)
-    assert found.floor == 0
+def test_a_single_frame_proves_nothing():
+    with pytest.raises(ValueError, match="a single frame"):
+        compare_curves([TRUE[None]], [TRUE[None] + DRIFT], distance)
+    with pytest.raises(ValueError, match="a single frame"):
+        compare_pairs([np.array([3.2])], [np.array([2.0])], 0.02)
     one = compare_pairs([np.arange(3.0)], [np.arange(3.0)])
     assert one.value == 0
 

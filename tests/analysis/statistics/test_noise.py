@@ -52,8 +52,7 @@ def test_draws_have_the_size_and_the_correlations_of_the_error():
     assert np.linalg.matrix_rank(draws, tol=1e-6 * np.abs(draws).max()) == 2
 
 
-def test_replicas_of_different_length_and_single_frames_are_taken():
-    assert measure_noise([np.ones((1, 3))]).residuals.any() == np.False_
+def test_replicas_of_different_length_are_taken():
     mixed = measure_noise([np.ones((7, 3)), np.zeros((3, 3))])
     assert np.isfinite(mixed.mean).all()
     # Replicas that differ by more than anything inside them: two of them have one difference.

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from m3compress.validate.report.diff import Difference, diff_reports, render_diff
 from m3compress.validate.report.document import Report
-from m3compress.validate.result import CheckResult
+from m3compress.validate.result import VALUES, CheckResult
 
 Make = Callable[..., CheckResult]
 MakeReport = Callable[..., Report]
@@ -67,6 +67,24 @@ def test_a_report_equals_itself(full_report: Report) -> None:
     found = diff_reports(full_report, full_report)
     assert not found.regressions
     assert "no check changed" in shown(found)
+
+
+def test_another_worst_structure_is_no_regression(
+    make_result: Make, make_report: MakeReport
+) -> None:
+    def worst(structure: str, value: float, **changes: object) -> CheckResult:
+        return make_result(
+            "a.many", value, structure=structure, evidence={VALUES: {structure: value}}, **changes
+        )
+
+    before = make_report(worst("quartz", 0.5))
+    assert not diff_reports(before, make_report(worst("rutile", 0.6))).regressions
+    (failed,) = diff_reports(before, make_report(worst("rutile", 1.5))).changes
+    assert failed.worse
+    # One that could not be measured counts beside the worst of the others.
+    broken = make_result("a.many", None, structure="halite", error="it broke")
+    (change,) = diff_reports(before, make_report(worst("rutile", 0.4), broken)).changes
+    assert change.worse
 
 
 def test_a_narrow_terminal_cuts_no_name(make_result: Make, make_report: MakeReport) -> None:
