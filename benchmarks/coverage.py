@@ -130,9 +130,9 @@ def of_curves(profile: Profile, shape: Array, floors: float, memory: Memory) -> 
         profile: For its sizes.
         shape: Of the difference, shape (n_bins,).
         floors: Distance in units of what noise alone gives.
-        memory: Of three frames; far longer than a run, where what stays is as large as the noise
-            of the mean otherwise; or of three frames, but for one mode of the whole curve that
-            stays and has 40 % of the variance of the mean.
+        memory: Of three frames; far longer than a run, where what stays is 2.5 times as large as
+            the noise of the mean otherwise; or of three frames, but for one mode of the whole
+            curve that stays and has 40 % of the variance of the mean.
     """
     n, short = frames(profile.duration), math.exp(-1 / 3)
     stays = math.sqrt((1 + short) / (1 - short) / n)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from machine import machine
+from machine import command, machine
 from silica_gate import gate_of
 
 from m3compress.analysis.observables.angles import angle_distribution
@@ -179,7 +179,7 @@ def main() -> None:
             found.append(row)
             sys.stderr.write(f"{json.dumps(row)}\n")
     document = {
-        "command": f"python benchmarks/coverage_md.py --trials {options.trials}",
+        "command": command(),
         "machine": machine(),
         "rows": found,
     }

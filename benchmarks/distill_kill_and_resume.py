@@ -25,7 +25,7 @@ from typing import Any, Final
 import torch
 from ase.build import bulk
 from ase.io import write
-from machine import machine
+from machine import command, machine
 
 from m3compress.api import load_potential
 from m3compress.distill.work import BUDGET, SETTINGS
@@ -60,7 +60,7 @@ STAGES: Final = (
 )
 
 
-def command(epochs: int, *, resume: bool) -> list[str]:
+def distillation(epochs: int, *, resume: bool) -> list[str]:
     """The command line of one run in a folder."""
     words = ["distill", TEACHER, "--cutoff", "4", "--structures", "salt.xyz", "--threads", "1"]
     words += ["--student", "tiny.toml", "--temperatures", "300", "600", "--minutes", "0.2"]
@@ -90,7 +90,9 @@ def start(folder: Path, epochs: int) -> subprocess.Popen[bytes]:
     """Begin, or go on with what is there."""
     resume = (folder / WORK / BUDGET).is_file()
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(command(epochs, resume=resume), cwd=folder, stdout=log, stderr=log)
+        return subprocess.Popen(
+            distillation(epochs, resume=resume), cwd=folder, stdout=log, stderr=log
+        )
 
 
 def finish(folder: Path, epochs: int) -> int:
@@ -153,7 +155,7 @@ def main() -> None:
     codes.append(finish(killed, options.epochs))
     differing = differences(peaceful, killed) if codes == [0, 0] else ["no student"]
     document = {
-        "command": "python benchmarks/distill_kill_and_resume.py",
+        "command": command(),
         "machine": machine(),
         "killed_seconds_after_the_beginning_of": moments,
         "exit_codes": codes,

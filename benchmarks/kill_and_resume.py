@@ -18,14 +18,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+from machine import command, machine
 
 from m3compress.api import export_model
 
 RESULTS = Path(__file__).parent / "results" / "kill_and_resume.json"
 
 
-def command(artefact: Path, folder: Path, *, seed: int, resume: bool) -> list[str]:
+def validation(artefact: Path, folder: Path, *, seed: int, resume: bool) -> list[str]:
     """The command line of one run."""
     words = ["validate", str(artefact), "--against", "builtin", "--profile", "smoke"]
     words += ["--seed", str(seed), "--report-dir", str(folder)]
@@ -67,7 +67,7 @@ def main() -> None:
     export_model("builtin", artefact, force=True)
     peaceful, killed = options.work / "uninterrupted", options.work / "killed"
     start = time.perf_counter()
-    codes = [run(command(artefact, peaceful, seed=options.seed, resume=False), None)]
+    codes = [run(validation(artefact, peaceful, seed=options.seed, resume=False), None)]
     seconds = time.perf_counter() - start
     moments: list[float] = []
     rng = random.Random(options.seed)
@@ -75,14 +75,14 @@ def main() -> None:
         resume = (killed / "work" / "run.json").is_file()
         # Each attempt gets further than the last checkpoint, and is killed before it can end.
         moment = rng.uniform(0.1, 0.6) * seconds
-        if run(command(artefact, killed, seed=options.seed, resume=resume), moment) is not None:
+        if run(validation(artefact, killed, seed=options.seed, resume=resume), moment) is not None:
             break
         moments.append(round(moment, 1))
     resume = (killed / "work" / "run.json").is_file()
-    codes.append(run(command(artefact, killed, seed=options.seed, resume=resume), None))
+    codes.append(run(validation(artefact, killed, seed=options.seed, resume=resume), None))
     first, second = values_of(peaceful), values_of(killed)
     document = {
-        "command": f"python benchmarks/kill_and_resume.py --kills {options.kills}",
+        "command": command(),
         "machine": machine(),
         "uninterrupted_seconds": round(seconds, 1),
         "killed_after_seconds": moments,

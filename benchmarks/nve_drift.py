@@ -17,7 +17,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from machine import machine
+from machine import command, machine
 from silica_gate import gate_of
 
 from m3compress.api import export_model
@@ -60,8 +60,7 @@ def main() -> None:
             checks=CHECKS,
         )
     document = {
-        "command": f"python benchmarks/nve_drift.py --picoseconds {options.picoseconds:g}"
-        f" --target {options.target}",
+        "command": command(),
         "machine": machine(),
         "results": [
             {

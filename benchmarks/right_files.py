@@ -1,9 +1,8 @@
 """Do right exported files pass the gate, how long does that take, and was it said before?
 
 Every model is exported as ``m3compress export`` does by itself, and put through a profile with
-several seeds. What is foretold is the time on the clock of a quiet machine with this number of
-processes. Beside other work compare it with processor time (of the molecular dynamics, too), of
-one process: with more, processor time is more than the clock's.
+several seeds. What is foretold is the time on the clock of an idle machine with this number of
+processes. On a busy one, run with one process and compare it with processor time instead.
 
     python benchmarks/right_files.py builtin MODEL... --profile smoke --seeds 3
 """
@@ -24,7 +23,7 @@ from results_file import keep
 
 from m3compress.api import export_model, resolve_source
 from m3compress.validate.gate import validate
-from m3compress.validate.result import CheckResult, Verdict, upper_end
+from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.setup.estimate import estimate_seconds
 from m3compress.validate.setup.settings import Settings, open_context
 
@@ -62,9 +61,7 @@ def _closest(results: Sequence[CheckResult]) -> dict[str, float]:
     """The five checks that come closest to their limits, as parts of these."""
     parts: dict[str, float] = {}
     for result in results:
-        value, limit = upper_end(result.measurement), result.limit.value
-        if value is not None and limit:
-            parts[result.id] = max(parts.get(result.id, 0.0), value / limit)
+        parts[result.id] = max(parts.get(result.id, 0.0), result.severity)
     return {name: round(parts[name], 3) for name in sorted(parts, key=lambda n: -parts[n])[:5]}
 
 

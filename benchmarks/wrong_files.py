@@ -2,8 +2,7 @@
 
 Every row of ``attacks/table.py`` is made of a right file and put through the static checks of a
 profile with several seeds: first those that are named for it, and all the others only if these see
-nothing. The right file itself is put through all of them, and must pass. A few rows are known to be
-seen by luck only: they say how far the gate does not reach.
+nothing. The right file itself is put through all of them, and must pass.
 
     python benchmarks/wrong_files.py --model builtin --seeds 2
     python benchmarks/wrong_files.py --model MODEL --seeds 2    # a universal one

@@ -101,8 +101,8 @@ def write_bundle(
 def refuse_loosened(names: Sequence[str]) -> None:
     """Refuse to release what is judged more kindly than the profile would.
 
-    Tighter limits, and more or less sampling, release as they are: the first refuse more, the
-    second widens intervals, and what they do not exclude does not pass.
+    Tighter limits, and more or less sampling, release as they are: the first refuse more, less
+    sampling widens intervals, and what these do not exclude does not pass.
 
     Args:
         names: Ids of the checks whose limits were loosened.

@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 
 class Tier(StrEnum):
-    """Families of checks, in the order in which they run: the cheap and the fatal first."""
+    """Families of checks, in the order of reports: the cheap and the fatal first."""
 
     ARTEFACT = "artefact"
     INVARIANTS = "invariants"
@@ -43,11 +43,13 @@ class Tier(StrEnum):
     PERFORMANCE = "performance"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a report: unchangeable, and with no field that nobody knows."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Measurement(_Strict):
+class Measurement(Strict):
     """What a check measured on one structure, before it is judged.
 
     Attributes:
@@ -80,7 +82,7 @@ class Measurement(_Strict):
     command: str | None = None
 
 
-class Shipped(_Strict):
+class Shipped(Strict):
     """What a limit was before a user changed it.
 
     Attributes:
@@ -92,7 +94,7 @@ class Shipped(_Strict):
     mandatory: bool
 
 
-class Limit(_Strict):
+class Limit(Strict):
     """The largest acceptable value of a check.
 
     Attributes:
@@ -125,7 +127,7 @@ class Limit(_Strict):
         return not self.mandatory or self.value is None or self.value > before.value
 
 
-class CheckResult(_Strict):
+class CheckResult(Strict):
     """One judged measurement: a line of the report.
 
     Attributes:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms, units
 from ase.md.langevin import Langevin
 from ase.md.langevinbaoab import LangevinBAOAB
@@ -19,9 +18,8 @@ from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
+from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.dynamics.job import Job
-
-Array = npt.NDArray[np.float64]
 
 _BAROSTAT_TIME = 100.0  # fs: volumes follow the pressure within a fraction of a picosecond
 
@@ -39,9 +37,9 @@ class State:
     """
 
     step: int
-    positions: Array
-    momenta: Array
-    cell: Array
+    positions: FloatArray
+    momenta: FloatArray
+    cell: FloatArray
     cell_momentum: float = 0.0
 
     def place_in(self, atoms: Atoms) -> None:

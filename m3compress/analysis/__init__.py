@@ -1,1 +1,1 @@
-"""What trajectories and crystals show, and how certain it is; knows NumPy, SciPy and ASE alone."""
+"""What trajectories and crystals show, and how certain it is; without torch."""

@@ -1,8 +1,8 @@
 """Molecular dynamics of candidate and reference, compared: what an exported file is for.
 
 All runs of a gate are made once, side by side, and every check reads them. Candidate and reference
-start from the same structures, with seeds of their own: trajectories are never compared frame by
-frame, only what is averaged over them.
+start alike and are driven by the same random numbers, replica by replica: what is compared are
+averages, and their noise is that of the difference.
 """
 
 from __future__ import annotations

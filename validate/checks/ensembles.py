@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 
 from m3compress.analysis.curves import Plot
 from m3compress.analysis.statistics.arms import compare_pairs
@@ -24,8 +24,6 @@ from m3compress.validate.checks.runs import (
 )
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
-
-_KB_EV = 8.617333262e-5
 
 
 def _temperature(context: Context, runs: Runs) -> Measurement:
@@ -64,9 +62,9 @@ def _width_off(context: Context, structure: Atoms, replicas: Sequence[Run]) -> f
     kinetic = np.concatenate([[f.info["kinetic_energy"] for f in run.frames] for run in replicas])
     data = pv.data.SimulationData(
         units=pv.data.UnitData(
-            kb=_KB_EV,
+            kb=units.kB,
             energy_str="eV",
-            energy_conversion=96.48533,
+            energy_conversion=units.mol / units.kJ,
             length_str="A",
             length_conversion=0.1,
             volume_str="A^3",
@@ -74,7 +72,7 @@ def _width_off(context: Context, structure: Atoms, replicas: Sequence[Run]) -> f
             temperature_str="K",
             temperature_conversion=1,
             pressure_str="eV/A^3",
-            pressure_conversion=1.602177e6,
+            pressure_conversion=1 / units.bar,
             time_str="ps",
             time_conversion=1,
         ),

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.analysis.timing import Cost, time_in_turn
+from m3compress.analysis.timing import Cost, median_ratio, time_in_turn
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Check
 from m3compress.validate.result import Measurement
@@ -34,7 +34,7 @@ def measure_speed(context: Context, subject: Subject) -> Iterable[Measurement]:
     return (
         Measurement(
             structure=named.name,
-            value=statistics.median(ratios),
+            value=median_ratio(ours.seconds, theirs.seconds),
             evidence={
                 **_described(context, named),
                 "seconds_per_step": statistics.median(ours.seconds),
@@ -97,7 +97,7 @@ def _threads(context: Context) -> int:
 
 
 def _costs(context: Context, subject: Subject, named: Named) -> tuple[Cost, ...]:
-    """Of the subject, and of the reference in the precision of the file."""
+    """Of the subject, and of the reference in float32."""
     specs = (subject.spec, replace(context.reference, precision="float32"))
     threads = _threads(context)
     return recall(

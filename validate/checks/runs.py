@@ -9,12 +9,12 @@ from typing import Any, Final, Literal
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 from ase import units
 
 from m3compress.analysis.observables.displacement import mean_squared_displacement
 from m3compress.analysis.statistics.arms import Comparison
 from m3compress.contract.evaluation import EvaluatorSpec
+from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.dynamics.job import Ensemble, Job
 from m3compress.engines.dynamics.pool import Run, run_jobs
 from m3compress.errors import M3CompressError
@@ -23,7 +23,6 @@ from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 
-Array = npt.NDArray[np.float64]
 Arm = Literal["candidate", "reference"]
 ARMS: Final[tuple[Arm, Arm]] = ("candidate", "reference")
 ENSEMBLES: Final[tuple[Ensemble, ...]] = ("nvt", "npt", "nve")
@@ -176,24 +175,24 @@ def timestep_of(context: Context, sample: Named) -> float:
     return _TIMESTEP_WITH_HYDROGEN if 1 in sample.atoms.numbers else _TIMESTEP
 
 
-def times(run: Run) -> Array:
+def times(run: Run) -> FloatArray:
     """Time of every frame in ps, shape (n_frames,)."""
     return np.array([frame.info["time_fs"] for frame in run.frames]) * 1e-3
 
 
-def total_energies(run: Run) -> Array:
+def total_energies(run: Run) -> FloatArray:
     """Potential and kinetic energy in eV, shape (n_frames,)."""
     return np.array([f.info["potential_energy"] + f.info["kinetic_energy"] for f in run.frames])
 
 
-def temperatures(run: Run) -> Array:
+def temperatures(run: Run) -> FloatArray:
     """In K, from all 3N momenta, shape (n_frames,)."""
     n_atoms = len(run.job.structure)
     kinetic = np.array([f.info["kinetic_energy"] for f in run.frames])
     return np.asarray(kinetic / (1.5 * units.kB * n_atoms))
 
 
-def displacements(run: Run, symbol: str | None = None) -> Array:
+def displacements(run: Run, symbol: str | None = None) -> FloatArray:
     """Mean squared displacement in Å² of an element, or of all atoms, for every lag.
 
     Up to half of the run: longer lags are averages over next to nothing.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
 from m3compress.analysis.curves import Curve, Plot
@@ -29,6 +28,7 @@ from m3compress.analysis.observables.pairs import (
 from m3compress.analysis.observables.spectra import vibrational_spectrum
 from m3compress.analysis.statistics.arms import Comparison, compare_paired_curves, compare_pairs
 from m3compress.analysis.statistics.noise import expected_band
+from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.dynamics.pool import Run
 from m3compress.errors import M3CompressError
 from m3compress.validate.checks.building import Check, on_samples
@@ -46,8 +46,7 @@ from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
 
-Array = npt.NDArray[np.float64]
-Curves = dict[Arm, list[Array]]
+Curves = dict[Arm, list[FloatArray]]
 
 
 def _measured(found: Comparison, name: str, **evidence: object) -> Measurement:
@@ -103,12 +102,12 @@ def _rdf(context: Context, runs: Runs, pair: str) -> Measurement:
     ).model_copy(update={"curves": _band(plot, r, curves)})
 
 
-def _pair_transport(r: Array, g: Array, reference: Array) -> Array:
+def _pair_transport(r: FloatArray, g: FloatArray, reference: FloatArray) -> FloatArray:
     """Wasserstein distance of the distributions of pair distances in Å, shapes (..., n) → (...)."""
     return transport(r, g * r**2, reference * r**2)
 
 
-def _band(plot: Plot, x: Array, curves: Curves) -> tuple[Curve, ...]:
+def _band(plot: Plot, x: FloatArray, curves: Curves) -> tuple[Curve, ...]:
     """Mean curves of both arms; about the reference, where its like would lie bin by bin."""
     lines = []
     for arm in ARMS:
@@ -132,23 +131,23 @@ def _every_pair(
     return run
 
 
-def _area(context: Context, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(context, runs)
-    r, curves = found["reference"][0].r, _of_pair(found, pair)
-    compared = compare_paired_curves(
-        curves["candidate"], curves["reference"], lambda g, target: area_between(r, g, target)
-    )
-    return _measured(compared, f"{runs.sample.name} {pair}")
+def _apart(
+    distance: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+) -> Callable[[Context, Runs, str], Measurement]:
+    """A distance of distribution functions, of ``(r, g, reference)``."""
 
+    def measure(context: Context, runs: Runs, pair: str) -> Measurement:
+        found = _pairs(context, runs)
+        r, curves = found["reference"][0].r, _of_pair(found, pair)
+        compared = compare_paired_curves(
+            curves["candidate"],
+            curves["reference"],
+            lambda g, target: distance(r, g, target),
+            context.seed,
+        )
+        return _measured(compared, f"{runs.sample.name} {pair}")
 
-def _moved(context: Context, runs: Runs, pair: str) -> Measurement:
-    found = _pairs(context, runs)
-    r, curves = found["reference"][0].r, _of_pair(found, pair)
-
-    compared = compare_paired_curves(
-        curves["candidate"], curves["reference"], lambda g, target: _pair_transport(r, g, target)
-    )
-    return _measured(compared, f"{runs.sample.name} {pair}")
+    return measure
 
 
 def _coordination(context: Context, runs: Runs, pair: str) -> Measurement:
@@ -183,14 +182,14 @@ def _peak(context: Context, runs: Runs, pair: str) -> Measurement:
     return _measured(compared, name, reference_angstrom=mean)
 
 
-def _peaks(r: Array, g: Array) -> Array:
+def _peaks(r: FloatArray, g: FloatArray) -> FloatArray:
     """Position of the first peak over four stretches of a replica; NaN where there is none."""
     parts = [part.mean(axis=0) for part in np.array_split(g, min(4, len(g)))]
     return np.array([np.nan if (p := first_peak(r, part)) is None else p for part in parts])
 
 
 def _angles(context: Context, runs: Runs) -> Measurement:
-    frames: dict[Arm, list[tuple[Array, Array]]] = {
+    frames: dict[Arm, list[tuple[FloatArray, FloatArray]]] = {
         arm: [angle_distribution(thinned(run.frames)) for run in replicas]
         for arm, replicas in _nvt(runs).items()
     }
@@ -237,13 +236,13 @@ def _stretch(run: Run) -> int:
     return max(8, len(run.frames) // 4)
 
 
-def _spectra(run: Run) -> Array:
+def _spectra(run: Run) -> FloatArray:
     n = _stretch(run)
     starts = range(0, max(1, len(run.frames) - n + 1), n)
     return np.array([_stretch_spectrum(run, run.frames[s : s + n])[1] for s in starts])
 
 
-def _stretch_spectrum(run: Run, frames: Sequence[Atoms]) -> tuple[Array, Array]:
+def _stretch_spectrum(run: Run, frames: Sequence[Atoms]) -> tuple[FloatArray, FloatArray]:
     velocities = np.array([frame.get_velocities() for frame in frames])
     spacing = run.job.timestep * run.job.every
     return vibrational_spectrum(velocities, run.job.structure.get_masses(), spacing)
@@ -272,11 +271,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "drift of the radial distribution function of all pairs beyond the noise",
         lambda context, runs: _rdf(context, runs, TOTAL),
     ),
-    on_samples("md.rdf-l1", "area between the partial distribution functions", _every_pair(_area)),
+    on_samples(
+        "md.rdf-l1",
+        "area between the partial distribution functions",
+        _every_pair(_apart(area_between)),
+    ),
     on_samples(
         "md.rdf-wasserstein",
         "how far pairs would have to be moved to turn one distribution into the other",
-        _every_pair(_moved),
+        _every_pair(_apart(_pair_transport)),
     ),
     on_samples("md.coordination", "change of the coordination numbers", _every_pair(_coordination)),
     on_samples("md.first-peak", "shift of the first peak of each pair", _every_pair(_peak)),

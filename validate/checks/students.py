@@ -36,7 +36,8 @@ from m3compress.validate.setup.subject import Subject
 
 #: Frames of each trajectory that the teacher is asked about, the last one among them.
 FRAMES: Final = 10
-#: Where a student has next to no error, ten times that is none either (of the mean force).
+#: Mean errors below this part of the mean force count as this: ten times next to nothing is no
+#: state that the teacher does not know.
 _NO_ERROR: Final = 0.01
 #: Atoms whose mean squared displacement stays below this (Å²) vibrate about their places.
 _DIFFUSING: Final = 1.5
@@ -271,7 +272,8 @@ def _of_student(check: Check) -> Check:
     )
 
 
-#: Dynamics of the artefact alone, as in every gate.
+#: Judged as in every gate; the kinetic energy, by how much further it is from the ensemble than
+#: that of the other arm, which is the teacher's here.
 ALONE: Final = tuple(
     check
     for check in dynamics.CHECKS

@@ -1,8 +1,8 @@
 """The gate tests itself: what is known to be right must pass, what is known to be wrong must fail.
 
-A control stands in for the exported file. The negative control is the reference itself with other
-seeds; the positive ones are broken in one way each, and each must be failed by the checks that are
-there to see it, not by chance.
+A control stands in for the exported file. The negative control is the reference itself with its
+neighbours in another order; the positive ones are broken in one way each, and each must be failed
+by the checks that are there to see it, not by chance.
 """
 
 from __future__ import annotations

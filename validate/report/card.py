@@ -72,7 +72,7 @@ Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g}
 ## What was checked
 
 The release gate passed this file with profile `{report.profile.name}` on {report.created}
-({len(own)} checks). All numbers are in `report.json` and `report.html`.
+({len({result.id for result in own})} checks). All numbers are in `report.json` and `report.html`.
 
 Verdict: {_cell(scope(report))}.
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
+from pydantic import ValidationError, computed_field
 
 from m3compress.contract.manifest import UNNAMED_ENGINE, Manifest
 from m3compress.errors import M3CompressError
-from m3compress.validate.result import CheckResult, Verdict, judge
+from m3compress.validate.result import CheckResult, Strict, Verdict, judge
 from m3compress.validate.setup.profiles import Profile
 
 #: Raised with every change that an older reader would misread.
@@ -24,11 +24,7 @@ _WITHOUT_VERDICT: Final = 1
 _NUMBERS: Final = frozenset({"interval", "x", "y", "low", "high"})
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ArtefactInfo(_Strict):
+class ArtefactInfo(Strict):
     """The exported file that was measured.
 
     Attributes:
@@ -63,7 +59,7 @@ def manifest_sha256(manifest: Manifest) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-class ReferenceInfo(_Strict):
+class ReferenceInfo(Strict):
     """The trained model that it was compared with.
 
     Attributes:
@@ -81,7 +77,7 @@ class ReferenceInfo(_Strict):
     decided_by: str = ""
 
 
-class StudentInfo(_Strict):
+class StudentInfo(Strict):
     """The student that was compared with its teacher, and what it is for.
 
     Attributes:
@@ -101,7 +97,7 @@ class StudentInfo(_Strict):
     densities: tuple[float, float]
 
 
-class Dynamics(_Strict):
+class Dynamics(Strict):
     """What molecular dynamics ran on.
 
     Attributes:
@@ -119,7 +115,7 @@ class Dynamics(_Strict):
     temperature: float
 
 
-class Coverage(_Strict):
+class Coverage(Strict):
     """What was compared, of all that the model claims to know.
 
     Attributes:
@@ -141,7 +137,7 @@ class Coverage(_Strict):
     dynamics: tuple[Dynamics, ...]
 
 
-class ChangedOption(_Strict):
+class ChangedOption(Strict):
     """A field of the profile that a user changed.
 
     Attributes:
@@ -155,7 +151,7 @@ class ChangedOption(_Strict):
     shipped: float | None
 
 
-class Report(_Strict):
+class Report(Strict):
     """Everything that a run found; numbers that are not finite are written as null.
 
     Attributes:

@@ -15,7 +15,8 @@ _SECTIONS: Final[tuple[tuple[str, str, dict[str, str]], ...]] = (
     (
         "Radial distribution functions",
         (
-            "Means of all replicas. 95 % of repeated references would lie in the band. "
+            "Means of all replicas. Bin by bin, the mean of another such reference would lie in "
+            "the band in 95 % of cases. "
             "Below: artefact − reference, and the same band."
         ),
         {"rdf": ""},

@@ -11,16 +11,14 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.data import covalent_radii
 
-from m3compress.contract.neighbors import find_edges
-
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray, find_edges
 
 N_BINS = 180
 #: Bonded if no further apart than this times the sum of covalent radii (Matbench Discovery).
 _BONDED = 1.25
 
 
-def angle_distribution(frames: Sequence[Atoms]) -> tuple[Array, Array]:
+def angle_distribution(frames: Sequence[Atoms]) -> tuple[FloatArray, FloatArray]:
     """Distribution of the angles j-i-k over all pairs of bonds of an atom.
 
     Args:
@@ -34,7 +32,7 @@ def angle_distribution(frames: Sequence[Atoms]) -> tuple[Array, Array]:
     return centres, np.array([_angles(frame) for frame in frames])
 
 
-def _angles(frame: Atoms) -> Array:
+def _angles(frame: Atoms) -> FloatArray:
     radii = covalent_radii[frame.numbers]
     edges, vectors = find_edges(frame, 2 * _BONDED * float(radii.max()))
     lengths = np.linalg.norm(vectors, axis=1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
 
 
 def mean_squared_displacement(
-    positions: Array, masses: Array, chosen: npt.NDArray[np.bool_] | slice = slice(None)
-) -> Array:
+    positions: FloatArray, masses: FloatArray, chosen: npt.NDArray[np.bool_] | slice = slice(None)
+) -> FloatArray:
     """⟨|x(t₀ + t) − x(t₀)|²⟩ over atoms and time origins, the centre of mass of all at rest.
 
     Args:

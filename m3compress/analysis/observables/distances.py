@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
 
 
-def area_between(x: Array, a: Array, b: Array) -> Array:
+def area_between(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """∫|a − b| dx on equidistant x, shapes (n,), (..., n), (..., n) → (...)."""
     difference = np.asarray(a - b)
     return np.asarray(np.abs(difference, out=difference).sum(axis=-1) * (x[1] - x[0]))
 
 
-def rdf_error(r: Array, g: Array, reference: Array) -> Array:
+def rdf_error(r: FloatArray, g: FloatArray, reference: FloatArray) -> FloatArray:
     """100 · min(1, ∫|g − g_ref| dr / ∫|g_ref − 1| dr) in % (Matbench Discovery).
 
     Shapes (n,), (..., n), (n,) → (...).
@@ -23,7 +22,7 @@ def rdf_error(r: Array, g: Array, reference: Array) -> Array:
     return np.asarray(100 * np.minimum(1.0, area_between(r, g, reference) / structure))
 
 
-def transport(x: Array, a: Array, b: Array) -> Array:
+def transport(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """Wasserstein-1 distance of densities on equidistant x, in its unit; infinite if one is empty.
 
     Of one dimension, hence the area between the cumulative distributions.
@@ -37,7 +36,7 @@ def transport(x: Array, a: Array, b: Array) -> Array:
     return np.asarray(np.where(empty, np.inf, area))
 
 
-def adf_error(degrees: Array, p: Array, reference: Array) -> Array:
+def adf_error(degrees: FloatArray, p: FloatArray, reference: FloatArray) -> FloatArray:
     """100 · min(1, W₁(p, ref) / W₁(ref, sin θ)) in % (Matbench Discovery).
 
     Shapes (n,), (..., n), (n,) → (...).
@@ -47,7 +46,7 @@ def adf_error(degrees: Array, p: Array, reference: Array) -> Array:
     return np.asarray(100 * np.minimum(1.0, transport(degrees, p, reference) / scale))
 
 
-def vdos_error(frequencies: Array, p: Array, reference: Array) -> Array:
+def vdos_error(frequencies: FloatArray, p: FloatArray, reference: FloatArray) -> FloatArray:
     """100 · min(1, W₁(p, ref) / σ_ref) in %, without the last 0.1 % of the reference's power.
 
     Shapes (n,), (..., n), (n,) → (...).

@@ -17,10 +17,9 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.ndimage import gaussian_filter1d
 
+from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
-
-Array = npt.NDArray[np.float64]
 
 #: Name of the distribution of all pairs.
 TOTAL = "total"
@@ -40,8 +39,8 @@ class PairDistribution:
         density: Mean number density of each element in 1/Å³.
     """
 
-    r: Array
-    g: dict[str, Array]
+    r: FloatArray
+    g: dict[str, FloatArray]
     density: dict[str, float]
 
     @property
@@ -85,13 +84,13 @@ def pair_distribution(frames: Sequence[Atoms], r_max: float, n_bins: int = 200) 
 
 
 def _normalise(
-    edges: Array,
+    edges: FloatArray,
     kinds: npt.NDArray[np.int64],
     population: npt.NDArray[np.int64],
     pairs: Sequence[tuple[int, int]],
-    counts: Array,
-    volumes: Array,
-    shells: Array,
+    counts: FloatArray,
+    volumes: FloatArray,
+    shells: FloatArray,
 ) -> PairDistribution:
     scale = volumes[:, None] / shells
     g = {}
@@ -118,7 +117,7 @@ def _volume(frame: Atoms) -> float:
     return float(frame.get_volume())
 
 
-def coordination_number(r: Array, g: Array, density: float, reach: float) -> Array:
+def coordination_number(r: FloatArray, g: FloatArray, density: float, reach: float) -> FloatArray:
     """Neighbours within ``reach``: 4πρ ∫ g r² dr.
 
     Args:
@@ -135,7 +134,7 @@ def coordination_number(r: Array, g: Array, density: float, reach: float) -> Arr
     return np.asarray(4 * np.pi * density * integrand.sum(axis=-1) * (r[1] - r[0]))
 
 
-def first_peak(r: Array, g: Array) -> float | None:
+def first_peak(r: FloatArray, g: FloatArray) -> float | None:
     """Position of the first peak in Å, as the centroid above half of its height.
 
     The curve is smoothed first: a bin into which few pairs happened to fall would end the peak, and
@@ -169,11 +168,11 @@ def first_peak(r: Array, g: Array) -> float | None:
     return float((weights * r[low : high + 1]).sum() / weights.sum())
 
 
-def _smoothed(r: Array, g: Array) -> Array:
+def _smoothed(r: FloatArray, g: FloatArray) -> FloatArray:
     return np.asarray(gaussian_filter1d(g, _SMOOTHED / (r[1] - r[0]), mode="nearest"))
 
 
-def first_minimum(r: Array, g: Array) -> float:
+def first_minimum(r: FloatArray, g: FloatArray) -> float:
     """Where the first shell ends, in Å: the smallest g between the first peak and the next rise.
 
     In the smoothed curve, for a bin of few pairs on the way up is no end of a shell.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
 
 
-def vibrational_spectrum(velocities: Array, masses: Array, spacing: float) -> tuple[Array, Array]:
+def vibrational_spectrum(
+    velocities: FloatArray, masses: FloatArray, spacing: float
+) -> tuple[FloatArray, FloatArray]:
     """Power spectrum of the mass-weighted velocities, of unit area.
 
     A Hann window keeps the ends of the run from leaking into all frequencies. By the theorem of

@@ -29,15 +29,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 from scipy.ndimage import uniform_filter1d
 
 from m3compress.analysis.statistics.noise import Noise, Size, measure_noise
+from m3compress.contract.neighbors import FloatArray
 
-Array = npt.NDArray[np.float64]
 #: Distances of curves (..., n_bins) from the reference curve (n_bins,), shape (...).
-Distance = Callable[[Array, Array], Array]
+Distance = Callable[[FloatArray, FloatArray], FloatArray]
 
 _N_DRAWS = 400
 _N_SIZES = 16
@@ -77,10 +76,10 @@ class _Response:
         seen: Lower end, median and upper end of the observed, shape (3, n_sizes).
     """
 
-    true: Array
-    seen: Array
+    true: FloatArray
+    seen: FloatArray
 
-    def invert(self, observed: float) -> Array:
+    def invert(self, observed: float) -> FloatArray:
         """True distances whose lower end, median and upper end are as observed, shape (3,)."""
         return np.array(
             [
@@ -91,7 +90,10 @@ class _Response:
 
 
 def compare_curves(
-    candidate: Sequence[Array], reference: Sequence[Array], distance: Distance, seed: int = 0
+    candidate: Sequence[FloatArray],
+    reference: Sequence[FloatArray],
+    distance: Distance,
+    seed: int = 0,
 ) -> Comparison:
     """Compare the mean curves of two independent arms.
 
@@ -107,7 +109,10 @@ def compare_curves(
 
 
 def compare_paired_curves(
-    candidate: Sequence[Array], reference: Sequence[Array], distance: Distance, seed: int = 0
+    candidate: Sequence[FloatArray],
+    reference: Sequence[FloatArray],
+    distance: Distance,
+    seed: int = 0,
 ) -> Comparison:
     """Compare the mean curves of two arms whose replicas were driven by the same noise.
 
@@ -122,18 +127,20 @@ def compare_paired_curves(
     return _compare(target + between.mean, target, (between,), distance, seed)
 
 
-def _size(distance: Distance, target: Array) -> Size:
+def _size(distance: Distance, target: FloatArray) -> Size:
     """How far changes of a curve (n_changes, n_bins) move it, in the unit of the distance."""
     return lambda changes: distance(target + _STEP * changes, target) / _STEP
 
 
-def _differences(candidate: Sequence[Array], reference: Sequence[Array]) -> list[Array]:
+def _differences(
+    candidate: Sequence[FloatArray], reference: Sequence[FloatArray]
+) -> list[FloatArray]:
     """Frame by frame: what both have in common, noise and the way from the start, is not in it."""
     return [ours - theirs for ours, theirs in zip(candidate, reference, strict=True)]
 
 
 def _compare(
-    mean: Array, target: Array, noises: Sequence[Noise], distance: Distance, seed: int
+    mean: FloatArray, target: FloatArray, noises: Sequence[Noise], distance: Distance, seed: int
 ) -> Comparison:
     """Compare two mean curves, shape (n_bins,), whose difference has the sum of some noises."""
     rng = np.random.default_rng(seed)
@@ -146,7 +153,7 @@ def _compare(
     if floor == 0:
         return Comparison(observed, (observed, observed), 0.0, 0.0, observed)
 
-    def response(shapes: Array, reach: float) -> _Response:
+    def response(shapes: FloatArray, reach: float) -> _Response:
         return _respond(shapes, target, noise, distance, reach)
 
     freedom = min(one.freedom for one in noises)
@@ -173,7 +180,7 @@ def _compare(
     )
 
 
-def _concentrated(difference: Array, noise: Array) -> Array:
+def _concentrated(difference: FloatArray, noise: FloatArray) -> FloatArray:
     """The difference where it stands out of the noise, shrunk towards zero elsewhere (Wiener)."""
     variance = (noise**2).mean(axis=0)
     signal = uniform_filter1d(difference**2 - variance, _SMOOTHED, mode="nearest")
@@ -184,7 +191,7 @@ def _concentrated(difference: Array, noise: Array) -> Array:
     )
 
 
-def _hidden(mean: Array, target: Array, noise: Array, distance: Distance) -> float:
+def _hidden(mean: FloatArray, target: FloatArray, noise: FloatArray, distance: Distance) -> float:
     """Standard deviation of the distance of an even difference, to first order in the noise."""
     signs = np.sign(uniform_filter1d(mean - target, _SMOOTHED, mode="nearest"))
     there = target + signs * noise.std(axis=0)
@@ -193,7 +200,7 @@ def _hidden(mean: Array, target: Array, noise: Array, distance: Distance) -> flo
 
 
 def _respond(
-    shapes: Array, target: Array, noise: Array, distance: Distance, reach: float
+    shapes: FloatArray, target: FloatArray, noise: FloatArray, distance: Distance, reach: float
 ) -> _Response:
     """Observed distances for true differences of given shapes and true distances up to ``reach``.
 
@@ -219,7 +226,7 @@ def _respond(
 
 
 def compare_pairs(
-    candidate: Sequence[Array], reference: Sequence[Array], scale: float = 1.0
+    candidate: Sequence[FloatArray], reference: Sequence[FloatArray], scale: float = 1.0
 ) -> Comparison:
     """Compare the means of a scalar in two arms whose replicas were driven by the same noise.
 
@@ -243,7 +250,7 @@ def _judged(difference: float, error: float, freedom: float, scale: float) -> Co
     )
 
 
-def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:
+def mean_with_interval(arm: Sequence[FloatArray]) -> tuple[float, float, float]:
     """Mean of a correlated scalar over replicas, and its 95 % interval.
 
     Args:
@@ -254,7 +261,7 @@ def mean_with_interval(arm: Sequence[Array]) -> tuple[float, float, float]:
     return mean, mean - reach, mean + reach
 
 
-def _mean_and_error(arm: Sequence[Array]) -> tuple[float, float, float]:
+def _mean_and_error(arm: Sequence[FloatArray]) -> tuple[float, float, float]:
     """Mean, its standard error, and degrees of freedom."""
     found: Noise = measure_noise([np.asarray(replica)[:, None] for replica in arm])
     return float(found.mean[0]), float(np.sqrt((found.residuals**2).sum())), found.freedom

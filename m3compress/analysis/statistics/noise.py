@@ -17,12 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
+
 #: Of changes of a mean (n_changes, n_bins), shape (n_changes,).
-Size = Callable[[Array], Array]
+Size = Callable[[FloatArray], FloatArray]
 
 #: Blocks per replica: few and long first, so that they are nearly independent.
 _LEVELS = (4, 2, 1)
@@ -40,11 +40,11 @@ class Noise:
             least 1, not always whole.
     """
 
-    mean: Array
-    residuals: Array
+    mean: FloatArray
+    residuals: FloatArray
     freedom: float
 
-    def draw(self, rng: np.random.Generator, n_draws: int, *, known: bool = False) -> Array:
+    def draw(self, rng: np.random.Generator, n_draws: int, *, known: bool = False) -> FloatArray:
         """Random errors of the mean with its size and its correlations, shape (n_draws, n_bins).
 
         A wild bootstrap: blocks weighted by standard normal numbers. Each draw has another size,
@@ -63,11 +63,11 @@ class Noise:
         return np.asarray(weights * sizes[:, None] @ self.residuals)
 
 
-def _norm(changes: Array) -> Array:
+def _norm(changes: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.norm(changes, axis=1))
 
 
-def measure_noise(arm: Sequence[Array], size: Size = _norm) -> Noise:
+def measure_noise(arm: Sequence[FloatArray], size: Size = _norm) -> Noise:
     """Mean and noise of an arm.
 
     Args:
@@ -96,14 +96,14 @@ def measure_noise(arm: Sequence[Array], size: Size = _norm) -> Noise:
     return Noise(mean, residuals[0] * scale, _freedom(short, largest, len(residuals[-1]) - 1, size))
 
 
-def _freedom(short: Sequence[Array], variance: float, longest: int, size: Size) -> float:
+def _freedom(short: Sequence[FloatArray], variance: float, longest: int, size: Size) -> float:
     """Degrees of freedom of the error of a mean, at least 1.
 
     The share of the variance that blocks show about the means of their own replicas is known as
     well as there are blocks; the rest only as the longest blocks tell. Satterthwaite's formula for
     both together would trust a rest that is small by luck: of the intervals of the mean of three
-    slow replicas 92 % would cover the truth. Where the rest is what the cube of the share leaves,
-    94 % do.
+    slow replicas 92 % would cover the truth. With the cube of the share in place of the share, 94 %
+    do.
 
     Args:
         short: Means over the blocks of every replica, shape (n_blocks, n_bins).
@@ -120,7 +120,7 @@ def _freedom(short: Sequence[Array], variance: float, longest: int, size: Size) 
     return 1 / (share**3 / max(1, known) + (1 - share**3) / longest)
 
 
-def _block_means(replica: Array, n_blocks: int) -> Array:
+def _block_means(replica: FloatArray, n_blocks: int) -> FloatArray:
     """Means over equal stretches of a replica, shape (n_blocks, n_bins)."""
     n_blocks = min(n_blocks, len(replica))
     begins = -(-len(replica) * np.arange(n_blocks) // n_blocks)
@@ -128,12 +128,12 @@ def _block_means(replica: Array, n_blocks: int) -> Array:
     return np.asarray(np.add.reduceat(replica, begins, axis=0) / lengths[:, None])
 
 
-def _residuals(blocks: Array) -> Array:
+def _residuals(blocks: FloatArray) -> FloatArray:
     n = len(blocks)
     return np.asarray((blocks - blocks.mean(axis=0)) / math.sqrt(n * (n - 1)))
 
 
-def expected_band(means: Array) -> tuple[Array, Array]:
+def expected_band(means: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Where the mean of another such arm is expected: 95 % of cases, bin by bin.
 
     Student's t of R - 1 degrees of freedom, for the difference of two means of R replicas each. Of

@@ -9,14 +9,13 @@ interval of a few samples too short.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
 
 
 def ratio_of_sums(
-    numerators: Array, denominators: Array
+    numerators: FloatArray, denominators: FloatArray
 ) -> tuple[float, tuple[float, float] | None]:
     """Σ numerators / Σ denominators, and its 95 % interval.
 

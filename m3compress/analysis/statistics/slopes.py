@@ -21,10 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
 
 _N_POINTS = 20  # least
 _N_COARSE = 24  # means that are needed to be judged
@@ -53,7 +52,7 @@ class Slope:
     discarded: int
 
 
-def fit_slope(time: Array, values: Array) -> Slope:
+def fit_slope(time: FloatArray, values: FloatArray) -> Slope:
     """Fit a line, with errors that know about correlation.
 
     Equilibration is found by pymbar, and never takes more than a quarter.
@@ -91,7 +90,7 @@ def quiet_pymbar() -> None:
     logging.getLogger("pymbar").setLevel(logging.ERROR)
 
 
-def _equilibration(values: Array) -> int:
+def _equilibration(values: FloatArray) -> int:
     quiet_pymbar()
     from pymbar import timeseries
 
@@ -106,18 +105,18 @@ def _reach(found: tuple[float, float]) -> float:
     return found[0] * float(stats.t.ppf(0.975, found[1]))
 
 
-def _line(y: Array) -> tuple[float, Array]:
+def _line(y: FloatArray) -> tuple[float, FloatArray]:
     """Slope per point and residuals of the line of least squares."""
     t = _centred(len(y))
     slope = float(t @ y / (t @ t))
     return slope, y - y.mean() - slope * t
 
 
-def _centred(n: int) -> Array:
+def _centred(n: int) -> FloatArray:
     return np.arange(n, dtype=np.float64) - (n - 1) / 2
 
 
-def _widest(y: Array) -> tuple[float, float]:
+def _widest(y: FloatArray) -> tuple[float, float]:
     """Error of the slope per point and its degrees of freedom, of points or of means over some."""
     points = _error(y)
     means = (
@@ -128,7 +127,7 @@ def _widest(y: Array) -> tuple[float, float]:
     return max((points, *means), key=_reach)
 
 
-def _of_means(y: Array) -> Iterator[tuple[float, float]]:
+def _of_means(y: FloatArray) -> Iterator[tuple[float, float]]:
     """Error of the slope per point and its degrees of freedom, from means over more and more."""
     width = 2
     while len(y) // width >= _N_COARSE:
@@ -138,7 +137,7 @@ def _of_means(y: Array) -> Iterator[tuple[float, float]]:
         width *= 2
 
 
-def _error(y: Array) -> tuple[float, float]:
+def _error(y: FloatArray) -> tuple[float, float]:
     """Error of the slope per point, and its degrees of freedom."""
     n, (_, rest) = len(y), _line(y)
     if np.ptp(rest) == 0:

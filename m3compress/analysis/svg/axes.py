@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from m3compress.contract.neighbors import FloatArray
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 #: Longest label that fits beside the axis.
@@ -39,18 +38,18 @@ class Axes:
     top: float
     bottom: float
 
-    def px(self, x: Array) -> Array:
+    def px(self, x: FloatArray) -> FloatArray:
         """Abscissae in pixels."""
         low, high = self.x
         return np.asarray(self.left + (x - low) / (high - low) * (self.right - self.left))
 
-    def py(self, y: Array) -> Array:
+    def py(self, y: FloatArray) -> FloatArray:
         """Ordinates in pixels."""
         low, high = self.y
         return np.asarray(self.bottom - (y - low) / (high - low) * (self.bottom - self.top))
 
 
-def span(values: Sequence[Array], margin: float = 0.06) -> tuple[float, float]:
+def span(values: Sequence[FloatArray], margin: float = 0.06) -> tuple[float, float]:
     """Range of the finite values with a margin; never empty.
 
     Args:

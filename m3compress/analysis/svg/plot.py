@@ -14,7 +14,8 @@ from html import escape
 import numpy as np
 
 from m3compress.analysis.curves import Curve
-from m3compress.analysis.svg.axes import Array, Axes, grid, span, text, wraps
+from m3compress.analysis.svg.axes import Axes, grid, span, text, wraps
+from m3compress.contract.neighbors import FloatArray
 
 #: About the size at which the page shows it, so that labels are as large as its small print.
 _WIDTH, _HEIGHT = 370, 236
@@ -102,7 +103,7 @@ def _x_margin(curves: Sequence[Curve]) -> float:
     return 0.04 if single or any(curve.style == "scatter" for curve in curves) else 0.0
 
 
-def _ordinates(curves: Iterable[Curve]) -> list[Array]:
+def _ordinates(curves: Iterable[Curve]) -> list[FloatArray]:
     return [np.array(v, dtype=float) for c in curves for v in (c.y, c.low, c.high) if v]
 
 
@@ -122,7 +123,7 @@ def _differences(curves: Sequence[Curve]) -> list[Curve]:
     return [found.model_copy(update={"low": around.low, "high": around.high})]
 
 
-def _minus(curve: Curve, base: Array) -> Curve:
+def _minus(curve: Curve, base: FloatArray) -> Curve:
     changed = {
         name: tuple((np.array(getattr(curve, name)) - base).tolist())
         for name in ("y", "low", "high")
@@ -199,12 +200,12 @@ def _line(curve: Curve, axes: Axes, name: str) -> str:
     return "".join(parts)
 
 
-def _runs(*values: Array) -> list[slice]:
+def _runs(*values: FloatArray) -> list[slice]:
     """Stretches in which all values are finite."""
     good = np.logical_and.reduce([np.isfinite(v) for v in values])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _points(x: Array, y: Array) -> str:
+def _points(x: FloatArray, y: FloatArray) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
