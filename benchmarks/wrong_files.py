@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from attacks.row import Attack
 from attacks.surgery import Surgery
-from attacks.table import ATTACKS, Attack
+from attacks.table import ATTACKS
 from results_file import keep
 
 from m3compress.api import export_model, resolve_source

@@ -44,6 +44,10 @@ class EngineResult(Protocol):
     def virial(self) -> FloatArray:
         """∂E/∂strain in eV, shape (3, 3)."""
 
+    @property
+    def virials(self) -> FloatArray | None:
+        """Of every atom in eV, shape (n_atoms, 3, 3); None where they are not known."""
+
 
 #: Another order of sums is another draw of an error of the same size, and the largest of many such
 #: errors is judged.
@@ -51,7 +55,7 @@ ROUNDINGS = 4.0
 #: An error so many times its limit is none of rounding, whatever another draw would say.
 _HOPELESS = 100.0
 
-Quantity = Literal["energy", "atom-energy", "force", "stress"]
+Quantity = Literal["energy", "atom-energy", "force", "stress", "atom-virial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,14 @@ class Limits:
         atom_energy: Of the energy of one atom, in eV.
         force: In eV/Å, of the largest force component of the structure.
         stress: In eV/Å³, of the largest component.
+        atom_virial: In eV, of the largest component of the virial of one atom.
     """
 
     energy: float
     atom_energy: Tolerance
     force: Tolerance
     stress: Tolerance
+    atom_virial: Tolerance
 
 
 #: float32 rounding through a network of this depth; measured headroom is a factor of three or more.
@@ -98,6 +104,7 @@ FLOAT32_LIMITS = Limits(
     atom_energy=Tolerance(2e-5, 1e-6),
     force=Tolerance(5e-5, 1e-5),
     stress=Tolerance(5e-7, 1e-5),
+    atom_virial=Tolerance(5e-5, 1e-5),
 )
 #: float16 has eleven bits: three digits of every hidden feature.
 MIXED_LIMITS = Limits(
@@ -105,6 +112,7 @@ MIXED_LIMITS = Limits(
     atom_energy=Tolerance(2e-2, 1e-3),
     force=Tolerance(2e-2, 2e-2),
     stress=Tolerance(5e-4, 2e-2),
+    atom_virial=Tolerance(2e-2, 2e-2),
 )
 
 LIMITS = {"float32": FLOAT32_LIMITS, "mixed": MIXED_LIMITS}
@@ -251,6 +259,8 @@ def differences(
     if atoms.pbc.all():
         volume = atoms.get_volume()
         found["stress"] = judge(limits.stress, lambda result: result.virial / volume)
+    if got.virials is not None and expected.virials is not None:
+        found["atom-virial"] = judge(limits.atom_virial, _virials)
     energy = abs(got.energy - expected.energy) / len(atoms)
     # Where all atoms are alike, rounding adds up instead of averaging out.
     limit = _limit(energy, limits.energy, lambda result: result.energies, draws)
@@ -282,6 +292,11 @@ def _limit(
         if error <= limit or error > _HOPELESS * limit:
             break
     return limit
+
+
+def _virials(result: EngineResult) -> FloatArray:
+    """Virials of the atoms of a result that has them."""
+    return np.asarray(result.virials)
 
 
 def _largest(differences: FloatArray) -> float:

@@ -6,11 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from m3compress.contract.files import not_left_empty
 from m3compress.contract.progress import Progress, silent
+from m3compress.errors import M3CompressError
 from m3compress.validate.checks.building import Check
 from m3compress.validate.checks.graph import is_mixed
 from m3compress.validate.record import make_report
@@ -21,6 +23,9 @@ from m3compress.validate.run import checks_of, claim_workplace, never, only_run,
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.estimate import estimate_seconds
 from m3compress.validate.setup.settings import Settings, open_context
+
+#: Of a folder with reports: where a run keeps what it has done, and the note that it is a run's.
+_WORK, _NOTE = "work", "run.json"
 
 
 def quiet(line: str) -> None:
@@ -59,18 +64,20 @@ def validate(
         enough: See :func:`~m3compress.validate.run.run_checks`.
 
     Raises:
-        M3CompressError: If it cannot run; what a check meets becomes its result instead.
+        M3CompressError: If it cannot run, or ``work`` holds files that are no run's; what a check
+            meets becomes its result instead.
     """
     start = time.perf_counter()
     limits = settings.read_limits()
     settings.read_profile()
-    workplace = folder / "work"
+    workplace = workplace_in(folder)
+    require_ours(workplace)
     with not_left_empty(folder):
         require_writable(folder)
         context = open_context(settings, workplace, trajectories or workplace / "trajectories")
     with only_run(folder):
         if force and not resume:
-            shutil.rmtree(workplace, ignore_errors=True)
+            _clear(workplace)
         claim_workplace(workplace, settings.fingerprint(), resume=resume)
         announce(describe_run(context))
         context = replace(context, progress=progress)
@@ -78,6 +85,61 @@ def validate(
         report = make_report(settings, context, results, time.perf_counter() - start)
         write_reports(report, folder, junit=junit, strict=strict, env=os.environ)
     return report
+
+
+def workplace_in(folder: Path) -> Path:
+    """Where the run whose reports go to a folder keeps what it has done."""
+    return folder / _WORK
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder with reports holds a run, finished or not."""
+    return (workplace_in(folder) / _NOTE).is_file()
+
+
+def require_ours(workplace: Path) -> None:
+    """Refuse a folder with files that no run left: a run would take them for its own.
+
+    Args:
+        workplace: See :func:`workplace_in`; absent and empty ones are free.
+
+    Raises:
+        M3CompressError: If it holds files and no note of a run.
+    """
+    if (workplace / _NOTE).is_file() or not workplace.is_dir():
+        return
+    try:
+        # A kill while the note is written leaves no more than its beginning.
+        found = sorted(p.name for p in workplace.iterdir() if not p.match(f".{_NOTE}.*.tmp"))
+    except OSError as error:
+        raise M3CompressError(
+            f"{workplace} cannot be read: {error.strerror}", hint="give another --report-dir"
+        ) from error
+    if found:
+        raise M3CompressError(
+            f"{workplace} is not that of a run: it holds {found[0]} and no {_NOTE}",
+            hint="give another --report-dir, or move that folder elsewhere",
+        )
+
+
+def _clear(workplace: Path) -> None:
+    """Take away what an earlier run left.
+
+    Its note goes last: a kill on the way must not leave files that are no run's.
+    """
+    for path in workplace.iterdir() if workplace.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != _NOTE:
+            _remove(path)
+    _remove(workplace / _NOTE)
+    shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    # What stays is found, and told, where the run claims the folder.
+    with suppress(OSError):
+        path.unlink()
 
 
 def describe_run(context: Context) -> str:

@@ -1,11 +1,13 @@
 """A released model: one folder with the artefact, its report and its card, and how to check it.
 
 The manifest of a released artefact says ``passed`` with the hash of the report, and the report
-names the hash of the artefact: neither can be exchanged alone. :func:`verify` needs no torch.
+names the hash of the artefact: neither can be exchanged alone. The hashes of all files stand in
+``SHA256SUMS``, those of the card and of the summary among them. :func:`verify` needs no torch.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import zipfile
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m3compress.contract.backends import artefact_suffixes, manifest_path
-from m3compress.contract.files import move_into_place, sha256_of, workplace
+from m3compress.contract.files import move_into_place, refuse_folder, sha256_of, workplace
 from m3compress.contract.manifest import GateStamp
 from m3compress.engines.artefact import Artefact, load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
@@ -27,7 +29,13 @@ from m3compress.validate.result import Verdict
 
 REPORT = "report.json"
 CARD = "README.md"
+#: Hashes of all other files, as ``sha256sum --check`` reads them; earlier versions wrote none.
+SUMS = "SHA256SUMS"
 _BESIDE_THE_REPORT = ("report.html", "junit.xml", "summary.md")
+_AGAIN = "get the bundle again from where it was released"
+#: Of files that do not belong to a bundle: a user may have named the home folder.
+_MAX_NAMES = 5
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class VerificationError(M3CompressError):
@@ -48,6 +56,9 @@ class Bundle:
         profile: Profile of the gate that passed.
         scope: What that verdict holds for, in words.
         overrides: What a user had changed of the profile and its limits.
+        unchecked: Names in the bundle of which nothing is known: hidden ones, and where there is no
+            ``SHA256SUMS``, the card and what stands beside the report.
+        has_sums: Whether there is a ``SHA256SUMS``.
     """
 
     path: Path
@@ -57,6 +68,8 @@ class Bundle:
     profile: str
     scope: str
     overrides: tuple[Override, ...]
+    unchecked: tuple[str, ...]
+    has_sums: bool
 
     @property
     def loosened(self) -> tuple[str, ...]:
@@ -73,29 +86,55 @@ def write_bundle(
         artefact: The exported file; it stays as it is.
         reports: Folder with the reports of a run that passed.
         output: Folder to make, or a ``.zip`` file.
-        force: Replace what is there.
+        force: Replace a bundle or a file that is there, and nothing else.
         allow_overrides: Take a report that passed because a user loosened limits; the bundle says
             so wherever it is looked at.
 
     Raises:
         M3CompressError: If the report is not one of this artefact or did not pass, limits were
-            loosened, or ``output`` exists or cannot be written.
+            loosened, or ``output`` is in the way or cannot be written.
     """
-    if output.exists() and not force:
-        raise OutputExistsError(f"{output} exists", hint="`--force` overwrites it")
+    require_replaceable(output, force=force)
     loaded, report = load_artefact(artefact), read_json(reports / REPORT)
     _require_passed(loaded, report)
     if not allow_overrides:
         refuse_loosened(loosened(report))
     with workplace(output) as hidden:
         made = hidden / output.name
-        folder = hidden / "unpacked" if output.suffix == ".zip" else made
+        folder = hidden / "unpacked" if _is_zip(output) else made
         _fill(folder, loaded, report, reports)
         verify(folder)
         if folder != made:
             _zip(folder, made)
         move_into_place(hidden, output)
     return verify(output)
+
+
+def require_replaceable(output: Path, *, force: bool) -> None:
+    """Refuse a place for a bundle where something is that must stay.
+
+    Args:
+        output: The folder or ``.zip`` file to be made.
+        force: Whether a bundle, an empty folder or a file that is there may go.
+
+    Raises:
+        OutputExistsError: If something is there and ``force`` is not given, or it is a folder with
+            files that :func:`write_bundle` does not write.
+    """
+    if output.exists() and not force:
+        raise OutputExistsError(f"{output} exists", hint="`--force` overwrites it")
+    if not output.is_dir():
+        return
+    if _is_zip(output):
+        refuse_folder(output)
+    foreign = _foreign(output)
+    artefacts = _artefacts(output)
+    if any(output.iterdir()) and (foreign or len(artefacts) != 1 or not _has_report(output)):
+        found = f"it holds {_some(foreign)}" if foreign else "it lacks files of a bundle"
+        raise OutputExistsError(
+            f"{output} is in the way, and is no folder that `release` wrote: {found}",
+            hint="give another -o, or move the folder elsewhere; `--force` replaces bundles only",
+        )
 
 
 def refuse_loosened(names: Sequence[str]) -> None:
@@ -140,6 +179,8 @@ def _fill(folder: Path, artefact: Artefact, report: Report, reports: Path) -> No
     manifest = manifest_path(folder / artefact.path.name)
     manifest.write_text(stamped.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (folder / CARD).write_text(model_card(report, stamped, report_sha256), encoding="utf-8")
+    sums = "".join(f"{sha256_of(file)}  {file.name}\n" for file in sorted(folder.iterdir()))
+    (folder / SUMS).write_text(sums, encoding="utf-8")
 
 
 def verify(bundle: Path) -> Bundle:
@@ -149,18 +190,43 @@ def verify(bundle: Path) -> Bundle:
         bundle: A folder or a zip file that :func:`write_bundle` made.
 
     Raises:
-        VerificationError: If a byte of artefact, manifest or report was changed, or nothing passed.
+        VerificationError: If a byte of it was changed, nothing passed, or there are files that were
+            not released with it; hidden files do not count, which whoever keeps a folder adds.
         M3CompressError: If it is not a bundle.
     """
     with _opened(bundle) as folder:
-        found = sorted(path for path in folder.iterdir() if path.name.endswith(artefact_suffixes()))
-        if len(found) != 1 or not (folder / REPORT).is_file():
+        found = _artefacts(folder)
+        if len(found) != 1 or not _has_report(folder):
             raise M3CompressError(
                 f"{bundle} is not a released model: {len(found)} exported files, "
-                f"{'a' if (folder / REPORT).is_file() else 'no'} {REPORT}",
+                f"{'a' if _has_report(folder) else 'no'} {REPORT}",
                 hint="a bundle is what `m3compress release` wrote",
             )
         return _verify_folder(bundle, folder, found[0])
+
+
+def _is_zip(output: Path) -> bool:
+    return output.suffix == ".zip"
+
+
+def _artefacts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.endswith(artefact_suffixes()))
+
+
+def _has_report(folder: Path) -> bool:
+    return (folder / REPORT).is_file()
+
+
+def _foreign(folder: Path) -> tuple[str, ...]:
+    """Names in a folder that no bundle has, folders with a slash."""
+    ours = {REPORT, CARD, SUMS, *_BESIDE_THE_REPORT}
+    for file in _artefacts(folder):
+        ours |= {file.name, manifest_path(file).name}
+    return tuple(
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in sorted(folder.iterdir())
+        if path.is_dir() or path.name not in ours
+    )
 
 
 def _verify_folder(bundle: Path, folder: Path, file: Path) -> Bundle:
@@ -177,13 +243,22 @@ def _verify_folder(bundle: Path, folder: Path, file: Path) -> Bundle:
         raise VerificationError(
             f"{REPORT} was changed: sha256 {digest[:12]}…, "
             f"the manifest says {str(gate.report_sha256)[:12]}…",
-            hint="get the bundle again from where it was released",
+            hint=_AGAIN,
         )
     report = read_json(folder / REPORT)
     try:
         _require_passed(artefact, report)
     except M3CompressError as error:
         raise VerificationError(error.message, hint=error.hint) from error
+    foreign = [name for name in _foreign(folder) if not name.startswith(".")]
+    if foreign:
+        raise VerificationError(
+            f"{bundle} holds what was not released with it: {_some(foreign)}",
+            hint="take away what does not belong there, or get the bundle again",
+        )
+    has_sums = (folder / SUMS).is_file()
+    if has_sums:
+        _require_sums(folder)
     return Bundle(
         path=bundle,
         artefact=file.name,
@@ -192,7 +267,57 @@ def _verify_folder(bundle: Path, folder: Path, file: Path) -> Bundle:
         profile=report.profile.name,
         scope=scope(report),
         overrides=overrides_of(report),
+        unchecked=(*_foreign(folder), *(() if has_sums else _without_hash(folder))),
+        has_sums=has_sums,
     )
+
+
+def _without_hash(folder: Path) -> list[str]:
+    """Names of the files that neither the manifest nor the report tells anything of."""
+    return [name for name in (CARD, *_BESIDE_THE_REPORT) if (folder / name).is_file()]
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _require_sums(folder: Path) -> None:
+    """Compare all files with their hashes.
+
+    Raises:
+        VerificationError: If one was changed, is missing, or has no hash.
+    """
+    written = _read_sums(folder / SUMS)
+    there = {file.name for file in folder.iterdir() if not file.name.startswith(".")} - {SUMS}
+    for name in sorted({*written, *there}):
+        if name not in there:
+            what = f"{name} is missing: {SUMS} has a hash of it"
+        elif name not in written:
+            what = f"{name} was added: {SUMS} has no hash of it"
+        elif (found := sha256_of(folder / name)) != written[name]:
+            what = f"{name} was changed: sha256 {found[:12]}…, {SUMS} says {written[name][:12]}…"
+        else:
+            continue
+        raise VerificationError(what, hint=_AGAIN)
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"{path.name} cannot be read: {error}", hint=_AGAIN) from error
+    sums = {}
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        if not _SHA256.fullmatch(digest) or Path(name).name != name:
+            raise VerificationError(
+                f"{path.name} was changed: {line[:100]!r} is not a hash, two spaces and a name",
+                hint=_AGAIN,
+            )
+        sums[name] = digest
+    return sums
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def _places(file: Surgery) -> str:
     return file.node("Range", zero, n_atoms, one)
 
 
-def _n_neighbours(file: Surgery) -> str:
+def n_neighbours(file: Surgery) -> str:
     """Neighbours of every atom."""
     return file.node("ReduceSum", "mask", file.constant(np.array([1]), np.int64), keepdims=0)
 
@@ -109,7 +109,7 @@ def crowded(more_than: int, factor: float) -> Change:
     """Per-atom values of atoms with many neighbours times a factor."""
 
     def change(file: Surgery, tensor: str) -> str:
-        count = _n_neighbours(file)
+        count = n_neighbours(file)
         return file.where(file.above(count, more_than), file.scaled(tensor, factor), tensor)
 
     return change
@@ -119,7 +119,7 @@ def lonely(shift: float) -> Change:
     """Energy of atoms without neighbours shifted."""
 
     def change(file: Surgery, tensor: str) -> str:
-        count = _n_neighbours(file)
+        count = n_neighbours(file)
         return file.where(file.above(count, 0.5), tensor, file.shifted(tensor, shift))
 
     return change

@@ -139,6 +139,31 @@ class Surgery:
         as_float = self.node("Cast", count, to=onnx.TensorProto.FLOAT)
         return self.node("Greater", as_float, self.constant(number))
 
+    def at_least(self, tensor: str, number: float) -> str:
+        """Where numbers are no smaller than another, by an operator that an export writes."""
+        return self.node("GreaterOrEqual", self.as_float(tensor), self.constant(number))
+
+    def at_most(self, tensor: str, number: float) -> str:
+        """Where numbers are no larger than another, by an operator that an export writes."""
+        return self.node("LessOrEqual", self.as_float(tensor), self.constant(number))
+
+    def within(self, tensor: str, low: float, high: float) -> str:
+        """Where numbers lie in an interval, its ends included."""
+        return self.node("And", self.at_least(tensor, low), self.at_most(tensor, high))
+
+    def sum_over(self, tensor: str, axis: int, *, keepdims: int = 0) -> str:
+        """Sum along an axis."""
+        axes = self.constant(np.array([axis]), np.int64)
+        return self.node("ReduceSum", tensor, axes, keepdims=keepdims)
+
+    def with_axis(self, tensor: str, axis: int) -> str:
+        """With a further axis of length 1."""
+        return self.node("Unsqueeze", tensor, self.constant(np.array([axis]), np.int64))
+
+    def reshaped(self, tensor: str, *shape: int) -> str:
+        """In another shape."""
+        return self.node("Reshape", tensor, self.constant(np.array(shape), np.int64))
+
     def is_element(self, species: str, element: int) -> str:
         """Where atoms are of the element of this index."""
         return self.node("Equal", species, self.constant(np.array(element), np.int64))
@@ -146,6 +171,10 @@ class Surgery:
     def cast(self, tensor: str, kind: int) -> str:
         """In another type."""
         return self.node("Cast", tensor, to=kind)
+
+    def as_float(self, tensor: str) -> str:
+        """Integers, or where something holds, as numbers of the type of all others."""
+        return self.cast(tensor, onnx.TensorProto.FLOAT)
 
     def rounded_to_half(self, tensor: str) -> str:
         """Rounded to float16, and float32 again."""
@@ -158,6 +187,11 @@ class Surgery:
     def nodes(self, op_type: str) -> list[onnx.NodeProto]:
         """All nodes of a type, in their order."""
         return [node for node in self.graph.node if node.op_type == op_type]
+
+    def forward(self, op_type: str) -> list[onnx.NodeProto]:
+        """Nodes of a type that the energies are made with, in their order."""
+        forward = self.graph.node[: self._energies_at() + 1]
+        return [node for node in forward if node.op_type == op_type]
 
     def _energies_at(self, output: str = "energies") -> int:
         """Place of the last node of the forward pass."""

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from m3compress.errors import M3CompressError
+from m3compress.errors import M3CompressError, OutputExistsError
 
 
 def expanded(path: str | Path) -> Path:
@@ -95,13 +95,20 @@ def workplace(output: Path) -> Iterator[Path]:
 def move_into_place(folder: Path, *outputs: Path) -> None:
     """Flush what was made in a workplace to the disk, then rename it; what is in the way goes.
 
+    A folder is never in the way of a file: nobody who replaces a file means to lose a folder.
+    Whether a folder may take the place of another one is for the caller to know.
+
     Args:
         folder: The workplace, which holds a file or a folder of files by the name of every output.
         *outputs: Final names, in the order in which they appear.
 
     Raises:
+        OutputExistsError: If a folder stands where a file goes.
         M3CompressError: If it cannot be done; what an output was before is whole.
     """
+    for output in outputs:
+        if output.is_dir() and (folder / output.name).is_file():
+            refuse_folder(output)
     output = outputs[0]
     try:
         for output in outputs:
@@ -111,6 +118,18 @@ def move_into_place(folder: Path, *outputs: Path) -> None:
             _flush_name(output)
     except OSError as error:
         raise _cannot_write(output, error) from error
+
+
+def refuse_folder(path: Path) -> NoReturn:
+    """Say that a folder stands where a file goes.
+
+    Raises:
+        OutputExistsError: Always.
+    """
+    raise OutputExistsError(
+        f"{path} is a folder, expected a file or nothing",
+        hint="give another name, or move the folder elsewhere; `--force` replaces files only",
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -7,11 +7,13 @@ centre i, then neighbour j, then image, so that the same structure always gives 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from m3compress.contract.cells import periodic_widths, refuse_singular, refuse_tiny
 from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
 
@@ -21,6 +23,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 #: Two atoms closer than this are taken for a mistake in the structure, in Å.
 COINCIDENT_DISTANCE = 1e-3
+#: An atom with a coordinate beyond is lost, in Å. Neighbouring doubles differ by 2e-9 Å there; at
+#: 1e8 Å, by more than the 1e-8 Å that differences of energies can stand.
+FARTHEST: Final = 1e7
+#: vesin counts cells in 32 bits, silently: 2e9 at most.
+_MOST_CELLS_AWAY: Final = 1e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +61,8 @@ def check_structure(atoms: Atoms) -> None:
     """Refuse what has no meaningful energy.
 
     Raises:
-        StructureError: For no atoms, positions or cell that are not finite, or a singular cell
-        along
-            a periodic direction.
+        StructureError: For no atoms, positions or cell that are not finite, a cell that is singular
+            along a periodic direction or too small for its atoms, or an atom that is lost.
     """
     if len(atoms) == 0:
         raise StructureError("the structure has no atoms")
@@ -65,15 +71,26 @@ def check_structure(atoms: Atoms) -> None:
         raise StructureError(
             f"the position of atom {bad} (counting from 0) is not finite: {atoms.positions[bad]}"
         )
-    cell = np.asarray(atoms.cell)
-    if not np.isfinite(cell).all():
+    if not np.isfinite(atoms.cell.array).all():
         raise StructureError("the cell holds values that are not finite")
-    periodic = cell[np.asarray(atoms.pbc)]
-    if len(periodic) and np.linalg.matrix_rank(periodic, tol=1e-6) < len(periodic):
-        raise StructureError(
-            f"the cell is singular along its periodic directions: {cell.tolist()}",
-            hint="give every periodic direction its own cell vector, or set pbc to False there",
-        )
+    refuse_singular(atoms, atoms.pbc)
+    # First: a slab is as thick as its atoms are apart, and one that is lost makes any cell roomy.
+    _refuse_lost(atoms, FARTHEST)
+    refuse_tiny(atoms)
+    if atoms.pbc.any():
+        _refuse_lost(atoms, _MOST_CELLS_AWAY * float(periodic_widths(atoms).min()))
+
+
+def _refuse_lost(atoms: Atoms, farthest: float) -> None:
+    """Refuse atoms so far away (Å) that distances, or the numbers of their images, are wrong."""
+    if np.abs(atoms.positions).max() <= farthest:
+        return
+    lost = int(np.abs(atoms.positions).max(axis=1).argmax())
+    raise StructureError(
+        f"atom {lost} (counting from 0) is lost: it is at {atoms.positions[lost].tolist()} Å, "
+        f"expected within {farthest:.3g} Å of the origin",
+        hint="is the simulation unstable? An unwrapped trajectory is brought back by atoms.wrap()",
+    )
 
 
 def find_edges(atoms: Atoms, cutoff: float) -> tuple[Edges, FloatArray]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from ase import Atoms
 
 from m3compress.contract.files import expanded
+from m3compress.contract.neighbors import check_structure
 from m3compress.errors import StructureError
 
 #: What a structure is. ``real``: a measured crystal or a user's structure, at rest or with atoms
@@ -47,8 +48,8 @@ def read_frames(path: Path) -> list[Atoms]:
 
     Raises:
         StructureError: If it is missing, unreadable or empty, or says less than a structure: labels
-            for symbols, types for elements, sites occupied in part. File and frame, atom or line
-            are named.
+            for symbols, types for elements, no positions, sites occupied in part; or if a frame has
+            no meaningful energy. File and frame, atom or line are named.
     """
     from ase.io import read
 
@@ -61,6 +62,10 @@ def read_frames(path: Path) -> list[Atoms]:
     )
 
     path = expanded(path)
+    if path.is_dir():
+        raise StructureError(
+            f"{path} is a folder, expected a file", hint="name one of the files in it"
+        )
     if not path.is_file():
         raise StructureError(f"there is no file {path}", hint="check the path")
     refuse_nameless_elements(path)
@@ -74,6 +79,7 @@ def read_frames(path: Path) -> list[Atoms]:
         raise empty(path)
     for number, atoms in enumerate(frames):
         refuse_what_is_no_structure(atoms, f"frame {number} of {path}")
+        require_energy(atoms, f"frame {number} of {path}")
     return frames
 
 
@@ -119,12 +125,25 @@ def require_known(atoms: Atoms, elements: Sequence[str], what: str) -> None:
         )
 
 
+def require_energy(atoms: Atoms, what: str) -> None:
+    """Refuse a structure that has no meaningful energy, whatever the model.
+
+    Raises:
+        StructureError: See :func:`~m3compress.contract.neighbors.check_structure`.
+    """
+    try:
+        check_structure(atoms)
+    except StructureError as error:
+        raise StructureError(f"{what}: {error.message}", hint=error.hint) from error
+
+
 def require_periodic(atoms: Atoms, what: str) -> None:
     """Refuse a structure without a volume, and so without a stress.
 
     Raises:
-        StructureError: If it is not periodic in all directions.
+        StructureError: If it is not periodic in all directions, or its cell is flat.
     """
+    require_energy(atoms, what)
     if not atoms.pbc.all() or atoms.cell.rank < 3:
         raise StructureError(
             f"{what} is not periodic in all directions, got pbc={atoms.pbc.tolist()}",

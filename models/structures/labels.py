@@ -10,24 +10,21 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.files import expanded
 from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import StructureError
 from m3compress.models.structures.frames import Named, read_frames, require_known
-from m3compress.units import VOIGT
+from m3compress.models.structures.stored_labels import labelled
 
 logger = logging.getLogger(__name__)
 
-_FORCES: Final = ("REF_forces", "dft_forces", "DFT_forces", "ref_forces")
-_ENERGIES: Final = ("REF_energy", "dft_energy", "DFT_energy", "ref_energy")
 #: Frames that are compared with the model to recognise units.
 _N_PROBED: Final = 12
 #: A model this far from its labels (a factor, either way) was not trained on their unit.
@@ -38,10 +35,16 @@ _CORRELATED: Final = 0.7
 _CLEAR_FORCE: Final = 0.05  # eV/Å: above the errors of a model
 _CLEAR_ENERGY: Final = 0.002  # eV/atom, the same
 _N_CLEAR: Final = 12  # atoms
-#: Labels beyond are garbage, and their squares would not be numbers: eV, eV/Å or eV/Å³.
-_LARGEST: Final = 1e30
-_CORRECT: Final = "correct the label, or leave the frame out"
 _N_SPARE: Final = 3  # frames more than element energies
+#: What is said of signs and of energies per atom has to be clearer than a factor that no model
+#: misses by: more frames to spare, and energies that follow the model's closely.
+_N_SURE: Final = 5
+_SURE: Final = 0.95
+#: Energies that are those of the model, but for the errors of one that was not trained on them.
+_SAME: Final = 1.2
+#: Slopes of about -1, either way.
+_OPPOSITE: Final = 2.5
+_TINY: Final = 1e-30  # to take logarithms of
 _CONSTANT: Final = 1.5  # largest over smallest of ratios that are one unit
 
 #: Value of a quantity of 1 eV/Å, 1 eV and 1 eV/Å³ in units that are met in practice.
@@ -94,15 +97,15 @@ def read_labelled(path: Path, elements: Sequence[str]) -> tuple[Named, ...]:
         stress (eV/Å³) where the file has them.
 
     Raises:
-        StructureError: If the file cannot be read, or a frame has no forces, a label that is not a
-            finite number or another element.
+        StructureError: If the file cannot be read, or a frame has another element or no forces, or
+            labels that :func:`~m3compress.models.structures.stored_labels.labelled` refuses.
     """
     path = expanded(path)
     frames = []
     for number, atoms in enumerate(read_frames(path)):
         name = f"{path.stem}-{number}"
         require_known(atoms, elements, f"frame {number} of {path}")
-        frames.append(Named(name, _labelled(atoms, number, path)))
+        frames.append(Named(name, labelled(atoms, f"frame {number} of {path}")))
     return tuple(frames)
 
 
@@ -120,8 +123,8 @@ def require_units(frames: Sequence[Named], model: Evaluator, path: Path) -> None
     rows = spread(len(frames), _N_PROBED)
     probed = [frames[row].atoms for row in rows]
     expected = [evaluated(model, frames[row].atoms, f"frame {row} of {path}") for row in rows]
-    _require_units_of_forces(probed, expected, path)
-    _require_units_of_energies(probed, expected, path)
+    scale = _require_units_of_forces(probed, expected, path)
+    _require_units_of_energies(probed, expected, scale, path)
     if not _has_plausible_stress(probed, expected, path):
         for named in frames:
             named.atoms.calc.results.pop("stress", None)
@@ -131,76 +134,6 @@ def spread(n_frames: int, n_wanted: int) -> list[int]:
     """Numbers of at most ``n_wanted`` frames from the first to the last, evenly spaced."""
     rows = np.linspace(0, n_frames - 1, min(n_wanted, n_frames)).round().astype(int)
     return sorted(set(rows.tolist()))
-
-
-def _labelled(atoms: Atoms, number: int, path: Path) -> Atoms:
-    """The frame with nothing but its labels."""
-    frame = f"frame {number} of {path}"
-    stored = _labels_of(atoms)
-    if "forces" not in stored:
-        raise StructureError(
-            f"{frame} has no forces; it has {_contents(atoms)}",
-            hint="extended XYZ with Properties=species:S:1:pos:R:3:forces:R:3 and energy=...",
-        )
-    found = {
-        quantity: _checked(quantity, key, value, len(atoms), frame)
-        for quantity, (key, value) in stored.items()
-    }
-    plain = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    plain.calc = SinglePointCalculator(plain, **found)
-    return plain
-
-
-def _labels_of(atoms: Atoms) -> dict[str, tuple[str, Any]]:
-    """For every quantity that is there, the key under which it is stored, and what is stored."""
-    found: dict[str, tuple[str, Any]] = {}
-    results = {} if atoms.calc is None else atoms.calc.results
-    for name in ("energy", "forces", "stress"):
-        if results.get(name) is not None:
-            found[name] = (name, results[name])
-    for name in _FORCES:
-        if name in atoms.arrays:
-            found.setdefault("forces", (name, atoms.arrays[name]))
-    for name in _ENERGIES:
-        if name in atoms.info:
-            found.setdefault("energy", (name, atoms.info[name]))
-    return found
-
-
-def _checked(quantity: str, key: str, value: Any, n_atoms: int, frame: str) -> float | FloatArray:
-    """A label as numbers: energy a float, forces (n_atoms, 3), stress (6,) in Voigt order.
-
-    Raises:
-        StructureError: If it has another shape, or a value is not a finite number.
-    """
-    what = f"the {quantity} of {frame} ({key!r})"
-    try:
-        numbers = np.asarray(value)
-    except ValueError:  # lists of unequal lengths
-        numbers = np.asarray(None)
-    if numbers.dtype.kind not in "iuf":
-        raise StructureError(f"{what} is {_short(value)}, expected numbers", hint=_CORRECT)
-    numbers = numbers.astype(np.float64)
-    if quantity == "stress" and numbers.size == 9:  # the whole tensor
-        tensor = numbers.reshape(3, 3)
-        numbers = np.array([(tensor[i, j] + tensor[j, i]) / 2 for i, j in VOIGT])
-    expected = {"energy": (), "forces": (n_atoms, 3), "stress": (6,)}[quantity]
-    if numbers.shape != expected and not numbers.size == math.prod(expected) == 1:
-        raise StructureError(
-            f"{what} has the shape {numbers.shape}, expected {expected}", hint=_CORRECT
-        )
-    wrong = np.flatnonzero(~(np.abs(numbers.ravel()) < _LARGEST))
-    if len(wrong):
-        where = f" on atom {wrong[0] // 3} (counting from 0)" if quantity == "forces" else ""
-        raise StructureError(
-            f"{what} is {numbers.ravel()[wrong[0]]}{where}, expected finite numbers", hint=_CORRECT
-        )
-    return float(numbers.item()) if quantity == "energy" else numbers
-
-
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def evaluated(model: Evaluator, atoms: Atoms, frame: str) -> Evaluation:
@@ -215,20 +148,16 @@ def evaluated(model: Evaluator, atoms: Atoms, frame: str) -> Evaluation:
         raise StructureError(f"{frame}: {error.message}", hint=error.hint) from error
 
 
-def _contents(atoms: Atoms) -> str:
-    names = {*atoms.arrays, *atoms.info, *({} if atoms.calc is None else atoms.calc.results)}
-    return ", ".join(sorted(names - {"numbers"}))
-
-
 def _require_units_of_forces(
     frames: Sequence[Atoms], expected: Sequence[Evaluation], path: Path
-) -> None:
+) -> float | None:
+    """Size of the forces in terms of the model's; None where they are too small to say."""
     labels = np.concatenate([_result(atoms, "forces") for atoms in frames])
     predictions = np.concatenate([result.forces for result in expected])
     sizes, others = np.linalg.norm(predictions, axis=1), np.linalg.norm(labels, axis=1)
     clear = (sizes > _CLEAR_FORCE) & (others > 0)
     if clear.sum() < _N_CLEAR or clear.mean() < 0.5:
-        return  # forces of relaxed structures are noise, and so is what is said of them
+        return None  # forces of relaxed structures are noise, and so is what is said of them
     dots = np.einsum("ij,ij->i", labels, predictions)[clear]
     sizes, others = sizes[clear], others[clear]
     cosine, typical = float(np.median(dots / sizes / others)), float(np.median(others))
@@ -241,10 +170,11 @@ def _require_units_of_forces(
     spread = _cosine(*(np.log(x) - np.log(x).mean() for x in (sizes, others)))
     ratio = float(np.median(others) / np.median(sizes))
     _refuse(ratio, min(cosine, spread), "forces", "eV/Å", _FORCE_UNITS, path)
+    return ratio if cosine > _CORRELATED else None
 
 
 def _require_units_of_energies(
-    frames: Sequence[Atoms], expected: Sequence[Evaluation], path: Path
+    frames: Sequence[Atoms], expected: Sequence[Evaluation], scale: float | None, path: Path
 ) -> None:
     pairs = [
         (atoms, result)
@@ -253,24 +183,76 @@ def _require_units_of_energies(
     ]
     if not pairs:
         return
-    labels = np.array([float(_result(atoms, "energy")) / len(atoms) for atoms, _ in pairs])
-    predictions = np.array([result.energy / len(atoms) for atoms, result in pairs])
+    sizes = np.array([len(atoms) for atoms, _ in pairs])
+    labels = np.array([float(_result(atoms, "energy")) for atoms, _ in pairs]) / sizes
+    predictions = np.array([result.energy for _, result in pairs]) / sizes
     symbols = sorted({symbol for atoms, _ in pairs for symbol in atoms.symbols})
     fractions = np.array([[np.mean(atoms.symbols == s) for s in symbols] for atoms, _ in pairs])
     # The zero of energy is free for every element. What a fit of these leaves of labels and of
     # predictions is free of it (Frisch-Waugh), and the slope of the two is the unit.
-    if len(pairs) - np.linalg.matrix_rank(fractions) >= _N_SPARE:
+    n_spare = len(pairs) - np.linalg.matrix_rank(fractions)
+    if n_spare >= _N_SPARE:
         project = np.eye(len(pairs)) - fractions @ np.linalg.pinv(fractions)
         left, predicted = project @ labels, project @ predictions
+        if np.abs(predicted).max() <= _CLEAR_ENERGY:
+            return
+        if n_spare >= _N_SURE:
+            _refuse_sign(left, predicted, path)
+            _refuse_per_atom(left, project @ (labels * sizes), predicted, scale, path)
         cosine = _cosine(left, predicted)
-        if np.abs(predicted).max() > _CLEAR_ENERGY and abs(cosine) > _CORRELATED:
-            ratio = float(np.linalg.norm(left) / np.linalg.norm(predicted))
-            _refuse(ratio, cosine, "energies", "eV", _ENERGY_UNITS, path)
+        if abs(cosine) > _CORRELATED:
+            _refuse(_slope(left, predicted), cosine, "energies", "eV", _ENERGY_UNITS, path)
     elif len(np.unique(fractions, axis=0)) >= _N_SPARE:
         # Too many elements for a fit; but a ratio that is the same for all of them is a unit.
         ratios = labels / predictions
         if ratios.min() > 0 and ratios.max() < _CONSTANT * ratios.min():
             _refuse(float(np.median(ratios)), 1.0, "energies", "eV", _ENERGY_UNITS, path)
+        elif (np.abs(np.log(np.maximum(ratios * sizes, _TINY))) < math.log(_SAME)).all():
+            raise _per_atom(path)
+
+
+def _refuse_sign(left: FloatArray, predicted: FloatArray, path: Path) -> None:
+    """Refuse energies that rise where the model's fall, by as much."""
+    ratio = _slope(left, predicted)
+    if _cosine(left, predicted) < -_SURE and 1 / _OPPOSITE < ratio < _OPPOSITE:
+        raise StructureError(
+            f"the energies in {path} have the wrong sign: they rise where those of the model fall "
+            f"(slope {-ratio:.2f})",
+            hint="binding energies are positive, perhaps: energies are their negative",
+        )
+
+
+def _refuse_per_atom(
+    left: FloatArray,
+    as_stored: FloatArray,
+    predicted: FloatArray,
+    scale: float | None,
+    path: Path,
+) -> None:
+    """Refuse energies that fit the model's per atom, and do not once divided by the atoms.
+
+    Args:
+        left: Labels over numbers of atoms, without the energies of elements, shape (n_frames,).
+        as_stored: The same of labels that were not divided.
+        predicted: The same of the model's energies per atom.
+        scale: Size of the forces in terms of the model's. A model that is too soft misses energies
+            as it misses forces; without forces its energies may be half of the labels.
+        path: Where they are from.
+    """
+    if scale is None or _cosine(as_stored, predicted) < _SURE:
+        return
+    fits = abs(math.log(_slope(as_stored, predicted) / scale)) < math.log(_SAME)
+    fits_divided = abs(math.log(_slope(left, predicted) / scale)) < math.log(_CONSTANT)
+    if fits and not fits_divided:
+        raise _per_atom(path)
+
+
+def _per_atom(path: Path) -> StructureError:
+    return StructureError(
+        f"the energies in {path} are per atom, it seems: as they are, they follow the model's "
+        "energies per atom; expected those of all atoms of a frame, in eV",
+        hint="multiply every energy by the number of atoms of its frame",
+    )
 
 
 def _has_plausible_stress(
@@ -313,6 +295,11 @@ def _ratio(labels: FloatArray, predictions: FloatArray) -> float:
     return float(np.linalg.norm(labels)) / norm if norm else 1.0
 
 
+def _slope(labels: FloatArray, predictions: FloatArray) -> float:
+    """Size of labels in terms of predictions that are not all zero; never zero itself."""
+    return max(float(np.linalg.norm(labels) / np.linalg.norm(predictions)), _TINY)
+
+
 def _cosine(a: FloatArray, b: FloatArray) -> float:
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / norms if norms else 0.0
@@ -334,6 +321,6 @@ def _refuse(
 
 def _likeness(ratio: float, known: Mapping[str, float]) -> str:
     """``, as if in Hartree/Bohr``: units within a factor of 1.5 of the ratio, nearest first."""
-    distances = {name: abs(math.log(max(ratio, 1e-30) / value)) for name, value in known.items()}
+    distances = {name: abs(math.log(max(ratio, _TINY) / value)) for name, value in known.items()}
     near = sorted((name for name in known if distances[name] < math.log(1.5)), key=distances.get)  # type: ignore[arg-type]
     return f", as if in {' or '.join(near)}" if near else ""

@@ -32,6 +32,17 @@ _NAME_TYPES: Final = (
     "a LAMMPS data file names no elements: convert it with ase.io.read(FILE, format='lammps-data', "
     "Z_of_type={1: 14, 2: 8}) and ase.io.write('FILE.extxyz', ...)"
 )
+_NAME_SPECIES: Final = (
+    "write symbols in the column `species` of extended XYZ, Properties=species:S:1:pos:R:3, or "
+    "atomic numbers in a column `Z`, Properties=Z:I:1:pos:R:3; types of LAMMPS are neither"
+)
+_NAME_POSITIONS: Final = (
+    "extended XYZ needs the column `pos`, in Å: Properties=species:S:1:pos:R:3; fractional "
+    "coordinates are read from CIF and POSCAR"
+)
+_NAME_IN_POSCAR: Final = (
+    "write them in a line of their own above the numbers of atoms, for instance `Si O` above `3 6`"
+)
 _LAMMPS_DATA: Final = (".lmp", ".data", ".lammps", ".lammps-data")
 
 
@@ -81,14 +92,35 @@ def unreadable(path: Path, error: Exception) -> StructureError:
             f"{path} cannot be read as structures: its type is none that ASE knows",
             hint=_way_out(path),
         )
-    label = error.args[0] if isinstance(error, KeyError) and error.args else None
-    if isinstance(label, str) and (symbol := _meant(label)):
-        return StructureError(
-            f"{path}{_line_of(path, label)} names {label!r}, which is not a chemical symbol",
-            hint=_instead(label, symbol),
-        )
+    nameless = _without_symbols(path, error)
+    if nameless is not None:
+        return nameless
     reason = " ".join(str(error).split()) or type(error).__name__
     return StructureError(f"{path} cannot be read as structures: {reason}", hint=_way_out(path))
+
+
+def _without_symbols(path: Path, error: Exception) -> StructureError | None:
+    """What to say where something else stands for chemical symbols; None if it is not that."""
+    if "Could not determine chemical symbols" in str(error):  # ASE, of a POSCAR as VASP 4 wrote it
+        return StructureError(f"{path} names no elements", hint=_NAME_IN_POSCAR)
+    if isinstance(error, AttributeError) and "capitalize" in str(error):  # a column of integers
+        return StructureError(f"{path} has numbers where symbols belong", hint=_NAME_SPECIES)
+    label = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if not isinstance(label, str):
+        return None
+    if label.isdigit():
+        is_dump = format_of(path) == "lammps-dump-text"
+        return StructureError(
+            f"{path}{_line_of(path, label)} has the number {str(label)!r} where a symbol belongs",
+            hint=_NAME_ELEMENTS if is_dump else _NAME_SPECIES,
+        )
+    symbol = _meant(label)
+    if symbol is None:
+        return None
+    return StructureError(
+        f"{path}{_line_of(path, label)} names {label!r}, which is not a chemical symbol",
+        hint=_instead(label, symbol),
+    )
 
 
 def empty(path: Path) -> StructureError:
@@ -115,13 +147,34 @@ def refuse_what_is_no_structure(atoms: Atoms, frame: str) -> None:
         )
     if not np.isfinite(atoms.cell.array).all():
         raise StructureError(f"{frame} has a cell that holds values that are not numbers")
-    wrong = np.flatnonzero((atoms.numbers < 0) | (atoms.numbers >= len(chemical_symbols)))
-    if len(wrong):
+    _refuse_unknown_elements(atoms, frame)
+    if len(atoms) > 1 and not atoms.positions.any():
         raise StructureError(
-            f"atom {wrong[0]} (counting from 0) of {frame} has atomic number "
-            f"{atoms.numbers[wrong[0]]}, expected 1 to {len(chemical_symbols) - 1}"
+            f"{frame} has no positions: all atoms are at 0, 0, 0 (other columns: {_others(atoms)})",
+            hint=_NAME_POSITIONS,
         )
     _refuse_partial_occupancy(atoms, frame)
+
+
+def _others(atoms: Atoms) -> str:
+    return ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
+
+
+def _refuse_unknown_elements(atoms: Atoms, frame: str) -> None:
+    wrong = np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))
+    if not len(wrong):
+        return
+    if not atoms.numbers.any():
+        raise StructureError(
+            f"{frame} names no elements (other columns: {_others(atoms)})", hint=_NAME_SPECIES
+        )
+    number = atoms.numbers[wrong[0]]
+    raise StructureError(
+        f"atom {wrong[0]} (counting from 0) of {frame} has atomic number {number}"
+        f"{', that of a dummy atom,' if number == 0 else ','} expected 1 to "
+        f"{len(chemical_symbols) - 1}",
+        hint="name its element, or leave it out",
+    )
 
 
 def _refuse_partial_occupancy(atoms: Atoms, frame: str) -> None:
@@ -188,8 +241,12 @@ def _line_of(path: Path, label: str) -> str:
     try:
         with open_with_compression(str(path), "rt") as stream:
             for number, line in enumerate(stream, start=1):
-                # A header of extended XYZ may hold the same letters: pbc="T T T".
-                if "=" not in line and label in line.split():
+                # A header of extended XYZ may hold the same letters: pbc="T T T". A number may be
+                # anything but in the first of the four columns that an atom takes.
+                words = line.split()
+                if label.isdigit():
+                    words = words[:1] if len(words) >= 4 else []
+                if "=" not in line and label in words:
                     return f", line {number},"
     except (OSError, ValueError):
         pass

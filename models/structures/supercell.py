@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import minkowski_reduce
 
-from m3compress.contract.cells import perpendicular_widths
+from m3compress.contract.cells import perpendicular_widths, refuse_singular
 
 _SMALL_CELL = 8  # atoms
 #: A width that misses the wanted one by less (Å) is that width, but for rounding.
@@ -19,6 +19,9 @@ def supercell(atoms: Atoms, min_width: float) -> Atoms:
     Args:
         atoms: A structure with three cell vectors.
         min_width: Smallest distance of opposite faces in Å.
+
+    Raises:
+        StructureError: If they lie in a plane.
     """
     # The widths of a repeated cell are exactly those of the cell, times the repeats.
     repeats = np.ceil((min_width - _ROUNDING) / perpendicular_widths(atoms)).astype(int)
@@ -32,7 +35,11 @@ def reduced(atoms: Atoms) -> Atoms:
 
     Args:
         atoms: A structure that is periodic in all directions.
+
+    Raises:
+        StructureError: If its cell vectors lie in a plane.
     """
+    refuse_singular(atoms, atoms.pbc)
     try:
         cell, _ = minkowski_reduce(atoms.cell, pbc=True)
     except RuntimeError:  # it gives up on cells that are flat but for rounding

@@ -53,6 +53,7 @@ def build_zoo(
         *_open_boundaries(crystals[0].atoms, a, b, bond),
         *_dimers(a, b, bond, cutoff, between),
         *_sparse(a, b, cutoff, between),
+        _at_cutoff(a, b, three_body_cutoff),
         *_dense(elements, a, cutoff),
     )
 
@@ -211,6 +212,13 @@ def _sparse(a: str, b: str, cutoff: float, between: float) -> tuple[Named, ...]:
         _extreme("collinear-close", close, "angles of exactly 0° and 180°"),
         _extreme("between-cutoffs", wide, "all neighbours beyond the three-body cutoff"),
     )
+
+
+def _at_cutoff(a: str, b: str, three_body_cutoff: float) -> Named:
+    """Rocksalt whose lattice constant is the cutoff: some neighbours are exactly at it."""
+    lattice = bulk("NaCl", "rocksalt", a=three_body_cutoff)
+    lattice.symbols = [a, b]
+    return _extreme("at-three-body-cutoff", lattice, "legs that end exactly where triplets do")
 
 
 def _dense(elements: Sequence[str], a: str, cutoff: float) -> tuple[Named, ...]:

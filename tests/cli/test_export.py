@@ -153,7 +153,9 @@ def test_disagreement_exits_1_and_leaves_nothing(
     matgl_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = Tolerance(absolute=1e-12, relative=0.0)
-    impossible = Limits(energy=1e-12, atom_energy=nothing, force=nothing, stress=nothing)
+    impossible = Limits(
+        energy=1e-12, atom_energy=nothing, force=nothing, stress=nothing, atom_virial=nothing
+    )
     monkeypatch.setattr("m3compress.export.write.LIMITS", {"float32": impossible})
     monkeypatch.setattr("m3compress.export.parity.ROUNDINGS", 0.0)
     output = tmp_path / "out.m3c.onnx"

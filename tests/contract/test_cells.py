@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from m3compress.contract.cells import face_normal, perpendicular_widths
+from m3compress.errors import StructureError
 
 OBLIQUE = Atoms("Si", cell=[[3.0, 0.2, -0.4], [1.9, 4.1, 0.3], [-0.7, 1.2, 5.2]], pbc=True)
 
@@ -29,3 +30,9 @@ def test_a_face_is_perpendicular_to_its_normal(axis):
 def test_a_cell_vector_that_is_not_there_counts_as_one_unit():
     wire = Atoms("Si", cell=[0, 0, 4.2], pbc=(False, False, True))
     assert perpendicular_widths(wire) == pytest.approx([1, 1, 4.2])
+
+
+def test_a_flat_cell_has_no_widths():
+    flat = Atoms("Si", cell=[[3, 0, 0], [0, 4, 0], [3, 0, 0]])
+    with pytest.raises(StructureError, match="singular"):
+        perpendicular_widths(flat)

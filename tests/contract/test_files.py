@@ -21,7 +21,7 @@ from m3compress.contract.files import (
     workplace,
     write_atomically,
 )
-from m3compress.errors import M3CompressError
+from m3compress.errors import M3CompressError, OutputExistsError
 
 Write = Callable[[Path, bytes], None]
 
@@ -163,10 +163,22 @@ def test_of_files_that_belong_together_none_moves_before_all_are_made(tmp_path: 
     assert [path.read_bytes() for path in outputs] == [b"old", b"old"]
 
 
+def test_a_folder_in_the_way_of_one_file_keeps_all_where_they_are(tmp_path: Path) -> None:
+    outputs = tmp_path / "model", tmp_path / "manifest"
+    make(outputs[0], "old", is_folder=False)
+    make(outputs[1], "old", is_folder=True)
+    with workplace(outputs[0]) as folder:
+        for output in outputs:
+            make(folder / output.name, "new", is_folder=False)
+        with pytest.raises(OutputExistsError, match="manifest is a folder"):
+            move_into_place(folder, *outputs)
+    assert outputs[0].read_text() == (outputs[1] / "content").read_text() == "old"
+
+
 @pytest.mark.parametrize("old_is_folder", [False, True])
 @pytest.mark.parametrize("new_is_folder", [False, True])
 @pytest.mark.parametrize("fails", [False, True])
-def test_files_and_folders_replace_each_other(
+def test_files_and_folders_are_replaced_but_no_folder_by_a_file(
     *,
     old_is_folder: bool,
     new_is_folder: bool,
@@ -176,17 +188,22 @@ def test_files_and_folders_replace_each_other(
 ) -> None:
     output = tmp_path / "output"
     make(output, "old", is_folder=old_is_folder)
+    refused = old_is_folder and not new_is_folder
     with workplace(output) as folder:
         make(folder / "output", "new", is_folder=new_is_folder)
-        if fails:
+        if refused:
+            with pytest.raises(OutputExistsError, match="output is a folder, expected a file"):
+                move_into_place(folder, output)
+        elif fails:
             monkeypatch.setattr(Path, "replace", full_disk)
             with pytest.raises(M3CompressError, match="No space left"):
                 move_into_place(folder, output)
         else:
             move_into_place(folder, output)
-    is_folder = old_is_folder if fails else new_is_folder
+    stays = fails or refused
+    is_folder = old_is_folder if stays else new_is_folder
     content = output / "content" if is_folder else output
-    assert content.read_text() == ("old" if fails else "new")
+    assert content.read_text() == ("old" if stays else "new")
     assert list(tmp_path.iterdir()) == [output]
 
 

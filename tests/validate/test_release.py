@@ -246,17 +246,110 @@ def test_a_pass_cannot_be_stamped_by_hand(
         verify(output)
 
 
-def test_nothing_is_overwritten_without_force(
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+def test_a_bundle_is_replaced_with_force_alone(
+    name: str, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / name
+    if output.suffix != ".zip":
+        output.mkdir()
+        write_bundle(silica_artefact, reports, output, force=True)
+    else:
+        output.write_text("a file")
+    with pytest.raises(OutputExistsError, match="exists"):
+        write_bundle(silica_artefact, reports, output, force=False)
+    if output.is_dir():
+        (output / "README.md").write_text("damaged")
+    assert write_bundle(silica_artefact, reports, output, force=True) == verify(output)
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+@pytest.mark.parametrize("within", [False, True])
+def test_force_replaces_no_folder_of_others(
+    name: str, *, within: bool, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / name
+    if within and name == "bundle":
+        write_bundle(silica_artefact, reports, output, force=False)
+    else:
+        output.mkdir()
+    (output / "precious").write_text("")
+    with pytest.raises(OutputExistsError, match="bundle") as caught:
+        write_bundle(silica_artefact, reports, output, force=True)
+    assert "move the folder elsewhere" in str(caught.value.hint)
+    assert (output / "precious").exists()
+
+
+def test_a_lone_file_of_a_bundle_makes_no_bundle(
     silica_artefact: Path, reports: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "README.md").write_text("of somebody's repository")
+    with pytest.raises(OutputExistsError, match="it lacks files of a bundle"):
+        write_bundle(silica_artefact, reports, tmp_path / "code", force=True)
+    assert [path.name for path in (tmp_path / "code").iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "summary.md", "report.html", "junit.xml", "SHA256SUMS"]
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_every_file_of_a_bundle_is_checked(
+    name: str, *, gone: bool, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "bundle"
-    output.mkdir()
-    (output / "precious").write_text("")
-    with pytest.raises(OutputExistsError):
-        write_bundle(silica_artefact, reports, output, force=False)
-    assert (output / "precious").exists()
-    write_bundle(silica_artefact, reports, output, force=True)
-    assert not (output / "precious").exists()
+    assert write_bundle(silica_artefact, reports, output, force=False).unchecked == ()
+    path = output / name
+    if not gone:
+        path.write_bytes(path.read_bytes() + b"more")
+    elif name != "SHA256SUMS":
+        path.unlink()
+    else:
+        path.write_text("")
+    with pytest.raises(VerificationError, match=r"was changed|is missing|was added") as caught:
+        verify(output)
+    assert caught.value.exit_code == 1
+    assert "get the bundle again" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["other.pt", "folder/file"])
+def test_foreign_files_are_named(
+    name: str, silica_artefact: Path, reports: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "bundle"
+    write_bundle(silica_artefact, reports, output, force=False)
+    (output / name).parent.mkdir(exist_ok=True)
+    (output / name).write_text("")
+    with pytest.raises(VerificationError, match=f"not released with it: {name.partition('/')[0]}"):
+        verify(output)
+
+
+def test_what_a_host_adds_is_named_and_passes(
+    silica_artefact: Path, reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "bundle"
+    write_bundle(silica_artefact, reports, output, force=False)
+    (output / ".gitattributes").write_text("")
+    (output / ".git").mkdir()
+    assert run_verify(bundle=output, as_json=False) == 0
+    assert "unchecked  .git/, .gitattributes\n" in capsys.readouterr().out
+
+
+def test_a_bundle_of_an_earlier_version_is_verified_as_far_as_it_goes(
+    silica_artefact: Path, reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "bundle"
+    write_bundle(silica_artefact, reports, output, force=False)
+    (output / "SHA256SUMS").unlink()
+    assert run_verify(bundle=output, as_json=False) == 0
+    told = "README.md, report.html, junit.xml, summary.md (no SHA256SUMS"
+    assert told in capsys.readouterr().out
+    assert run_verify(bundle=output, as_json=True) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["has_sums"], len(document["unchecked"])) == (False, 4)
+    (output / "other.pt").write_text("")
+    with pytest.raises(VerificationError, match=r"not released with it: other\.pt"):
+        verify(output)
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty folder", "two artefacts"])

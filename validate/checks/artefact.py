@@ -26,6 +26,7 @@ from m3compress.contract.manifest import (
 from m3compress.engines.artefact import read_manifest
 from m3compress.engines.runtimes.native import manifest_in
 from m3compress.errors import M3CompressError
+from m3compress.models.structures.survey import SHORTEST
 from m3compress.validate.checks.atom_sums import CHECKS as SUM_CHECKS
 from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.checks.building import Check, count_problems, on_file
@@ -33,6 +34,7 @@ from m3compress.validate.checks.graph import CHECKS as GRAPH_CHECKS
 from m3compress.validate.checks.graph import no_graph, read_beside, read_graph
 from m3compress.validate.checks.selection import bond_length
 from m3compress.validate.checks.size_flow import CHECKS as SIZE_CHECKS
+from m3compress.validate.checks.table_flow import CHECKS as TABLE_CHECKS
 from m3compress.validate.result import Measurement
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.subject import Subject, TrainedModel
@@ -163,13 +165,13 @@ def check_conventions(context: Context, path: Path) -> Measurement:
     """Units and signs are ours, and the source is the reference."""
     manifest = read_beside(path)
     problems = [
-        f"the {what} of {name} is {said.get(name)!r}, expected {ours!r}"
+        f"the {what} of {name} is {said.get(name)!r}, expected {expected.get(name)!r}"
         for what, said, expected in (
             ("unit", manifest.units, UNITS),
             ("convention", manifest.conventions, CONVENTIONS),
         )
-        for name, ours in expected.items()
-        if said.get(name) != ours
+        for name in {**expected, **said}
+        if said.get(name) != expected.get(name)
     ]
     potential = _potential_of(context)
     said = {
@@ -197,7 +199,25 @@ def check_facts(context: Context, path: Path) -> Measurement:
             manifest.three_body.form.row.study_only,
         ),
     }
-    return count_problems(_differences(said), n_compared=len(said))
+    domain = _beyond(manifest.shortest_distances or {}, potential.provenance.shortest)
+    return count_problems([*_differences(said), *domain], n_compared=len(said))
+
+
+def _beyond(said: Mapping[str, float], known: Mapping[str, float]) -> Problems:
+    """Faults of the training domain that a file claims.
+
+    Frames that were given to the export may widen what the reference knows, down to where files
+    are compared; nothing may be forgotten.
+    """
+    return [
+        f"shortest_distances[{pair}] is {said.get(pair)} Å, expected {most} Å or less"
+        for pair, most in known.items()
+        if not said.get(pair, np.inf) <= most
+    ] + [
+        f"shortest_distances[{pair}] is {distance} Å: nothing is compared below {SHORTEST} Å"
+        for pair, distance in said.items()
+        if not distance >= SHORTEST
+    ]
 
 
 def _potential_of(context: Context) -> Potential:
@@ -242,4 +262,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     *GRAPH_CHECKS,
     *SIZE_CHECKS,
     *SUM_CHECKS,
+    *TABLE_CHECKS,
 )

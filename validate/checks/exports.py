@@ -85,13 +85,18 @@ def _export_error(quantity: Quantity, case: Case[Named]) -> Found | None:
     return agreement(sides_of(case, structures_of)).get(quantity)
 
 
-def _check(name: str, what: str, quantity: Quantity) -> Check:
+def _check(
+    name: str,
+    what: str,
+    quantity: Quantity,
+    absent: str = "there is no structure to compare on",
+) -> Check:
     return on_structures(
         name,
         f"{what} of the file against the same model in PyTorch, over float32 rounding",
         partial(_export_error, quantity),
         among=lambda context, _: structures_of(context),
-        absent="there is no structure to compare on",
+        absent=absent,
         unless=without_twin,
     )
 
@@ -101,4 +106,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     _check("parity.export-energy", "energies", "energy"),
     _check("parity.export-atom-energy", "energies of single atoms", "atom-energy"),
     _check("parity.export-stress", "stress", "stress"),
+    _check(
+        "parity.export-atom-virial",
+        "virials of single atoms",
+        "atom-virial",
+        absent="the file gives none",
+    ),
 )

@@ -30,6 +30,7 @@ from m3compress.engines.conformance.operations import (
     translate,
     wrap,
 )
+from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Case, Check, on_structures
 from m3compress.validate.checks.rounding import energy_tolerance, force_tolerance
@@ -42,6 +43,8 @@ _STRUCTURES: Final = 8
 #: A change of forces (eV/Å) beyond any rounding: the model itself depends on the order.
 _NOT_ROUNDING: Final = 1e-4
 _REPEATS: Final = 3
+#: Structures in a batch besides the first and the one that is looked at.
+_BESIDE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,23 @@ def _on_threads(case: Case[Named], threads: int) -> Subject:
     return recall(case.context, case.subject, ("threads", threads), spec.open)
 
 
+def _in_a_batch(case: Case[Named]) -> Found | None:
+    """Largest change of a force or of an atom's energy when a structure is evaluated with others.
+
+    A batch has more atoms and more slots than each of its structures, and its tables are made in
+    another way. Only files are evaluated so.
+    """
+    subject, atoms = case.subject, case.entry.atoms
+    if not isinstance(subject, ArtefactEvaluator):
+        return None
+    first, *others = (named.atoms for named in case.context.zoo[: 1 + _BESIDE])
+    alone, together = subject.evaluate(atoms), subject.evaluate_all([first, atoms, *others])[1]
+    changes = [together.forces - alone.forces, together.energies - alone.energies]
+    if alone.virials is not None and together.virials is not None:
+        changes.append(together.virials - alone.virials)
+    return Found(largest(float(np.abs(change).max(initial=0.0)) for change in changes))
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     *(
         on_structures(
@@ -247,5 +267,13 @@ CHECKS: Final[tuple[Check, ...]] = (
         _between_threads,
         among=partial(select, most=4),
         unless=_not_a_file,
+    ),
+    on_structures(
+        "inv.batch",
+        "change of forces, energies and virials of atoms in a batch of structures",
+        _in_a_batch,
+        among=partial(select, most=_STRUCTURES),
+        absent="only files are evaluated in batches",
+        tolerance=force_tolerance,
     ),
 )

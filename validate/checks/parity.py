@@ -16,7 +16,7 @@ from ase import units
 
 from m3compress.analysis.curves import Curve, Plot
 from m3compress.contract.neighbors import FloatArray
-from m3compress.validate.checks import exports, sizes, survey
+from m3compress.validate.checks import exports, molecules, sizes, survey
 from m3compress.validate.checks.building import Check, on_predictions
 from m3compress.validate.checks.labelled import measure_labels
 from m3compress.validate.checks.predictions import Compared
@@ -158,6 +158,7 @@ def _cloud(plot: Plot, label: str, x: FloatArray, y: FloatArray) -> Curve:
 CHECKS: Final[tuple[Check, ...]] = (
     *exports.CHECKS,
     *survey.CHECKS,
+    *molecules.CHECKS,
     *sizes.CHECKS,
     on_predictions("parity.energy", "mean error of energies against the trained model", _energy),
     on_predictions(

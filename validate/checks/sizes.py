@@ -32,12 +32,23 @@ from m3compress.validate.setup.recall import recall
 #: the next of these, and what is wrong between two of them with some seeds.
 _LADDER: Final = (50, 130, 350, 850)
 _SPREAD: Final = 0.4
+_CLOSE: Final = 0.2
 _MOST: Final = 2000
 _CROWDED: Final = (1, 60, 200)
 #: Up to so many atoms float32 is tried on all copies of a cell: each rounds on its own.
 _MOST_ROUNDED: Final = 400
-#: Neighbours within the cutoff; crystals at rest have 20 to 100.
-_NEIGHBORS: Final = (120, 240)
+#: Neighbours within the cutoff, and to how many atoms the cell is repeated: crystals at rest have
+#: 20 to 100. The lesser ones are others with every seed.
+_NEIGHBORS: Final = {
+    25: (1,),
+    40: (1,),
+    60: (1,),
+    85: (1,),
+    120: _CROWDED,
+    170: (1,),
+    240: _CROWDED,
+}
+_DRAWN_UP_TO: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +91,14 @@ def large_cells(context: Context) -> tuple[Repeated, ...]:
 
 def crowded_cells(context: Context) -> tuple[Repeated, ...]:
     """Cells of so many neighbours that no real crystal has them, to 200 atoms."""
-    model, seed = context.reference_subject, context.seed
-    cells = {
-        n: crowded_cell(model.elements, cutoff=model.cutoff, n_neighbors=n, seed=seed)
-        for n in _NEIGHBORS
-    }
-    return tuple(
-        repeated
-        for n, cell in cells.items()
-        for repeated in _repeat(f"{n} neighbours", cell, _CROWDED)
-    )
+    model, rng = context.reference_subject, np.random.default_rng([context.seed, 1])
+    found: list[Repeated] = []
+    for typical, ladder in _NEIGHBORS.items():
+        drawn = round(typical * np.exp(rng.uniform(-_CLOSE, _CLOSE)))
+        n = drawn if typical < _DRAWN_UP_TO else typical
+        cell = crowded_cell(model.elements, cutoff=model.cutoff, n_neighbors=n, seed=context.seed)
+        found += _repeat(f"{n} neighbours", cell, ladder)
+    return tuple(found)
 
 
 def _as_tiled(case: Case[Repeated]) -> Found | None:

@@ -221,16 +221,22 @@ def exit_code(verdict: Verdict, *, strict: bool) -> int:
 def read_json(path: Path) -> Report:
     """Read a ``report.json``.
 
+    Args:
+        path: The file, or the folder with reports that holds it.
+
     Raises:
         M3CompressError: If it cannot be read, is no report, has another schema version, or says a
             verdict that is not that of its own numbers.
     """
+    hint = "give a report.json of the gate, or the --report-dir that holds it"
+    path = path / "report.json" if path.is_dir() else path
+    if not path.exists():
+        raise M3CompressError(f"there is no {path}, expected a report.json", hint=hint)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise M3CompressError(
-            f"{path} cannot be read as a report: {error}", hint="give a report.json of the gate"
-        ) from error
+        reason = error.strerror if isinstance(error, OSError) else f"it is no JSON: {error}"
+        raise M3CompressError(f"{path} cannot be read as a report: {reason}", hint=hint) from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version not in (_WITHOUT_VERDICT, SCHEMA_VERSION):
         raise M3CompressError(

@@ -12,6 +12,9 @@ from typing import Final
 
 from m3compress.errors import M3CompressError
 
+#: ps, five frames: of fewer, a spectrum of the velocities has no number.
+LEAST_DURATION: Final = 0.05
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:

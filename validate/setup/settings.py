@@ -22,7 +22,7 @@ from m3compress.models.structures.samples import crystals_for, read_structures, 
 from m3compress.validate.result import Limit
 from m3compress.validate.setup.context import Context, StandIn
 from m3compress.validate.setup.limits import read_limits
-from m3compress.validate.setup.profiles import Profile, profile_named
+from m3compress.validate.setup.profiles import LEAST_DURATION, Profile, profile_named
 from m3compress.validate.setup.students import TeacherSource, with_teacher
 from m3compress.validate.setup.subject import (
     ExportedSpec,
@@ -105,6 +105,11 @@ class Settings:
                     f"{name} is {value}, expected a finite number above zero",
                     hint=f"leave --{name.removeprefix('n_')} out for the value of the profile",
                 )
+        if given.get("duration", LEAST_DURATION) < LEAST_DURATION:
+            raise SettingError(
+                f"duration is {given['duration']} ps, expected {LEAST_DURATION} or more",
+                hint="so few frames have no spectrum; leave --duration out for that of the profile",
+            )
         if given.get("n_replicas", 2) < 2:
             raise SettingError(
                 "n_replicas is 1, expected 2 or more: one run does not tell how runs differ",

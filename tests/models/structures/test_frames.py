@@ -12,7 +12,7 @@ from ase.build import bulk
 from ase.io import write
 
 from m3compress.errors import StructureError
-from m3compress.models.structures.frames import read_frames
+from m3compress.models.structures.frames import read_frames, require_periodic
 
 CIF = """data_x
 _cell_length_a 5
@@ -128,6 +128,66 @@ def test_labels_and_isotopes_are_refused_by_line(label: str, symbol: str, tmp_pa
     assert f"write {symbol} for {label}" in str(error.hint)
 
 
+CUBE = 'Lattice="8 0 0 0 8 0 0 0 8" pbc="T T T"'
+
+
+@pytest.mark.parametrize("properties", ["", "Properties=species:S:1:pos:R:3"])
+def test_types_for_species_are_refused(properties: str, tmp_path: Path) -> None:
+    text = f"2\n{CUBE} {properties}\n1 0 0 0\n2 1.6 0 0\n"
+    error = refusal(tmp_path / "x.xyz", text)
+    assert "line 3, has the number '1' where a symbol belongs" in error.message
+    assert "species:S:1" in str(error.hint)
+
+
+def test_a_column_of_integers_for_species_is_refused(tmp_path: Path) -> None:
+    text = f"1\n{CUBE} Properties=species:I:1:pos:R:3\n1 0 0 0\n"
+    assert "numbers where symbols belong" in refusal(tmp_path / "x.xyz", text).message
+
+
+def test_a_dump_with_types_for_elements_is_refused(tmp_path: Path) -> None:
+    text = DUMP.format(step=0, columns="id type element x y z", first="1", second="2")
+    error = refusal(tmp_path / "x.lammpstrj", text)
+    assert "has the number '1' where a symbol belongs" in error.message
+    assert "dump_modify" in str(error.hint)
+
+
+@pytest.mark.parametrize("comment", ["quartz from somewhere", ""])
+def test_a_poscar_without_symbols_is_refused(comment: str, tmp_path: Path) -> None:
+    text = f"{comment}\n1.0\n8 0 0\n0 8 0\n0 0 8\n1 1\nCartesian\n0 0 0\n1.6 0 0\n"
+    error = refusal(tmp_path / "POSCAR", text)
+    assert "names no elements" in error.message
+    assert "above the numbers of atoms" in str(error.hint)
+
+
+def test_a_frame_without_elements_is_refused(tmp_path: Path) -> None:
+    text = f"2\n{CUBE} Properties=element:S:1:pos:R:3\nSi 0 0 0\nO 1.6 0 0\n"
+    error = refusal(tmp_path / "x.xyz", text)
+    assert error.message.startswith("frame 0 of")
+    assert "names no elements (other columns: element)" in error.message
+    error = refusal(tmp_path / "x.xyz", XYZ.format(symbol="X"))
+    assert "atom 1 (counting from 0)" in error.message
+    assert "dummy" in error.message
+
+
+@pytest.mark.parametrize("column", ["scaled_pos", "forces"])
+def test_a_frame_without_positions_is_refused(column: str, tmp_path: Path) -> None:
+    text = f"2\n{CUBE} Properties=species:S:1:{column}:R:3\nSi 0 0 0\nO 0.2 0 0\n"
+    error = refusal(tmp_path / "x.xyz", text)
+    assert "frame 0" in error.message
+    assert "has no positions" in error.message
+    assert "pos:R:3" in str(error.hint)
+
+
+def test_one_atom_at_the_origin_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.xyz").write_text(f"1\n{CUBE}\nSi 0 0 0\n")
+    assert len(read_frames(tmp_path / "x.xyz")) == 1
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StructureError, match=r"is a folder, expected a file"):
+        read_frames(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -184,3 +244,17 @@ def test_vectors_behind_a_frame_are_none_of_its_atoms(tmp_path: Path) -> None:
     frame = "1\n\nSi 0 0 0\nVEC1 5 0 0\nVEC2 0 5 0\nVEC3 0 0 5\n"
     path.write_text(2 * frame)
     assert [atoms.cell.lengths().tolist() for atoms in read_frames(path)] == [[5.0, 5.0, 5.0]] * 2
+
+
+def test_a_frame_without_a_meaningful_energy_is_named(tmp_path: Path) -> None:
+    lost = bulk("Si")
+    lost.positions[1, 2] = 1e9
+    write(tmp_path / "x.extxyz", [bulk("Si"), lost])
+    with pytest.raises(StructureError, match=r"frame 1 of .*: atom 1 \(counting from 0\) is lost"):
+        read_frames(tmp_path / "x.extxyz")
+
+
+def test_a_flat_cell_is_not_periodic_in_all_directions() -> None:
+    flat = Atoms("Si", cell=[[3, 0, 0], [0, 4, 0], [3, 0, 0]], pbc=True)
+    with pytest.raises(StructureError, match=r"^mine: the cell is singular"):
+        require_periodic(flat, "mine")

@@ -15,7 +15,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from m3compress.api import resolve_source
 from m3compress.errors import StructureError
-from m3compress.models.structures.crystals import known_crystals
+from m3compress.models.structures.crystals import build_crystal, known_crystals
 from m3compress.models.structures.labels import read_labels
 from m3compress.validate.setup.subject import trained
 
@@ -128,6 +128,73 @@ def test_energies_of_few_frames_are_taken_as_they_are(path, frames, model):
     assert len(read_labels(stored(path, frames[:1], energy=1 / units.Hartree), model)) == 1
 
 
+def rattled_silicon(model, n_atoms, n_frames=12):
+    """Small cells of silicon, strained and rattled."""
+    made = []
+    for number in range(n_frames):
+        atoms = bulk("Si").repeat((1, 1, n_atoms // 2))
+        atoms.set_cell(atoms.cell * (0.95 + 0.01 * number), scale_atoms=True)
+        atoms.rattle(0.15, seed=number)
+        result = model.evaluate(atoms)
+        made.append((atoms, {"energy": result.energy, "forces": result.forces}))
+    return made
+
+
+@pytest.mark.parametrize("n_atoms", [2, 4])
+def test_energies_per_atom_of_small_cells_are_refused(path, model, n_atoms):
+    silicon = rattled_silicon(model, n_atoms)
+    error = refused(stored(path, silicon, energy=1 / n_atoms, forces=1.05), model)
+    assert "per atom" in error.message
+    assert "number of atoms" in error.hint
+
+
+def test_energies_per_atom_of_all_sizes_are_refused(path, model):
+    few = []
+    # Too few frames to fit energies of elements; but as they are, they are those of the model.
+    for atoms in (bulk("Si"), build_crystal("SiO2-quartz"), bulk("SiO", "rocksalt", a=4.4)):
+        result = model.evaluate(atoms)
+        few.append((atoms, {"energy": result.energy, "forces": result.forces}))
+    assert len(read_labels(stored(path, few), model)) == 3
+    for atoms, labels in few:
+        labels["energy"] /= len(atoms)
+    assert "per atom" in refused(stored(path, few), model).message
+
+
+@pytest.mark.parametrize("n_atoms", [2, 4])
+def test_models_too_soft_and_other_zeros_are_no_energies_per_atom(path, model, n_atoms):
+    silicon = rattled_silicon(model, n_atoms)
+    for factor in (1 / n_atoms, 1.0, 1.6):
+        shifted = [
+            (atoms, {**labels, "energy": labels["energy"] * factor - 300.0 * len(atoms)})
+            for atoms, labels in silicon
+        ]
+        assert len(read_labels(stored(path, shifted, forces=factor), model)) == len(silicon)
+    without_forces = [
+        (atoms, {**labels, "forces": np.zeros((n_atoms, 3))}) for atoms, labels in silicon
+    ]
+    assert len(read_labels(stored(path, without_forces, energy=0.5), model)) == len(silicon)
+
+
+@pytest.mark.parametrize("zero", [0.0, -300.0])
+def test_energies_of_the_wrong_sign_are_refused(path, model, zero):
+    silicon = rattled_silicon(model, 4)
+    wrong = [
+        (atoms, {**labels, "energy": -1.1 * labels["energy"] + zero * len(atoms)})
+        for atoms, labels in silicon
+    ]
+    error = refused(stored(path, wrong), model)
+    assert "wrong sign" in error.message
+    assert "negative" in error.hint
+
+
+def test_noise_is_no_wrong_sign(path, frames, model):
+    rng = np.random.default_rng(0)
+    noisy = [
+        (atoms, {**labels, "energy": rng.normal(0, 0.3) * len(atoms)}) for atoms, labels in frames
+    ]
+    assert len(read_labels(stored(path, noisy), model)) == len(frames)
+
+
 def test_gradients_are_refused(path, frames, model):
     error = refused(stored(path, frames, forces=-1.0), model)
     assert "point against" in error.message
@@ -212,8 +279,70 @@ def test_the_whole_stress_tensor_is_read_as_six_numbers(path, frames, model):
         assert np.allclose(named.atoms.calc.results["stress"], labels["stress"], atol=1e-6)
 
 
+def prefixed(path, frames, *, prefix="REF_", calculator=(), names=("energy", "forces", "stress")):
+    """Write labels under other names, and those of a calculator, which are pairs of factors."""
+    written = []
+    for atoms, labels in frames:
+        copy = atoms.copy()
+        for name in names:
+            place = copy.arrays if name == "forces" else copy.info
+            place[prefix + name] = labels[name]
+        if calculator:
+            results = {name: labels[name] * factor for name, factor in calculator}
+            copy.calc = SinglePointCalculator(copy, **results)
+        written.append(copy)
+    write(path, written, format="extxyz")
+    return path
+
+
+@pytest.mark.parametrize("name", ["energy", "forces", "stress"])
+def test_two_calculations_that_differ_are_refused(path, frames, model, name):
+    error = refused(prefixed(path, frames[:2], calculator=[(name, 1.1)]), model)
+    assert f"the {name} of frame 0 of {path} is stored twice" in error.message
+    assert f"{name!r} and 'REF_{name}' differ" in error.message
+
+
+def test_two_calculations_under_names_of_their_own_are_refused(path, frames, model):
+    atoms, labels = frames[0]
+    copy = atoms.copy()
+    for prefix, factor in (("REF_", 1.0), ("dft_", -3.0)):
+        copy.arrays[f"{prefix}forces"] = factor * labels["forces"]
+    write(path, copy, format="extxyz")
+    assert "'REF_forces' and 'dft_forces' differ" in refused(path, model).message
+
+
+def test_what_is_stored_twice_and_is_the_same_is_read(path, frames, model):
+    found = read_labels(
+        prefixed(path, frames, calculator=[("energy", 1 + 1e-9), ("forces", 1 + 1e-9)]), model
+    )
+    assert set(found[0].atoms.calc.results) == {"energy", "forces", "stress"}
+    # The forces of one and the stress of the other: the energy that both have says they are one.
+    path = prefixed(path, frames, names=("energy", "forces"), calculator=[("energy", 1.0)])
+    assert set(read_labels(path, model)[0].atoms.calc.results) == {"energy", "forces"}
+
+
+@pytest.mark.parametrize("name", ["energy", "stress"])
+def test_energy_and_forces_are_never_of_two_calculations(path, frames, model, name):
+    error = refused(prefixed(path, frames[:2], names=["forces"], calculator=[(name, 1.0)]), model)
+    assert f"frame 0 of {path} has labels of two calculations" in error.message
+    assert f"'REF_forces' and {name!r}" in error.message
+
+
+@pytest.mark.parametrize("prefix", ["REF_", "dft_"])
+def test_a_stress_under_another_name_is_read(path, frames, model, prefix, caplog):
+    found = read_labels(prefixed(path, frames, prefix=prefix), model)
+    for named, (_, labels) in zip(found, frames, strict=True):
+        assert np.allclose(named.atoms.calc.results["stress"], labels["stress"], atol=1e-6)
+    in_gpa = [
+        (atoms, {**labels, "stress": labels["stress"] / units.GPa}) for atoms, labels in frames
+    ]
+    with caplog.at_level(logging.WARNING):
+        assert "stress" not in read_labels(prefixed(path, in_gpa), model)[0].atoms.calc.results
+    assert "GPa" in caplog.text
+
+
 def test_a_frame_that_has_no_energy_is_named(path, model):
-    pair = Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0]])
+    pair = Atoms("Si2", positions=[[0, 0, 1], [0, 0, 1]])
     pair.calc = SinglePointCalculator(pair, forces=np.zeros((2, 3)))
     write(path, pair, format="extxyz")
     assert f"frame 0 of {path}: atoms 0 and 1 " in refused(path, model).message

@@ -167,8 +167,18 @@ def test_a_skewed_cell_is_reduced_before_it_is_repeated(tmp_path):
 
 
 def test_a_cell_that_is_none_of_a_crystal_is_refused(tmp_path):
-    write(tmp_path / "thin.extxyz", Atoms("Si", cell=[5, 5, 1e-4], pbc=True))
+    write(tmp_path / "thin.extxyz", Atoms("Si", cell=[300, 300, 1e-4], pbc=True))
     assert "it would take" in refused(tmp_path / "thin.extxyz").message
+
+
+@pytest.mark.parametrize("height", [0.0, 1e-4])
+def test_a_flat_cell_is_refused(tmp_path, height):
+    flat = bulk("Si", cubic=True)
+    flat.cell[2] = flat.cell[0] + [0, 0, height]
+    write(tmp_path / "flat.extxyz", flat)
+    error = refused(tmp_path / "flat.extxyz")
+    assert f"frame 0 of {tmp_path / 'flat.extxyz'}: the cell is " in error.message
+    assert "cell vector" in error.hint
 
 
 def test_a_trajectory_is_refused(tmp_path):

@@ -7,8 +7,10 @@ import pytest
 from ase import Atoms
 
 from m3compress.contract.cells import perpendicular_widths
+from m3compress.errors import StructureError
 from m3compress.models.structures.crystals import build_crystal
 from m3compress.models.structures.supercell import (
+    reduced,
     repeated,
     roundest_supercell,
     smallest_supercell,
@@ -62,3 +64,10 @@ def test_small_cells_are_repeated_to_eight_atoms_and_large_ones_copied():
     copy = repeated(quartz)
     assert copy == quartz
     assert copy is not quartz
+
+
+@pytest.mark.parametrize("larger", [reduced, lambda atoms: supercell(atoms, 10.0)])
+def test_a_flat_cell_is_refused(larger):
+    flat = Atoms("Si", cell=[[3, 0, 0], [0, 4, 0], [3, 0, 0]], pbc=True)
+    with pytest.raises(StructureError, match="singular"):
+        larger(flat)

@@ -13,6 +13,7 @@ from m3compress.contract.neighbors import find_edges
 from m3compress.validate.checks.invariants import CHECKS
 from m3compress.validate.result import Tier, Verdict
 from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.subject import exported
 
 IDS = [check.id for check in CHECKS]
 
@@ -98,12 +99,16 @@ BROKEN = {
 }
 
 
+#: Checks of what only a file has.
+OF_FILES = ("inv.threads", "inv.batch")
+
+
 def test_every_limit_has_its_check():
     assert sorted(IDS) == sorted(name for name in read_limits("ci") if name.startswith("inv."))
     assert {check.tier for check in CHECKS} == {Tier.INVARIANTS}
 
 
-@pytest.mark.parametrize("name", [name for name in IDS if name != "inv.threads"])
+@pytest.mark.parametrize("name", [name for name in IDS if name not in OF_FILES])
 def test_a_right_model_passes(name, pair_subject, fake_gate, run_check):
     verdict, found = run_check(CHECKS, name, fake_gate(pair_subject), pair_subject)
     assert verdict is Verdict.PASS
@@ -154,6 +159,28 @@ def test_noise_of_the_energy_alone_is_seen(changed, fake_gate, run_check):
     noisy = changed(lambda atoms, result: {"energy": result.energy + 1e-9 * next(calls)})
     verdict, _ = run_check(CHECKS, "inv.determinism", fake_gate(noisy), noisy)
     assert verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.0, Verdict.PASS), (1e-3, Verdict.FAIL)])
+@pytest.mark.parametrize("output", ["forces", "energies", "virials"])
+def test_batches(
+    output, error, expected, silica_artefact, silica_zoo, make_context, run_check, monkeypatch
+):
+    file = exported(silica_artefact).open()
+    context = make_context(file.spec, zoo=silica_zoo[:6])
+    right = file.evaluate_all
+
+    def wrong(structures):
+        found = right(structures)
+        return [replace(one, **{output: getattr(one, output) + error}) for one in found]
+
+    monkeypatch.setattr(file, "evaluate_all", wrong)
+    assert run_check(CHECKS, "inv.batch", context, file)[0] is expected
+
+
+def test_only_files_are_evaluated_in_batches(pair_subject, fake_gate, run_check):
+    verdict, _ = run_check(CHECKS, "inv.batch", fake_gate(pair_subject), pair_subject)
+    assert verdict is Verdict.SKIPPED
 
 
 @pytest.mark.parametrize(("error", "expected"), [(0.0, Verdict.PASS), (1e-3, Verdict.FAIL)])

@@ -1,4 +1,4 @@
-"""Numbers of atoms that reach values are found in graphs, wherever they come from."""
+"""Sizes of tables that reach values are found in graphs, wherever they come from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from m3compress.validate.result import Verdict
 from m3compress.validate.setup.subject import exported
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-BY_SIZE = {"large-forces", "large-energies", "very-large-forces", "window", "larger-than-all"}
+BY_SIZE = {
+    *("large-forces", "large-energies", "very-large-forces", "window", "larger-than-all"),
+    *("width-8-20", "width-odd", "stress-of-wide"),
+}
 
 
 def graph(*nodes: onnx.NodeProto) -> onnx.GraphProto:
@@ -42,9 +45,9 @@ RIGHT = {
         *(SHAPE, ATOMS, SLOTS, node("Concat", "atoms slots", "sizes", axis=0)),
         node("Reshape", "edge_vectors sizes", "forces"),
     ),
-    "slots that are counted": (SHAPE, SLOTS, node("Mul", "edge_vectors slots", "forces")),
 }
 WRONG = {
+    "slots that are counted": (SHAPE, SLOTS, node("Mul", "edge_vectors slots", "forces")),
     "compared": (SHAPE, ATOMS, node("GreaterOrEqual", "atoms many", "forces")),
     "a factor": (
         *(SHAPE, ATOMS, node("Cast", "atoms", "factor", to=TensorProto.FLOAT)),
@@ -57,7 +60,6 @@ WRONG = {
         node("Shape", "edge_vectors", "shape", end=1),
         node("Add", "shape many", "forces"),
     ),
-    # What is the second axis of a tensor within need not be slots.
     "an axis of another tensor": (*INSIDE, SLOTS, node("Mul", "edge_vectors slots", "forces")),
 }
 
@@ -70,7 +72,7 @@ def test_sizes_may_be_shapes(nodes):
 @pytest.mark.parametrize("nodes", WRONG.values(), ids=WRONG)
 def test_sizes_may_not_be_values(nodes):
     (problem,) = values_from_sizes(graph(*nodes))
-    assert problem.startswith("forces follows from the number of atoms (")
+    assert problem.startswith("forces follows from the sizes of the tables (")
 
 
 def test_the_operator_that_computes_with_it_is_named():
@@ -86,7 +88,7 @@ def test_graphs_of_other_forms_are_right(
     assert run_check(CHECKS, "artefact.sizes", context, None)[0] is Verdict.PASS
 
 
-def test_files_that_are_wrong_in_large_cells_are_refused_whatever_was_measured(
+def test_files_that_are_wrong_in_cells_of_some_size_are_refused_whatever_was_measured(
     monkeypatch, silica_artefact, tmp_path, run_check, make_context
 ):
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -190,9 +190,19 @@ def test_what_is_no_report_is_refused(full_report: Report, tmp_path: Path) -> No
         path.write_bytes(content)
         with pytest.raises(M3CompressError, match=message):
             read_json(path)
+
+
+def test_a_folder_with_reports_stands_for_its_report(full_report: Report, tmp_path: Path) -> None:
     for path in (tmp_path / "absent.json", tmp_path):
-        with pytest.raises(M3CompressError, match="cannot be read"):
+        with pytest.raises(M3CompressError, match=r"no .*\.json, expected a rep") as told:
             read_json(path)
+        assert "Errno" not in str(told.value)
+    written(full_report, tmp_path)
+    assert read_json(tmp_path) == full_report
+    (tmp_path / "deep" / "report.json").mkdir(parents=True)
+    with pytest.raises(M3CompressError, match="cannot be read as a report: Is a dir") as told:
+        read_json(tmp_path / "deep")
+    assert "Errno" not in str(told.value)
 
 
 def test_schema_is_the_committed_one() -> None:

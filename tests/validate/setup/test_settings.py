@@ -47,6 +47,7 @@ def test_a_gate_of_the_built_in_model(silica_artefact: Path, tmp_path: Path) -> 
         ({"profile": "thorough"}, "no profile"),
         ({"timestep": 0.0}, "timestep is 0.0"),
         ({"duration": -1.0}, "duration is -1.0"),
+        ({"duration": 0.02}, "duration is 0.02 ps, expected 0.05 or more"),
         ({"n_replicas": 1}, "n_replicas is 1, expected 2"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"pressure": float("inf")}, "pressure is inf"),
