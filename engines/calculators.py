@@ -188,7 +188,7 @@ class CalculatorEvaluator:
             TeacherError: If the calculator has no stress or no forces.
             StructureError: If it cannot evaluate the structure, or that has no volume.
         """
-        if atoms.cell.rank < 3:
+        if np.linalg.matrix_rank(atoms.cell.array) < 3:
             raise StructureError(f"{self._title}: without a cell there is no stress")
         copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         if hasattr(self._calculator, "reset"):

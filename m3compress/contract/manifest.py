@@ -8,7 +8,7 @@ Needs neither torch nor onnx.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -154,6 +154,12 @@ class GateStamp(_Strict):
 
     status: Literal["unvalidated", "passed"] = "unvalidated"
     report_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _names_its_report(self) -> Self:
+        if self.status == "passed" and self.report_sha256 is None:
+            raise ValueError("a gate that was passed names the hash of its report")
+        return self
 
 
 class Manifest(_Strict):

@@ -105,6 +105,7 @@ def test_a_manifest_that_is_none(copied: Path, content: bytes) -> None:
         ({"outputs": []}, "outputs"),
         ({"artefact_sha256": None}, "no hash"),
         ({"backend": "tensorrt"}, "for tensorrt"),
+        ({"gate": {"status": "passed", "report_sha256": None}}, "hash of its report"),
     ],
 )
 def test_a_manifest_that_contradicts_itself(

@@ -19,7 +19,7 @@ from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
 from m3compress.engines.dynamics.job import Job
 from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, Reordered, ScaledForces
-from m3compress.validate.gate import quiet, validate
+from m3compress.validate.gate import quiet, require_ours, validate
 from m3compress.validate.report.write import require_writable
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, never
@@ -204,6 +204,8 @@ def run_controls(
     Raises:
         M3CompressError: If a control cannot run.
     """
+    if (folder / "results").exists():
+        require_ours(folder)
     require_writable(folder)
     if force and not resume:
         (folder / "run.json").unlink(missing_ok=True)

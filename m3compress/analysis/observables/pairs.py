@@ -108,7 +108,7 @@ def _normalise(
 
 
 def _volume(frame: Atoms) -> float:
-    if not frame.pbc.all() or frame.cell.rank < 3:
+    if not frame.pbc.all() or np.linalg.matrix_rank(frame.cell.array) < 3:
         raise StructureError(
             f"a radial distribution function needs a cell periodic in all directions, "
             f"got pbc={frame.pbc.tolist()}",

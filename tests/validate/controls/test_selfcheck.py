@@ -196,3 +196,15 @@ def test_what_is_known_of_the_reference_is_that_of_one_run(tmp_path: Path):
     assert kept.exists()
     run_controls(replace(settings, seed=1), folder, controls=(), force=True)
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_of_results_that_is_no_run_stays(tmp_path: Path, force: bool):
+    settings = Settings(artefact=tmp_path / "a.m3c.onnx", model="model", profile="smoke")
+    folder = tmp_path / "controls"
+    mine = folder / "results" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(M3CompressError, match=r"is not that of a run: it holds results"):
+        run_controls(settings, folder, controls=(), force=force)
+    assert mine.read_text() == "mine"
