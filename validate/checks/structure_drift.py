@@ -26,7 +26,12 @@ from m3compress.analysis.observables.pairs import (
     pair_distribution,
 )
 from m3compress.analysis.observables.spectra import vibrational_spectrum
-from m3compress.analysis.statistics.arms import Comparison, compare_paired_curves, compare_pairs
+from m3compress.analysis.statistics.arms import (
+    Comparison,
+    Distance,
+    compare_paired_curves,
+    compare_pairs,
+)
 from m3compress.analysis.statistics.noise import expected_band
 from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.dynamics.pool import Run
@@ -86,12 +91,7 @@ def _of_pair(found: dict[Arm, list[PairDistribution]], pair: str) -> Curves:
 def _rdf(context: Context, runs: Runs, pair: str) -> Measurement:
     found = _pairs(context, runs)
     r, curves = found["reference"][0].r, _of_pair(found, pair)
-    compared = compare_paired_curves(
-        curves["candidate"],
-        curves["reference"],
-        lambda g, target: rdf_error(r, g, target),
-        context.seed,
-    )
+    compared = _between(context, curves, lambda g, target: rdf_error(r, g, target))
     means = {arm: np.concatenate(curves[arm]).mean(axis=0) for arm in ARMS}
     plot = Plot(f"rdf:{pair}", runs.sample.name, "r (Å)", "g(r)")
     return _measured(
@@ -100,6 +100,11 @@ def _rdf(context: Context, runs: Runs, pair: str) -> Measurement:
         L1_angstrom=float(area_between(r, means["candidate"], means["reference"])),
         wasserstein_angstrom=float(_pair_transport(r, means["candidate"], means["reference"])),
     ).model_copy(update={"curves": _band(plot, r, curves)})
+
+
+def _between(context: Context, curves: Curves, distance: Distance) -> Comparison:
+    """Distance of the mean curves of both arms, whose replicas share their random numbers."""
+    return compare_paired_curves(curves["candidate"], curves["reference"], distance, context.seed)
 
 
 def _pair_transport(r: FloatArray, g: FloatArray, reference: FloatArray) -> FloatArray:
@@ -139,12 +144,7 @@ def _apart(
     def measure(context: Context, runs: Runs, pair: str) -> Measurement:
         found = _pairs(context, runs)
         r, curves = found["reference"][0].r, _of_pair(found, pair)
-        compared = compare_paired_curves(
-            curves["candidate"],
-            curves["reference"],
-            lambda g, target: distance(r, g, target),
-            context.seed,
-        )
+        compared = _between(context, curves, lambda g, target: distance(r, g, target))
         return _measured(compared, f"{runs.sample.name} {pair}")
 
     return measure
@@ -199,12 +199,7 @@ def _angles(context: Context, runs: Runs) -> Measurement:
     if not np.concatenate(curves["reference"]).any():
         return Measurement(structure=name, skipped="no atom has two bonds")
 
-    compared = compare_paired_curves(
-        curves["candidate"],
-        curves["reference"],
-        lambda p, target: adf_error(degrees, p, target),
-        context.seed,
-    )
+    compared = _between(context, curves, lambda p, target: adf_error(degrees, p, target))
     plot = Plot("adf:all", name, "angle (°)", "density (1/°)")
     return _measured(compared, name).model_copy(update={"curves": _band(plot, degrees, curves)})
 
@@ -219,13 +214,7 @@ def _spectrum(context: Context, runs: Runs) -> Measurement:
     first = runs.nvt["reference"][0]
     frequencies = _stretch_spectrum(first, first.frames[: _stretch(first)])[0]
     name = runs.sample.name
-
-    compared = compare_paired_curves(
-        spectra["candidate"],
-        spectra["reference"],
-        lambda p, target: vdos_error(frequencies, p, target),
-        context.seed,
-    )
+    compared = _between(context, spectra, lambda p, target: vdos_error(frequencies, p, target))
     plot = Plot("vdos:all", name, "frequency (THz)", "density (1/THz)")
     lines = _band(plot, frequencies, spectra)
     return _measured(compared, name).model_copy(update={"curves": lines})

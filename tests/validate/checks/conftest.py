@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from m3compress.validate.setup.limits import read_limits
 from m3compress.validate.setup.subject import TrainedSpec, exported
 
 LIMITS = read_limits("smoke")
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 class PairSubject:
@@ -205,3 +207,20 @@ def real_gate(
         return make_context(exported(path, threads=1), twin=twin, **fields)
 
     return make
+
+
+@pytest.fixture
+def attacked(monkeypatch, silica_artefact, tmp_path, make_context):
+    """``attacked(names)``: contexts of the files that benchmarks/attacks makes by these names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def contexts(names: set[str]) -> dict[str, Context]:
+        table = {row.name: row for row in importlib.import_module("attacks.table").ATTACKS}
+        return {name: wrong(table[name]) for name in names}
+
+    def wrong(row: Any) -> Context:
+        file = importlib.import_module("attacks.surgery").Surgery(silica_artefact)
+        row.edit(file)
+        return make_context(exported(file.save(tmp_path / f"{row.name}.m3c.onnx")))
+
+    return contexts

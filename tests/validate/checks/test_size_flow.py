@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -15,7 +12,6 @@ from m3compress.validate.checks.size_flow import CHECKS, values_from_sizes
 from m3compress.validate.result import Verdict
 from m3compress.validate.setup.subject import exported
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 BY_SIZE = {
     *("large-forces", "large-energies", "very-large-forces", "window", "larger-than-all"),
     *("width-8-20", "width-odd", "stress-of-wide"),
@@ -89,14 +85,7 @@ def test_graphs_of_other_forms_are_right(
 
 
 def test_files_that_are_wrong_in_cells_of_some_size_are_refused_whatever_was_measured(
-    monkeypatch, silica_artefact, tmp_path, run_check, make_context
+    attacked, run_check
 ):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    surgery = importlib.import_module("attacks.surgery")
-    rows = [row for row in importlib.import_module("attacks.table").ATTACKS if row.name in BY_SIZE]
-    assert len(rows) == len(BY_SIZE)
-    for row in rows:
-        file = surgery.Surgery(silica_artefact)
-        row.edit(file)
-        wrong = make_context(exported(file.save(tmp_path / "wrong.m3c.onnx")))
-        assert run_check(CHECKS, "artefact.sizes", wrong, None)[0] is Verdict.FAIL, row.name
+    for name, wrong in attacked(BY_SIZE).items():
+        assert run_check(CHECKS, "artefact.sizes", wrong, None)[0] is Verdict.FAIL, name
