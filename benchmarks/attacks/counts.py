@@ -23,17 +23,6 @@ def for_slots(low: int, high: int, factor: float) -> Change:
     return change
 
 
-def odd_slots(factor: float) -> Change:
-    """Times a factor where the number of slots for neighbours is odd."""
-
-    def change(file: Surgery, tensor: str) -> str:
-        two, one = (file.constant(np.array([value]), np.int64) for value in (2, 1))
-        odd = file.node("Equal", file.node("Mod", file.size("neighbors", 1), two), one)
-        return file.where(odd, file.scaled(tensor, factor), tensor)
-
-    return change
-
-
 def with_neighbours(numbers: Sequence[int], change: Change, *, rows: bool) -> Change:
     """A change for atoms with one of these numbers of neighbours only.
 
@@ -68,7 +57,7 @@ ROWS: Final[tuple[Attack, ...]] = (
         "width-odd",
         "forces × 1.05 for odd numbers of slots, as only some engines ask for",
         FLOW,
-        on("forces", odd_slots(1.05)),
+        on("forces", edits.odd_numbered(1.05, "neighbors", 1)),
     ),
     row(
         "stress-of-wide",

@@ -264,12 +264,12 @@ def strong(above: float, factor: float) -> Change:
     return change
 
 
-def odd_numbered(factor: float) -> Change:
-    """Times a factor for odd numbers of atoms."""
+def odd_numbered(factor: float, table: str = "species", axis: int = 0) -> Change:
+    """Times a factor for odd numbers of atoms, or for odd sizes of another axis of a table."""
 
     def change(file: Surgery, tensor: str) -> str:
         two, one = (file.constant(np.array([v]), np.int64) for v in (2, 1))
-        odd = file.node("Equal", file.node("Mod", file.size("species", 0), two), one)
+        odd = file.node("Equal", file.node("Mod", file.size(table, axis), two), one)
         return file.where(odd, file.scaled(tensor, factor), tensor)
 
     return change

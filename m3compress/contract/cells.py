@@ -67,12 +67,21 @@ def refuse_singular(atoms: Atoms, axes: npt.NDArray[np.bool_]) -> None:
     Raises:
         StructureError: If they do not.
     """
-    vectors = atoms.cell.array[axes]
-    if len(vectors) and np.linalg.matrix_rank(vectors, tol=_FLAT) < len(vectors):
+    if not _span(atoms.cell.array[axes]):
         raise StructureError(
             f"the cell is singular along its periodic directions: {atoms.cell.tolist()}",
             hint="give every periodic direction its own cell vector, or set pbc to False there",
         )
+
+
+def has_volume(atoms: Atoms) -> bool:
+    """Whether a structure is periodic in all directions, with cell vectors that span a space."""
+    return bool(atoms.pbc.all()) and _span(atoms.cell.array)
+
+
+def _span(vectors: FloatArray) -> bool:
+    """Whether no vector, shape (n, 3), lies in what the others span."""
+    return not len(vectors) or int(np.linalg.matrix_rank(vectors, tol=_FLAT)) == len(vectors)
 
 
 def periodic_widths(atoms: Atoms) -> FloatArray:

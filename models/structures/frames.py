@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from ase import Atoms
 
+from m3compress.contract.cells import has_volume
 from m3compress.contract.files import expanded
 from m3compress.contract.neighbors import check_structure
 from m3compress.errors import StructureError
@@ -144,7 +145,7 @@ def require_periodic(atoms: Atoms, what: str) -> None:
         StructureError: If it is not periodic in all directions, or its cell is flat.
     """
     require_energy(atoms, what)
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
+    if not has_volume(atoms):
         raise StructureError(
             f"{what} is not periodic in all directions, got pbc={atoms.pbc.tolist()}",
             hint="put molecules and slabs into a cell with vacuum, with pbc T T T",

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.cells import perpendicular_widths
+from m3compress.contract.cells import has_volume, perpendicular_widths
 from m3compress.errors import StructureError
 from m3compress.models.structures.crystals import choose_crystals, known_crystals
 from m3compress.models.structures.frames import Named, read_frames, require_known
@@ -136,8 +136,9 @@ def _most_telling(found: Sequence[Named]) -> tuple[Named, ...]:
 
 
 def _require_cell(atoms: Atoms, what: str) -> None:
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
-        missing = "has no cell" if atoms.cell.rank < 3 else f"has pbc={atoms.pbc.tolist()}"
+    if not has_volume(atoms):
+        no_cell = atoms.pbc.all() or atoms.cell.rank < 3
+        missing = "has no cell" if no_cell else f"has pbc={atoms.pbc.tolist()}"
         raise StructureError(
             f"{what} {missing}, expected a crystal or a liquid that is periodic in all directions",
             hint="write the cell into the file, for instance Lattice=... in extended XYZ",

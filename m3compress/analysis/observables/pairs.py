@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.ndimage import gaussian_filter1d
 
+from m3compress.contract.cells import has_volume
 from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
@@ -108,7 +109,7 @@ def _normalise(
 
 
 def _volume(frame: Atoms) -> float:
-    if not frame.pbc.all() or np.linalg.matrix_rank(frame.cell.array) < 3:
+    if not has_volume(frame):
         raise StructureError(
             f"a radial distribution function needs a cell periodic in all directions, "
             f"got pbc={frame.pbc.tolist()}",
