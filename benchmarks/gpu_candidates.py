@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.backends import Device
 
 CONVENTION = "matgl-4.1"
@@ -34,8 +33,8 @@ class Step:
     """
 
     energy: float
-    forces: npt.NDArray[np.float64]
-    stress: npt.NDArray[np.float64]
+    forces: FloatArray
+    stress: FloatArray
     network_seconds: float
 
 

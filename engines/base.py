@@ -13,10 +13,11 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import Manifest
-from m3compress.contract.tables import Float64Array, Int64Array, RawOutputs, TableInputs
+from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact
 from m3compress.errors import StructureError
 
@@ -70,7 +71,7 @@ class FindsEdges(Protocol):
     """An engine that needs no tables: it finds the edges of a structure for itself."""
 
     def run_structure(
-        self, atoms: Atoms, species: Int64Array, limits: Float64Array | None
+        self, atoms: Atoms, species: IntArray, limits: FloatArray | None
     ) -> tuple[RawOutputs, ClosePair | None]:
         """Evaluate a structure.
 
@@ -107,7 +108,7 @@ class OpensArtefact(Protocol):
         """
 
 
-def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Evaluation:
+def complete(manifest: Manifest, species: IntArray, outputs: RawOutputs) -> Evaluation:
     """Turn what a graph gives into energies, forces and virial of the potential.
 
     Args:
@@ -134,7 +135,7 @@ def complete(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> Ev
     )
 
 
-def _refuse_not_finite(manifest: Manifest, species: Int64Array, outputs: RawOutputs) -> None:
+def _refuse_not_finite(manifest: Manifest, species: IntArray, outputs: RawOutputs) -> None:
     finite = np.isfinite(outputs.energies) & np.isfinite(outputs.forces).all(axis=1)
     if not finite.all():
         atom = int(np.flatnonzero(~finite)[0])

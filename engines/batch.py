@@ -8,17 +8,18 @@ from itertools import pairwise
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatingArray, IntArray
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import Manifest
 from m3compress.contract.neighbors import Edges, build_table, find_edges
-from m3compress.contract.tables import FloatingArray, Int64Array, RawOutputs, TableInputs
+from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.base import Engine, complete
 from m3compress.engines.tables.verlet import species_of
 
 
 def batch_inputs(
     structures: Sequence[Atoms], manifest: Manifest, dtype: str
-) -> tuple[TableInputs, Int64Array]:
+) -> tuple[TableInputs, IntArray]:
     """Tables of all structures as one, and the first atom of each with the end behind them.
 
     Args:
@@ -56,7 +57,7 @@ def _joined(parts: Sequence[tuple[Edges, int]], n_atoms: int) -> Edges:
     )
 
 
-def run_batch(engine: Engine, inputs: TableInputs, begins: Int64Array) -> list[Evaluation]:
+def run_batch(engine: Engine, inputs: TableInputs, begins: IntArray) -> list[Evaluation]:
     """One evaluation of all, by an engine that gives virials of single atoms.
 
     Raises:

@@ -24,9 +24,9 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import chemical_symbols
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.files import content_sha256
-from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.teacher import CALCULATOR_PREFIX, DEFAULT_CUTOFF, cannot_open
 from m3compress.errors import StructureError, TeacherError
 

@@ -12,9 +12,10 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.distances import as_matrix, pair_name
 from m3compress.contract.manifest import Manifest
-from m3compress.contract.tables import Float64Array, Int64Array, TableInputs
+from m3compress.contract.tables import TableInputs
 from m3compress.engines.base import ClosePair
 from m3compress.errors import OverlapError, OverlapWarning, UnknownNameError
 
@@ -71,11 +72,11 @@ class OverlapGuard:
         self.judge(inputs.species, pair)
 
     @property
-    def limits(self) -> Float64Array | None:
+    def limits(self) -> FloatArray | None:
         """Shortest distances by elements in Å, 0 where nothing is known; None if nobody asks."""
         return None if self._action == "ignore" else np.sqrt(self._squared)
 
-    def judge(self, species: Int64Array, pair: ClosePair) -> None:
+    def judge(self, species: IntArray, pair: ClosePair) -> None:
         """Complain of a pair of atoms that is closer than any in the domain.
 
         Args:
@@ -93,7 +94,7 @@ class OverlapGuard:
         self._action = "ignore"
         warnings.warn(f"{message} ({_HINT})", OverlapWarning, stacklevel=2)
 
-    def _tell(self, species: Int64Array, pair: ClosePair) -> str:
+    def _tell(self, species: IntArray, pair: ClosePair) -> str:
         i, j = species[pair.first], species[pair.second]
         return (
             f"atoms {pair.first} and {pair.second} (counting from 0) are {pair.distance:.3f} Å "

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.manifest import UNNAMED_ENGINE, Parity, ParityRow
-from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import CapacityError, ParityError
 from m3compress.export.draws import Draw, Draws
 from m3compress.models.potential import Potential, evaluate

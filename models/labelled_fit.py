@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.models.config import CONVENTIONS
 from m3compress.models.potential import Potential
 from m3compress.models.structures.frames import Named

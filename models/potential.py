@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.forms import MISROUTED, TRIPLETS, ThreeBodyForm
-from m3compress.contract.neighbors import Edges, FloatArray, find_edges
+from m3compress.contract.neighbors import Edges, find_edges
 from m3compress.errors import StructureError
 from m3compress.models.config import Convention, M3GNetConfig
 from m3compress.models.graph import EdgeGraph
@@ -134,7 +134,7 @@ class Potential:
         network.load_state_dict(self.network.state_dict())
         return replace(self, network=network.eval().requires_grad_(requires_grad=False))
 
-    def species(self, atoms: Atoms) -> npt.NDArray[np.int64]:
+    def species(self, atoms: Atoms) -> IntArray:
         """Row of every atom's element in the embedding, shape (n_atoms,).
 
         Raises:

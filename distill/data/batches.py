@@ -12,8 +12,9 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.forms import ThreeBodyForm
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.neighbors import find_edges
 from m3compress.distill.data.labels import CURVATURE, DIRECTION, energies_of_atoms, largest_force
 from m3compress.models.config import M3GNetConfig
 from m3compress.models.graph import EdgeGraph, Graph

@@ -8,8 +8,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluator
-from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.teacher import ask
 from m3compress.errors import StructureError
 

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.arrays import FloatArray
+from m3compress.contract.neighbors import find_edges
 
 #: Distances (Å) from this on are told apart, by Gaussians as wide as they are apart.
 _NEAREST: Final = 0.8

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluator, EvaluatorSpec
-from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.progress import Progress, silent
 from m3compress.distill.data.label_store import LabelStore
 from m3compress.distill.data.plan import Group, Split

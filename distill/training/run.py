@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.files import write_atomically
 from m3compress.contract.forms import ThreeBodyForm
-from m3compress.contract.neighbors import FloatArray
 from m3compress.distill.training.average import running_average
 from m3compress.distill.training.optimizers import OptimizerName, make_optimizer
 from m3compress.errors import M3CompressError

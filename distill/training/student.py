@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 from m3compress.distill.data.batches import Batch, fit_references, join, to_batch
 from m3compress.distill.data.labels import largest_force
 from m3compress.distill.losses import HuberLoss, is_curved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 
 def turned(atoms: Atoms) -> tuple[Atoms, FloatArray]:

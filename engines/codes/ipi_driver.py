@@ -17,8 +17,8 @@ from ase import Atoms
 from ipi.pes.dummy import Dummy_driver
 from ipi.utils.units import unit_to_internal, unit_to_user
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import M3CompressError
 

@@ -14,8 +14,8 @@ import numpy as np
 import openmm
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluator
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.codes.boxes import turned
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.errors import StructureError

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
-from m3compress.contract.neighbors import FloatArray, IntArray
 from m3compress.engines.conformance import operations
 from m3compress.engines.conformance.cells import Cell
 from m3compress.engines.conformance.code import Code

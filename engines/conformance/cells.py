@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 _RATTLE: Final = 0.05  # Å, so that forces are some eV/Å
 _EMPTY: Final = 1.2  # cutoffs of vacuum

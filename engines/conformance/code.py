@@ -8,8 +8,8 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
-from m3compress.contract.neighbors import FloatArray
 
 #: What a code may give besides the energy and the forces.
 Given = Literal["energies of atoms", "virial", "virials of atoms"]

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.neighbors import find_edges
 
 #: Distance of the points from the cutoff in Å. Smaller ones see more rounding in no jump, larger
 #: ones more curvature.

@@ -12,10 +12,10 @@ from itertools import islice
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.arrays import FloatArray, IntArray
+from m3compress.contract.neighbors import find_edges
 from m3compress.engines.conformance.probed import Probed
 
 _STEP: Final = 0.01  # Å, of one atom, or of all together
@@ -113,7 +113,7 @@ def crosses_no_cutoff(model: Probed, path: Path, reach: float) -> bool:
     )
 
 
-def _pairs(atoms: Atoms, cutoff: float) -> npt.NDArray[np.int64]:
+def _pairs(atoms: Atoms, cutoff: float) -> IntArray:
     edges, _ = find_edges(atoms, cutoff)
     return np.column_stack([edges.centers, edges.neighbors, edges.images])
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import wrap_positions
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.cells import face_normal, perpendicular_widths
 from m3compress.contract.evaluation import Evaluation, Evaluator
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.conformance.probed import Probed
 
 #: Forces are compared absolutely up to here (eV/Å) and relatively beyond: float32 rounds
@@ -226,7 +225,7 @@ def _cut_rod(atoms: Atoms, length: float) -> Atoms | None:
     return rod
 
 
-def _along(atoms: Atoms, axis: int) -> npt.NDArray[np.float64]:
+def _along(atoms: Atoms, axis: int) -> FloatArray:
     return np.asarray(atoms.positions @ face_normal(atoms, axis))
 
 

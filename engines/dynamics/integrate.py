@@ -18,7 +18,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 from m3compress.engines.dynamics.job import Job
 
 _BAROSTAT_TIME = 100.0  # fs: volumes follow the pressure within a fraction of a picosecond

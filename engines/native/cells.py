@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from m3compress.contract.tables import Float64Array, Int64Array
+from m3compress.contract.arrays import BoolArray, FloatArray, IntArray
 from m3compress.engines.base import ClosePair, Precision
 from m3compress.engines.native.library import Bins, load_library
 from m3compress.engines.native.system import CoreSystem
@@ -35,10 +35,10 @@ class FoundEdges:
         system: Rows and edges.
     """
 
-    order: Int64Array
+    order: IntArray
     system: CoreSystem
 
-    def closest(self, limits: Float64Array | None) -> ClosePair | None:
+    def closest(self, limits: FloatArray | None) -> ClosePair | None:
         """The pair that is furthest below the limit of its elements, in the caller's numbers.
 
         Args:
@@ -82,7 +82,7 @@ class FoundEdges:
 
 
 def find_edges(
-    atoms: Atoms, species: Int64Array, cutoff: float, precision: Precision, threads: int
+    atoms: Atoms, species: IntArray, cutoff: float, precision: Precision, threads: int
 ) -> FoundEdges:
     """All edges of a structure within the cutoff, images of an atom itself included.
 
@@ -133,12 +133,12 @@ class _Grid:
         periodic: Whether an axis is.
     """
 
-    cell: Float64Array
-    fractions: Float64Array
+    cell: FloatArray
+    fractions: FloatArray
     places: npt.NDArray[np.int32]
     counts: npt.NDArray[np.int32]
     reach: npt.NDArray[np.int32]
-    periodic: npt.NDArray[np.bool_]
+    periodic: BoolArray
 
     @classmethod
     def of(cls, atoms: Atoms, cutoff: float) -> _Grid:
@@ -159,7 +159,7 @@ class _Grid:
         places = ((fractions - low) / extent * counts).astype(np.int32)
         return cls(cell, fractions, np.clip(places, 0, counts - 1), counts, reach, periodic)
 
-    def sort(self) -> tuple[Int64Array, npt.NDArray[np.int32]]:
+    def sort(self) -> tuple[IntArray, npt.NDArray[np.int32]]:
         """Atoms in the order of a Z curve through the bins, and the range of those in each bin."""
         keys = np.zeros(len(self.places), np.int64)
         for bit in range(int(self.counts.max()).bit_length()):

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from m3compress.contract.tables import FloatingArray
+from m3compress.contract.arrays import FloatingArray
 from m3compress.engines.base import Memory, Precision
 from m3compress.engines.native.library import Info, Options, System, load_library
 from m3compress.engines.native.system import CoreResult, CoreSystem

@@ -8,10 +8,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from m3compress.contract.tables import Float64Array, FloatingArray
+from m3compress.contract.arrays import FloatArray, FloatingArray, IntArray
 
 Index32 = npt.NDArray[np.int32]
-Index64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class CoreSystem:
     """
 
     species: Index32
-    begins: Index64
+    begins: IntArray
     neighbors: Index32
     vectors: FloatingArray
 
@@ -47,10 +46,10 @@ class CoreResult:
         atom_virials: Its parts by the centres of the edges, shape (n_owned, 3, 3).
     """
 
-    energies: Float64Array
-    forces: Float64Array
-    virial: Float64Array
-    atom_virials: Float64Array
+    energies: FloatArray
+    forces: FloatArray
+    virial: FloatArray
+    atom_virials: FloatArray
 
     @classmethod
     def empty(cls, system: CoreSystem, *, atom_virials: bool = True) -> Self:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.backends import Device
 from m3compress.contract.manifest import MANIFEST_KEY, METADATA_KEY, Manifest
-from m3compress.contract.tables import Float64Array, Int64Array, RawOutputs, TableInputs
+from m3compress.contract.tables import RawOutputs, TableInputs
 from m3compress.engines.artefact import Artefact, check_same_model, read_manifest
 from m3compress.engines.base import ClosePair, Memory, Precision
 from m3compress.engines.native.cells import find_edges
@@ -80,7 +81,7 @@ class NativeEngine:
         return RawOutputs(result.energies, result.forces, result.atom_virials)
 
     def run_structure(
-        self, atoms: Atoms, species: Int64Array, limits: Float64Array | None
+        self, atoms: Atoms, species: IntArray, limits: FloatArray | None
     ) -> tuple[RawOutputs, ClosePair | None]:
         """Evaluate a structure whose edges the core finds; no tables, no skin.
 

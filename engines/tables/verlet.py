@@ -15,20 +15,13 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from m3compress.contract.arrays import BoolArray, Float32Array, FloatArray, FloatingArray, IntArray
 from m3compress.contract.neighbors import COINCIDENT_DISTANCE, Edges, NeighborTable, find_edges
-from m3compress.contract.tables import (
-    Float32Array,
-    Float64Array,
-    FloatingArray,
-    Int64Array,
-    TableInputs,
-)
+from m3compress.contract.tables import TableInputs
 from m3compress.errors import StructureError
 
-BoolArray = npt.NDArray[np.bool_]
 
-
-def species_of(atoms: Atoms, elements: Sequence[str]) -> Int64Array:
+def species_of(atoms: Atoms, elements: Sequence[str]) -> IntArray:
     """Position of every atom's element in ``elements``, shape (n_atoms,).
 
     Raises:
@@ -36,7 +29,7 @@ def species_of(atoms: Atoms, elements: Sequence[str]) -> Int64Array:
     """
     rows = np.full(max(atomic_numbers.values()) + 1, -1, dtype=np.int64)
     rows[[atomic_numbers[symbol] for symbol in elements]] = np.arange(len(elements))
-    species: Int64Array = rows[np.clip(atoms.numbers, 0, len(rows) - 1)]
+    species: IntArray = rows[np.clip(atoms.numbers, 0, len(rows) - 1)]
     if (species < 0).any():
         atom = int(np.flatnonzero(species < 0)[0])
         listed = ", ".join(elements) if len(elements) <= 12 else f"{len(elements)} other elements"
@@ -63,11 +56,11 @@ class _Search:
     """
 
     edges: Edges
-    offsets: Float64Array
-    by_target: Int64Array
-    positions: Float64Array
-    numbers: Int64Array
-    cell: Float64Array
+    offsets: FloatArray
+    by_target: IntArray
+    positions: FloatArray
+    numbers: IntArray
+    cell: FloatArray
     pbc: BoolArray
 
     def holds(self, atoms: Atoms, reach: float) -> bool:
@@ -98,7 +91,7 @@ class _Layout:
     """
 
     keep: BoolArray
-    source: Int64Array
+    source: IntArray
     table: NeighborTable
     mask: Float32Array
     incoming_mask: Float32Array
@@ -135,7 +128,7 @@ class VerletTable:
         self._search: _Search | None = None
         self._layout: _Layout | None = None
 
-    def update(self, atoms: Atoms, species: Int64Array) -> TableInputs:
+    def update(self, atoms: Atoms, species: IntArray) -> TableInputs:
         """Tables of the structure as it is now.
 
         Args:
@@ -181,7 +174,7 @@ class VerletTable:
         )
 
 
-def _vectors(search: _Search, positions: Float64Array) -> tuple[Float64Array, Float64Array]:
+def _vectors(search: _Search, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
     """r_ij in Å, one contiguous row per component (3, n_edges), and |r_ij|² (n_edges,)."""
     edges = search.edges
     vectors = np.empty_like(search.offsets)
@@ -195,7 +188,7 @@ def _vectors(search: _Search, positions: Float64Array) -> tuple[Float64Array, Fl
     return vectors, squared
 
 
-def _refuse_overlap(edges: Edges, squared: Float64Array) -> None:
+def _refuse_overlap(edges: Edges, squared: FloatArray) -> None:
     if not squared.size:
         return
     closest = int(squared.argmin())
@@ -240,7 +233,7 @@ def _lay_out(search: _Search, keep: BoolArray, multiple_of: int) -> _Layout:
     )
 
 
-def _slots(rows: Int64Array, n_rows: int, multiple_of: int) -> tuple[Int64Array, Int64Array, int]:
+def _slots(rows: IntArray, n_rows: int, multiple_of: int) -> tuple[IntArray, IntArray, int]:
     """Flat slot of every entry, entries per row, and row width, for rows sorted ascending."""
     counts = np.bincount(rows, minlength=n_rows)
     width = max(1, -(-int(counts.max(initial=0)) // multiple_of)) * multiple_of
@@ -248,7 +241,7 @@ def _slots(rows: Int64Array, n_rows: int, multiple_of: int) -> tuple[Int64Array,
     return np.arange(len(rows)) + shift.take(rows), counts, width
 
 
-def _pad_vectors(layout: _Layout, vectors: Float64Array, dtype: npt.DTypeLike) -> FloatingArray:
+def _pad_vectors(layout: _Layout, vectors: FloatArray, dtype: npt.DTypeLike) -> FloatingArray:
     """Kept vectors (3, n_edges) in their slots, shape (n_atoms, K, 3); zero in padded slots.
 
     Differences are taken in float64 and rounded last: positions far from the origin lose nothing.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.special import spherical_jn
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 from m3compress.errors import ExportError
 from m3compress.models.network import M3GNet
 from m3compress.models.potential import Potential

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 #: JSON knows no NaN and no infinity: they are written as null, and read as NaN.
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.cells import perpendicular_widths
-from m3compress.contract.neighbors import FloatArray, IntArray
 from m3compress.errors import StructureError
 from m3compress.units import VOIGT
 

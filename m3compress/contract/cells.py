@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import complete_cell
 
+from m3compress.contract.arrays import BoolArray, FloatArray
 from m3compress.errors import StructureError
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Cell vectors that span less in a direction (Å) span nothing in it.
 _FLAT: Final = 1e-6
@@ -55,7 +53,7 @@ def perpendicular_widths(atoms: Atoms) -> FloatArray:
     return np.array([abs(face_normal(atoms, axis) @ cell[axis]) for axis in range(3)])
 
 
-def refuse_singular(atoms: Atoms, axes: npt.NDArray[np.bool_]) -> None:
+def refuse_singular(atoms: Atoms, axes: BoolArray) -> None:
     """Refuse cell vectors that lie in a plane or on a line, or that are zero.
 
     ASE's ``cell.rank`` counts the vectors that are not zero, whatever their directions.

@@ -15,7 +15,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.arrays import FloatArray
+from m3compress.contract.neighbors import find_edges
 
 #: Longest distance (Å) that can be a closest approach; beyond, a file is garbled.
 _LONGEST = 100.0

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 from m3compress.units import VOIGT
 
 

@@ -13,13 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from m3compress.contract.arrays import BoolArray, FloatArray, FloatingArray, IntArray
 from m3compress.contract.cells import periodic_widths, refuse_singular, refuse_tiny
 from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: Two atoms closer than this are taken for a mistake in the structure, in Å.
 COINCIDENT_DISTANCE = 1e-3
@@ -154,9 +151,7 @@ class NeighborTable:
     incoming_mask: BoolArray
     flat_slots: IntArray
 
-    def pad(
-        self, values: npt.NDArray[np.floating], dtype: npt.DTypeLike
-    ) -> npt.NDArray[np.floating]:
+    def pad(self, values: FloatingArray, dtype: npt.DTypeLike) -> FloatingArray:
         """Spread per-edge values (n_edges, ...) over the slots (n_atoms, K, ...), else zero."""
         n_atoms, width = self.mask.shape
         padded = np.zeros((n_atoms * width, *values.shape[1:]), dtype=dtype)

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from m3compress.contract.arrays import Float32Array, FloatingArray, IntArray
 from m3compress.contract.manifest import INPUT_NAMES
-
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-FloatingArray = npt.NDArray[np.floating]
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +27,11 @@ class TableInputs:
         incoming_mask: 1 where ``incoming`` holds a slot, else 0, shape (n_atoms, K_in).
     """
 
-    species: Int64Array
-    neighbors: Int64Array
+    species: IntArray
+    neighbors: IntArray
     mask: Float32Array
     edge_vectors: FloatingArray
-    incoming: Int64Array
+    incoming: IntArray
     incoming_mask: Float32Array
 
     def feed(self) -> dict[str, npt.NDArray[np.generic]]:

@@ -25,11 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.distances import problem_with
 from m3compress.contract.files import move_into_place, sha256_of, workplace
 from m3compress.contract.forms import FormError, ThreeBodyForm
 from m3compress.contract.manifest import MANIFEST_KEY
-from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import CheckpointError, OutputExistsError
 from m3compress.models.config import CONVENTIONS, Activation, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance

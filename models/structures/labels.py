@@ -16,9 +16,9 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.files import expanded
-from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import StructureError
 from m3compress.models.structures.frames import Named, read_frames, require_known
 from m3compress.models.structures.stored_labels import labelled

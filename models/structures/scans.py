@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.arrays import FloatArray
+from m3compress.contract.neighbors import find_edges
 from m3compress.models.structures.frames import Named
 
 _LENGTH: Final = "distance (Å)"

@@ -98,10 +98,14 @@ def _judge(
         "reference_force_mae": float(its.sum()) / n_components,
     }
     for name in ("energy", "stress"):
+        labelled = 0
         for prefix, side in (("", ours), ("reference_", theirs)):
             values = np.array([getattr(errors, name) for errors in side])
-            if np.isfinite(values).any():
+            labelled = int(np.isfinite(values).sum())
+            if labelled:
                 evidence[f"{prefix}{name}_mae"] = float(np.nanmean(values))
+        # None says that labels are missing, or were left out as not in this program's units.
+        evidence[f"frames_with_{name}"] = labelled
     if its.sum() < _COPIED * n_components:
         reason = "the labels are the reference's own forces: there is no error to compare with"
         return Measurement(error=reason, evidence=evidence)

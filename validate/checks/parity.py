@@ -15,7 +15,7 @@ import numpy as np
 from ase import units
 
 from m3compress.analysis.curves import Curve, Plot
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 from m3compress.validate.checks import exports, molecules, sizes, survey
 from m3compress.validate.checks.building import Check, on_predictions
 from m3compress.validate.checks.labelled import measure_labels

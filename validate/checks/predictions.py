@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.errors import M3CompressError
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.zoo import rattled

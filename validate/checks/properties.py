@@ -21,8 +21,8 @@ from m3compress.analysis.solids import (
     relax,
     repeats_for_phonons,
 )
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluator
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.codes.ase import EvaluatorCalculator
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Check, Pair, on_crystals

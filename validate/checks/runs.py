@@ -13,8 +13,8 @@ from ase import units
 
 from m3compress.analysis.observables.displacement import mean_squared_displacement
 from m3compress.analysis.statistics.arms import Comparison
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import EvaluatorSpec
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.dynamics.job import Ensemble, Job
 from m3compress.engines.dynamics.pool import Run, run_jobs
 from m3compress.errors import M3CompressError

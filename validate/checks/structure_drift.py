@@ -33,7 +33,7 @@ from m3compress.analysis.statistics.arms import (
     compare_pairs,
 )
 from m3compress.analysis.statistics.noise import expected_band
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 from m3compress.engines.dynamics.pool import Run
 from m3compress.errors import M3CompressError
 from m3compress.validate.checks.building import Check, on_samples

@@ -17,8 +17,8 @@ import numpy as np
 
 from m3compress.analysis.frame_errors import FrameErrors, frame_errors
 from m3compress.analysis.statistics.arms import compare_pairs, mean_with_interval
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.teacher import Teacher, ask
 from m3compress.engines.dynamics.pool import Run
 from m3compress.errors import M3CompressError

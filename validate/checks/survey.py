@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.models.structures.frames import Named
 from m3compress.models.structures.survey import (
     dimers_apart,

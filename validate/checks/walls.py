@@ -16,9 +16,9 @@ from ase import Atoms
 
 from m3compress.analysis.curves import Plot
 from m3compress.analysis.frame_errors import deepest_hole
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.distances import shortest_distances
 from m3compress.contract.evaluation import Evaluator
-from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.teacher import ask
 from m3compress.errors import StructureError
 from m3compress.models.structures.frames import Named

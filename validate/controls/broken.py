@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation, EvaluatorSpec
-from m3compress.contract.neighbors import Edges, FloatArray
+from m3compress.contract.neighbors import Edges
 from m3compress.engines.calculators import CalculatorSpec
 from m3compress.validate.setup.subject import (
     Kind,

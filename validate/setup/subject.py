@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 from ase import Atoms
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation, EvaluatorSpec
-from m3compress.contract.neighbors import Edges, FloatArray, find_edges
+from m3compress.contract.neighbors import Edges, find_edges
 from m3compress.engines.conformance.probed import Probed, ProbedArtefact
 from m3compress.engines.spec import ArtefactSpec
 from m3compress.models.spec import ModelSpec, torch_threads

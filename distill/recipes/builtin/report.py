@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.forms import FACTORIZED, REMOVED
-from m3compress.contract.neighbors import FloatArray
 from m3compress.distill.data.frame_store import FrameStore
 from m3compress.distill.data.plan import SPLITS, of_split
 from m3compress.distill.recipes.builtin.frames import plan

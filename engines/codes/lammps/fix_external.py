@@ -12,8 +12,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
-from m3compress.contract.neighbors import FloatArray, IntArray
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.engines.tables.verlet import species_of
 from m3compress.errors import M3CompressError

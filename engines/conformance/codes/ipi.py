@@ -15,8 +15,8 @@ from ase import Atoms
 from ipi.scripting import InteractiveSimulation, simulation_xml
 from ipi.utils.units import unit_to_user
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.codes.ipi_driver import ffdirect
 from m3compress.engines.conformance.code import Given, Motion
 

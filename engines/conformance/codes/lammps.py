@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.codes.boxes import turned
 from m3compress.engines.codes.lammps import attach, start

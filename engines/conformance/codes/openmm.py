@@ -10,8 +10,8 @@ import numpy as np
 import openmm
 from ase import Atoms, units
 
+from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
-from m3compress.contract.neighbors import FloatArray
 from m3compress.engines.codes.openmm import reduced, system
 from m3compress.engines.conformance.code import Given, Motion
 from m3compress.engines.evaluator import ArtefactEvaluator

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.data import covalent_radii
 
-from m3compress.contract.neighbors import FloatArray, find_edges
+from m3compress.contract.arrays import FloatArray
+from m3compress.contract.neighbors import find_edges
 
 N_BINS = 180
 #: Bonded if no further apart than this times the sum of covalent radii (Matbench Discovery).

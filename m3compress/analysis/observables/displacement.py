@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import BoolArray, FloatArray
 
 
 def mean_squared_displacement(
-    positions: FloatArray, masses: FloatArray, chosen: npt.NDArray[np.bool_] | slice = slice(None)
+    positions: FloatArray, masses: FloatArray, chosen: BoolArray | slice = slice(None)
 ) -> FloatArray:
     """⟨|x(t₀ + t) − x(t₀)|²⟩ over atoms and time origins, the centre of mass of all at rest.
 

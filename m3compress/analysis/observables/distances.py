@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 
 def area_between(x: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:

@@ -12,13 +12,12 @@ from itertools import combinations_with_replacement
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.ndimage import gaussian_filter1d
 
+from m3compress.contract.arrays import FloatArray, IntArray
 from m3compress.contract.cells import has_volume
-from m3compress.contract.neighbors import FloatArray
 from m3compress.contract.search import NeighborList
 from m3compress.errors import StructureError
 
@@ -86,8 +85,8 @@ def pair_distribution(frames: Sequence[Atoms], r_max: float, n_bins: int = 200) 
 
 def _normalise(
     edges: FloatArray,
-    kinds: npt.NDArray[np.int64],
-    population: npt.NDArray[np.int64],
+    kinds: IntArray,
+    population: IntArray,
     pairs: Sequence[tuple[int, int]],
     counts: FloatArray,
     volumes: FloatArray,

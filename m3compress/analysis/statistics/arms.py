@@ -33,7 +33,7 @@ from scipy import special
 from scipy.ndimage import uniform_filter1d
 
 from m3compress.analysis.statistics.noise import Noise, Size, measure_noise
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 #: Distances of curves (..., n_bins) from the reference curve (n_bins,), shape (...).
 Distance = Callable[[FloatArray, FloatArray], FloatArray]

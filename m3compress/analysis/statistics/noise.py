@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 #: Of changes of a mean (n_changes, n_bins), shape (n_changes,).
 Size = Callable[[FloatArray], FloatArray]

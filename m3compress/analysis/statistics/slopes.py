@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 _N_POINTS = 20  # least
 _N_COARSE = 24  # means that are needed to be judged

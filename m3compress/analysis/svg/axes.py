@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 #: Longest label that fits beside the axis.

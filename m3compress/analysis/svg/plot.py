@@ -15,7 +15,7 @@ import numpy as np
 
 from m3compress.analysis.curves import Curve
 from m3compress.analysis.svg.axes import Axes, grid, span, text, wraps
-from m3compress.contract.neighbors import FloatArray
+from m3compress.contract.arrays import FloatArray
 
 #: About the size at which the page shows it, so that labels are as large as its small print.
 _WIDTH, _HEIGHT = 370, 236

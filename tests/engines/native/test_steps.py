@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from ase import Atoms
 from native_library import core_system
 from random_networks import write_native_artefact
 
+from m3compress.contract.arrays import IntArray
 from m3compress.contract.forms import FACTORIZED
 from m3compress.engines.native.core import Core, Steps
 from m3compress.engines.native.system import CoreResult, CoreSystem
@@ -28,16 +28,16 @@ NativeModel = Callable[[str], tuple[Path, Potential]]
 class Domain:
     """Rows of a part of a cell: its own atoms, then ghosts."""
 
-    rows: npt.NDArray[np.int64]  # atom of the whole cell that each row is
+    rows: IntArray  # atom of the whole cell that each row is
     n_owned: int
     system: CoreSystem
 
     @property
-    def ghosts(self) -> npt.NDArray[np.int64]:
+    def ghosts(self) -> IntArray:
         return self.rows[self.n_owned :]
 
 
-def cut(whole: CoreSystem, owned: npt.NDArray[np.int64]) -> Domain:
+def cut(whole: CoreSystem, owned: IntArray) -> Domain:
     """The part of a system whose atoms are ``owned``; every other end of an edge is a ghost."""
     edges = np.concatenate([np.arange(whole.begins[i], whole.begins[i + 1]) for i in owned])
     ends = whole.neighbors[edges]

@@ -311,6 +311,8 @@ def test_errors_against_labels_are_those_of_the_reference_or_worse(
     assert found.evidence["n_frames"] == 12
     assert found.evidence["reference_force_mae"] == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.1)
     assert found.evidence["reference_energy_mae"] == pytest.approx(0.01)
+    assert found.evidence["frames_with_energy"] == 12
+    assert found.evidence["frames_with_stress"] == 0
 
 
 def test_few_frames_are_inconclusive(fake_gate, changed, pair_subject, run_check):
