@@ -35,7 +35,7 @@ def with_record_of(finished: Path, weights: Path, target: Path) -> None:
 
 
 def refused_by(model: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The verdict of the gate, and the checks that do not pass."""
+    """The verdict of the gate, the checks that do not pass, and what those of students measured."""
     artefact = model.with_name(model.name.replace(".safetensors", ".onnx"))
     words = [sys.executable, "-m", "m3compress"]
     subprocess.run([*words, "export", str(model), "-o", str(artefact), "--force"], check=True)
@@ -50,7 +50,17 @@ def refused_by(model: Path, options: argparse.Namespace) -> dict[str, Any]:
         for result in report["results"]
         if result["verdict"] in {"fail", "error"} and result["subject"] == "artefact"
     ]
-    return {"verdict": report["verdict"], "failed": list(dict.fromkeys(failed))}
+    measured = {
+        f"{result['id']}, {found['structure']}": [found["value"], result["limit"]["value"]]
+        for result in report["results"]
+        for found in [result["measurement"]]
+        if result["id"].startswith("student.") and found["value"] is not None
+    }
+    return {
+        "verdict": report["verdict"],
+        "failed": list(dict.fromkeys(failed)),
+        "measured and limit": measured,
+    }
 
 
 def main() -> int:

@@ -154,26 +154,16 @@ def make_budget(
     left = total - labels - own
     wanted = None if settings.epochs is None else settings.epochs * epoch
     step_seconds, compile_seconds = step_times("eager")[0], 0.0
-
-    def require_an_epoch(step: float) -> None:
-        if wanted is None and left < epoch * step * (1 + _WATCH):
-            needed = (total - left + epoch * step * (1 + _WATCH)) / 60
-            raise M3CompressError(
-                f"{settings.minutes:g} minutes are too short for one epoch: labels take "
-                f"{labels:.0f} s, the student's own dynamics {own:.0f} s, an epoch "
-                f"{epoch * step:.0f} s",
-                hint=f"give at least {math.ceil(10 * needed) / 10:g} minutes, fewer rounds, "
-                "or a smaller student",
-            )
-
     compiled = _is_compiled(settings, left if wanted is None else wanted * step_seconds)
     if compiled:
-        # Minutes of compiling change nothing where not even the fastest steps would be enough.
-        require_an_epoch(_COMPILED * step_seconds)
+        if wanted is None:
+            # Minutes of compiling change nothing where not even the fastest steps would be enough.
+            _require_an_epoch(total, labels, own, left, epoch * _COMPILED * step_seconds)
         step_seconds, spent = step_times("compiled")
         compile_seconds = (1 + _COMPILED_AGAIN) * spent
         left -= compile_seconds
-    require_an_epoch(step_seconds)
+    if wanted is None:
+        _require_an_epoch(total, labels, own, left, epoch * step_seconds)
     steps = math.floor(left / (step_seconds * (1 + _WATCH))) if wanted is None else wanted
     return Budget(
         frames=part,
@@ -186,6 +176,27 @@ def make_budget(
         compiled=compiled,
         compile_seconds=compile_seconds,
     )
+
+
+def _require_an_epoch(total: float, labels: float, own: float, left: float, epoch: float) -> None:
+    """Refuse a time of which too little is left; all in seconds.
+
+    Args:
+        total: All of it.
+        labels: What labels take.
+        own: What the student's own dynamics take.
+        left: What is left for the training.
+        epoch: What an epoch takes, without its checks.
+    """
+    least = epoch * (1 + _WATCH)
+    if left < least:
+        needed = (total - left + least) / 60
+        raise M3CompressError(
+            f"{total / 60:g} minutes are too short for one epoch: labels take {labels:.0f} s, the "
+            f"student's own dynamics {own:.0f} s, an epoch {epoch:.0f} s",
+            hint=f"give at least {math.ceil(10 * needed) / 10:g} minutes, fewer rounds, or a "
+            "smaller student",
+        )
 
 
 def _is_compiled(settings: DistillSettings, seconds: float) -> bool:

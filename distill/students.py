@@ -45,7 +45,7 @@ class Student(BaseModel):
         readout_hidden: The same of the readout; ``(width, width)`` if it is not given.
         cutoff: Of the edges in Å; by ``cutoff_ratio`` if it is not given.
         cutoff_ratio: Of the teacher's; if it is not given either, 0.8, or more where the structures
-            are so thin that atoms would see fewer than 16 neighbours, but never more than 1.
+            are so thin that atoms would see fewer than 20 neighbours, but never more than 1.
         three_body_cutoff: In Å; the cutoff if it is not given.
         max_n: Radial functions per angular momentum.
         max_l: Angular momenta 0 … max_l − 1.

@@ -55,10 +55,15 @@ def output_path(source: str | Path, output: Path | None, target: str) -> Path:
         if not output.parent.is_dir():
             raise ExportError(f"the folder {output.parent} does not exist", hint="create it first")
         return output
+    return Path(f"{model_name(source)}{suffix}")
+
+
+def model_name(source: str | Path) -> str:
+    """What to call what is made from a model: the name of its file or folder, no suffix."""
     path = Path(str(source).rstrip("/"))
     generic = path.name in {"model.pt", "model.json", "state.pt"} and path.parent.name
     stem = path.parent.name if generic else path.stem if path.is_file() else path.name
-    return Path(f"{stem.removesuffix('.m3c')}{suffix}")
+    return stem.removesuffix(".m3c")
 
 
 def write_export(

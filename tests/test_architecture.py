@@ -16,6 +16,8 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
 ROOMS = ("distill", "engines", "export", "models", "validate")
 MAX_LINES = 400
+#: Of a function, without its signature and docstring.
+MAX_STATEMENTS = 45
 
 #: What everybody may import: modules that import nothing heavy themselves.
 COMMON = ("m3compress", "m3compress.errors", "m3compress.extras", "m3compress.units")
@@ -197,6 +199,25 @@ def test_tests_and_benchmarks_are_short():
         for path in (ROOT / folder).rglob("*.py")
     }
     assert {str(path): n for path, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_functions_are_short():
+    lengths = {
+        f"{module}.{function.name}": last - first + 1
+        for module, path in modules().items()
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for first, last in [body_lines(function)]
+    }
+    assert {name: n for name, n in lengths.items() if n > MAX_STATEMENTS} == {}
+
+
+def body_lines(function: ast.FunctionDef) -> tuple[int, int]:
+    """First and last line of a function without its signature and docstring."""
+    statements = function.body
+    if ast.get_docstring(function) is not None and len(statements) > 1:
+        statements = statements[1:]
+    return statements[0].lineno, statements[-1].end_lineno or statements[-1].lineno
 
 
 def test_modules_are_named_after_what_they_hold():

@@ -11,6 +11,7 @@ from ase import Atoms
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
+from m3compress.contract.backends import Device
 from m3compress.contract.evaluation import Evaluation
 from m3compress.engines.evaluator import ArtefactEvaluator
 
@@ -24,13 +25,14 @@ class Model(ModelInterface):
 
     Args:
         artefact: An exported file.
-        device: Where tensors are; the file runs where ``options`` say.
+        device: Where tensors are, and where the file runs.
         dtype: Of the tensors that TorchSim gets; float64, so that energies keep their digits.
         compute_stress: Whether stresses are asked for.
         options: Of :class:`~m3compress.engines.evaluator.ArtefactEvaluator`, such as ``threads``.
 
     Raises:
-        ArtefactError: If the file cannot be opened.
+        ArtefactError: If the file cannot be opened, or is not one for this device.
+        MissingDependencyError: If its runtime or the device is missing.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class Model(ModelInterface):
         self._dtype = dtype
         self._compute_stress = compute_stress
         self._compute_forces = True
-        self.evaluator = ArtefactEvaluator(artefact, **options)
+        place: Device = "cuda" if device.type == "cuda" else "cpu"
+        self.evaluator = ArtefactEvaluator(artefact, device=place, **options)
 
     def forward(self, state: SimState | dict[str, Any], **kwargs: Any) -> dict[str, torch.Tensor]:
         """Energies (n_systems,), forces (n_atoms, 3) and stresses (n_systems, 3, 3).

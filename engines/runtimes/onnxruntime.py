@@ -123,7 +123,8 @@ def _open_session(artefact: Artefact, device: Device, threads: int | None) -> or
     if device == "cuda" and _CUDA not in ort.get_available_providers():
         raise MissingDependencyError(
             f"this onnxruntime {ort.__version__} has no CUDA provider",
-            hint="`pip uninstall onnxruntime`, then `pip install 'm3compress[gpu]'`",
+            hint="`pip install 'm3compress[gpu]'`, `pip uninstall -y onnxruntime`, then "
+            "`pip install --force-reinstall --no-deps onnxruntime-gpu`",
         )
     options = _session_options(device, threads)
     if device == "cuda":

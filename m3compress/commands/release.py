@@ -21,6 +21,7 @@ from m3compress.distill.methods import apply
 from m3compress.engines.artefact import load_artefact
 from m3compress.errors import M3CompressError, OutputExistsError
 from m3compress.export.targets import target_named
+from m3compress.export.write import model_name
 from m3compress.validate.gate import holds_run, require_ours, validate, workplace_in
 from m3compress.validate.release import (
     SUMS,
@@ -59,7 +60,7 @@ def run_release(
     as_json: bool,
 ) -> int:
     """Export, validate, and only if everything passed, write the bundle; returns the exit code."""
-    name = Path(str(settings.model).rstrip("/")).name
+    name = model_name(settings.model)
     bundle = output or Path(f"{name}.m3c")
     folder = report_dir or Path(f"{name}.report")
     _require_places(bundle, folder, force=force)

@@ -174,3 +174,10 @@ def test_a_place_that_cannot_be_taken_is_refused_before_the_export(
     assert run(*words) == 2
     assert told in " ".join(capsys.readouterr().err.split())
     assert (calls["exports"], sorted(files())) == ([], ["mine.zip/precious", "mine/precious"])
+
+
+def test_what_is_made_of_a_file_has_its_name_without_the_suffix(calls: Calls) -> None:
+    Path("quartz.pt").write_bytes(b"")
+    assert main(["release", "quartz.pt"]) == 2
+    assert calls["exports"] == ["auto"]
+    assert Path("quartz.report/quartz.m3c.onnx").is_file()

@@ -30,6 +30,14 @@ def test_options_are_refused_like_on_the_command_line(
     result.stdout.fnmatch_lines(["*none.m3c.onnx*"])
 
 
+@pytest.mark.parametrize("option", ["structures", "labels", "limits"])
+def test_files_may_be_text(option: str, pytester: pytest.Pytester, silica_artefact: Path) -> None:
+    pytester.makepyfile(TEST.format(artefact=str(silica_artefact), options=f"{option}='none.xyz'"))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Error*none.xyz*"])
+
+
 def test_an_unknown_profile_is_told_the_ones_that_exist(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--m3compress-profile", "thorough")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -45,30 +45,9 @@ def model_card(report: Report, manifest: Manifest, report_sha256: str) -> str:
     own = [r for r in report.results if r.subject == "artefact" and r.verdict is Verdict.PASS]
     chosen = [r for name in _HEADLINES for r in own if r.id == name]
     about = report.artefact
-    artefact = about.name if about else ""
-    device = backend_named(manifest.backend).devices[0]
-    where = "" if device == "cpu" else f', device="{device}"'
-    source, body = manifest.source, manifest.three_body.method
     return f"""\
 {_front_matter(manifest, chosen)}
-# {artefact}
-
-An M3GNet interatomic potential for {", ".join(manifest.elements)}, exported by
-{manifest.created_by} from `{source.name}` ({source.format}, convention {source.convention}).
-Three-body block: {body}. Precision: {manifest.precision}.
-
-```python
-from ase.io import read
-from m3compress import Calculator
-
-atoms = read("structure.cif")  # a structure of yours
-atoms.calc = Calculator("{artefact}"{where})
-print(atoms.get_potential_energy())
-```
-
-Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g} Å, receptive field
-{manifest.receptive_field:g} Å.
-
+{_introduction(about.name if about else "", manifest)}
 ## What was checked
 
 The release gate passed this file with profile `{report.profile.name}` on {report.created}
@@ -90,10 +69,36 @@ Verdict: {_cell(scope(report))}.
 
 - artefact sha256 `{manifest.artefact_sha256}`
 - report sha256 `{report_sha256}`
-- source sha256 `{source.sha256}`
+- source sha256 `{manifest.source.sha256}`
 
 `m3compress verify` on this folder checks both. The licence of the weights is that of the source
 model.
+"""
+
+
+def _introduction(artefact: str, manifest: Manifest) -> str:
+    """What the file is, and how to use it."""
+    device = backend_named(manifest.backend).devices[0]
+    where = "" if device == "cpu" else f', device="{device}"'
+    source, body = manifest.source, manifest.three_body.method
+    return f"""\
+# {artefact}
+
+An M3GNet interatomic potential for {", ".join(manifest.elements)}, exported by
+{manifest.created_by} from `{source.name}` ({source.format}, convention {source.convention}).
+Three-body block: {body}. Precision: {manifest.precision}.
+
+```python
+from ase.io import read
+from m3compress import Calculator
+
+atoms = read("structure.cif")  # a structure of yours
+atoms.calc = Calculator("{artefact}"{where})
+print(atoms.get_potential_energy())
+```
+
+Energies in eV, forces in eV/Å, stresses in eV/Å³. Cutoff {manifest.cutoff:g} Å, receptive field
+{manifest.receptive_field:g} Å.
 """
 
 

@@ -18,10 +18,15 @@ from m3compress.contract.forms import FACTORIZED  # noqa: E402
 from m3compress.engines.codes.torchsim import Model  # noqa: E402
 from m3compress.engines.conformance.codes.torchsim import open_torchsim  # noqa: E402
 from m3compress.engines.conformance.contract import examine  # noqa: E402
-from m3compress.errors import StructureError  # noqa: E402
+from m3compress.errors import ArtefactError, StructureError  # noqa: E402
 from m3compress.models.structures.crystals import build_crystal  # noqa: E402
 
 CPU = torch.device("cpu")
+
+
+def test_it_does_not_run_elsewhere_than_told(silica_native):
+    with pytest.raises(ArtefactError, match="device='cuda'"):
+        Model(silica_native, device=torch.device("cuda"), threads=1)
 
 
 @pytest.fixture
