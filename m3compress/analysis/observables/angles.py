@@ -47,8 +47,8 @@ def _angles(frame: Atoms) -> FloatArray:
     cosines = np.concatenate(found)
     degrees = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
     counts = np.histogram(degrees, bins=N_BINS, range=(0.0, 180.0))[0].astype(np.float64)
-    total = counts.sum()
-    return counts / (total * 180 / N_BINS) if total else counts
+    total = float(counts.sum())
+    return np.asarray(counts / (total * 180 / N_BINS)) if total else counts
 
 
 @cache
