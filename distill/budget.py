@@ -159,8 +159,11 @@ def make_budget(
         if wanted is None:
             # Minutes of compiling change nothing where not even the fastest steps would be enough.
             _require_an_epoch(total, labels, own, left, epoch * _COMPILED * step_seconds)
-        step_seconds, spent = step_times("compiled")
-        compile_seconds = (1 + _COMPILED_AGAIN) * spent
+        quick, spent = step_times("compiled")
+        # Compiled steps run on one thread: with many, PyTorch's own may be faster.
+        compiled = settings.student.training.compiled is True or quick < step_seconds
+        step_seconds = quick if compiled else step_seconds
+        compile_seconds = (1 + _COMPILED_AGAIN * compiled) * spent
         left -= compile_seconds
     if wanted is None:
         _require_an_epoch(total, labels, own, left, epoch * step_seconds)

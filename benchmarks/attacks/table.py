@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attacks import counts, distances, edits, indices, virials
+from attacks import claims, counts, distances, edits, indices, virials
 from attacks.edits import of_weight, on
 from attacks.row import (
     ATOMIC,
@@ -168,6 +168,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         FACTS,
         edits.says(shortest_distances=None),
     ),
+    *claims.ROWS,
     row("unit", "energy in kcal/mol by the manifest", "artefact.conventions", edits.other_unit),
     row("other-source", "another source in the manifest", "error", edits.other_source),
     # Precision

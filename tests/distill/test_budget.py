@@ -31,8 +31,8 @@ def step_times(steps):
     return (STEP / 2, 100.0) if steps == "compiled" else (STEP, 1.0)
 
 
-def budget(settings=SETTINGS, teacher=TEACHER):
-    return make_budget(RUTILE, 5.0, settings, teacher, step_times, batch_size=2)
+def budget(settings=SETTINGS, teacher=TEACHER, times=step_times):
+    return make_budget(RUTILE, 5.0, settings, teacher, times, batch_size=2)
 
 
 def test_a_usual_teacher_leaves_most_of_the_time_to_the_training():
@@ -122,6 +122,14 @@ def test_long_trainings_are_compiled_where_there_is_a_compiler(monkeypatch):
     # The compilation that was timed, and one more of the like, which finds most of it done.
     assert 100 < compiled.compile_seconds < 200
     assert plain.compile_seconds == 0
+
+
+def test_compiled_steps_that_are_slower_than_those_of_many_threads_are_not_taken(monkeypatch):
+    monkeypatch.setattr("m3compress.distill.budget.compiler", lambda: "c++")
+    found = budget(times=lambda steps: (STEP, 100.0) if steps == "compiled" else (STEP / 2, 1.0))
+    assert not found.compiled
+    assert (found.step_seconds, found.compile_seconds) == (STEP / 2, 100.0)
+    assert found.minutes == pytest.approx(50, abs=0.1)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

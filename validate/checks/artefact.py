@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from m3compress.contract.backends import backend_named
+from m3compress.contract.distances import merged, shortest_distances
 from m3compress.contract.files import sha256_of
 from m3compress.contract.manifest import (
     BESIDE_ONLY,
@@ -26,7 +27,6 @@ from m3compress.contract.manifest import (
 from m3compress.engines.artefact import read_manifest
 from m3compress.engines.runtimes.native import manifest_in
 from m3compress.errors import M3CompressError
-from m3compress.models.structures.survey import SHORTEST
 from m3compress.validate.checks.atom_sums import CHECKS as SUM_CHECKS
 from m3compress.validate.checks.attempt import Failure, attempt
 from m3compress.validate.checks.building import Check, count_problems, on_file
@@ -181,6 +181,19 @@ def check_conventions(context: Context, path: Path) -> Measurement:
     return count_problems([*problems, *_differences(said)], source=manifest.source.name)
 
 
+def check_form(context: Context, path: Path) -> Measurement:
+    """The three-body form is one to be used: forms for studies never pass.
+
+    What chooses triplets by the numbers of their slots cannot be told from what is wrong for some
+    sizes, so that checks of the graph leave such forms out.
+    """
+    del context
+    form = read_beside(path).three_body.form
+    if form.row.study_only:
+        return count_problems([f"{form} is for studies alone"])
+    return count_problems([])
+
+
 def check_facts(context: Context, path: Path) -> Measurement:
     """Every number of the manifest is the one that the reference has."""
     manifest, potential = read_beside(path), _potential_of(context)
@@ -199,25 +212,32 @@ def check_facts(context: Context, path: Path) -> Measurement:
             manifest.three_body.form.row.study_only,
         ),
     }
-    domain = _beyond(manifest.shortest_distances or {}, potential.provenance.shortest)
+    labelled = shortest_distances((named.atoms for named in context.labels), config.cutoff)
+    known = merged(potential.provenance.shortest, labelled)
+    domain = _other_domain(manifest.shortest_distances or {}, known, potential.provenance.shortest)
     return count_problems([*_differences(said), *domain], n_compared=len(said))
 
 
-def _beyond(said: Mapping[str, float], known: Mapping[str, float]) -> Problems:
-    """Faults of the training domain that a file claims.
+def _other_domain(
+    said: Mapping[str, float], known: Mapping[str, float], least: Mapping[str, float]
+) -> Problems:
+    """Pairs whose closest approach is not the one that is known.
 
-    Frames that were given to the export may widen what the reference knows, down to where files
-    are compared; nothing may be forgotten.
+    Args:
+        said: Of the file.
+        known: Of the reference and of the labelled frames that this gate was given. Such frames
+            widen the domain of an export.
+        least: Of the reference alone: an export that was given none knows no more.
     """
-    return [
-        f"shortest_distances[{pair}] is {said.get(pair)} Å, expected {most} Å or less"
-        for pair, most in known.items()
-        if not said.get(pair, np.inf) <= most
-    ] + [
-        f"shortest_distances[{pair}] is {distance} Å: nothing is compared below {SHORTEST} Å"
-        for pair, distance in said.items()
-        if not distance >= SHORTEST
-    ]
+    problems = []
+    for pair in sorted({*said, *known}):
+        claimed = said.get(pair)
+        if claimed not in (known.get(pair), least.get(pair)):
+            problems.append(
+                f"shortest_distances[{pair}] is {claimed} Å, known is {known.get(pair)} Å: give "
+                "--labels if the export was given some"
+            )
+    return problems
 
 
 def _potential_of(context: Context) -> Potential:
@@ -253,6 +273,11 @@ CHECKS: Final[tuple[Check, ...]] = (
         "artefact.conventions",
         "units, signs and source that are not those of the reference",
         check_conventions,
+    ),
+    on_file(
+        "artefact.form",
+        "whether the three-body form is for studies alone",
+        check_form,
     ),
     on_file(
         "artefact.facts",

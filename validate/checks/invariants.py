@@ -33,7 +33,7 @@ from m3compress.engines.conformance.operations import (
 from m3compress.engines.evaluator import ArtefactEvaluator
 from m3compress.models.structures.frames import Named
 from m3compress.validate.checks.building import Case, Check, on_structures
-from m3compress.validate.checks.rounding import energy_tolerance, force_tolerance
+from m3compress.validate.checks.rounding import energy_tolerance, force_tolerance, same_measure
 from m3compress.validate.checks.selection import Found, largest, roughened, select
 from m3compress.validate.setup.context import Context
 from m3compress.validate.setup.recall import recall
@@ -42,6 +42,8 @@ from m3compress.validate.setup.subject import Subject
 _STRUCTURES: Final = 8
 #: A change of forces (eV/Å) beyond any rounding: the model itself depends on the order.
 _NOT_ROUNDING: Final = 1e-4
+#: An energy (eV) that the rounding of an isolated atom may be off by in any model.
+_ALONE: Final = 2e-5
 _REPEATS: Final = 3
 #: Structures in a batch besides the first and the one that is looked at.
 _BESIDE: Final = 3
@@ -251,6 +253,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "energy of an isolated atom against the reference's, force against zero",
         _isolated_atom,
         among=_shared_atoms,
+        tolerance=same_measure(_isolated_atom, _ALONE),
         absent="candidate and reference share no element",
         on_reference=True,
     ),

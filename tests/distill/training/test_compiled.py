@@ -111,7 +111,13 @@ def test_the_traced_step_of_m3gnet_is_the_eager_one(config, batches, seen):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
-def test_the_compiled_step_is_the_eager_one(network, batches):
-    # Compiling M3GNet itself takes minutes.
-    compare(network, batches)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_compiled_step_is_the_eager_one(network, batches, n_threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        # Compiling M3GNet itself takes minutes.
+        compare(network, batches)
+    finally:
+        torch.set_num_threads(before)
     assert symbolic_shapes.use_duck_shape is True

@@ -19,7 +19,7 @@ from m3compress.validate.setup.subject import exported
 
 IDS = [check.id for check in CHECKS]
 #: What is found in the manifest alone.
-OF_THE_MANIFEST = {"artefact.conventions", "artefact.facts"}
+OF_THE_MANIFEST = {"artefact.form", "artefact.conventions", "artefact.facts"}
 
 
 @pytest.fixture
@@ -183,6 +183,23 @@ def test_numbers_that_are_not_the_references(wrong, problem, said, write_wrong, 
     failed = verdicts(write_wrong(**wrong(said)))
     assert set(failed) == {"artefact.facts"}
     assert failed["artefact.facts"][0].startswith(problem)
+
+
+def test_a_form_for_studies_never_passes(said, write_wrong, make_context, run_check):
+    pruned = {**said["three_body"], "method": "pruned", "fraction": 0.0, "seed": 0}
+    path = write_wrong(three_body={**pruned, "study_only": True})
+    context = make_context(exported(path, threads=1))
+    verdict, found = run_check(CHECKS, "artefact.form", context, None)
+    assert verdict is Verdict.FAIL
+    assert found.evidence["problems"] == ["pruned(0) is for studies alone"]
+
+
+@pytest.mark.parametrize("wrong", [0.55, 1.0, 3.0, None])
+def test_another_training_domain(wrong, said, write_wrong, verdicts):
+    own = said["shortest_distances"]
+    failed = verdicts(write_wrong(shortest_distances={**own, "O-Si": wrong} if wrong else None))
+    assert set(failed) == {"artefact.facts"}
+    assert f"known is {own['O-Si']} Å" in " ".join(failed["artefact.facts"])
 
 
 def test_a_file_without_a_manifest_inside(copied, verdicts):
