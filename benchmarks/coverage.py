@@ -32,8 +32,10 @@ from m3compress.analysis.statistics.arms import (
     mean_with_interval,
 )
 from m3compress.analysis.statistics.noise import expected_band
-from m3compress.analysis.statistics.ratios import ratio_of_sums
+from m3compress.analysis.statistics.ratios import ratio_of_means, ratio_of_sums
 from m3compress.analysis.statistics.slopes import fit_slope
+from m3compress.analysis.statistics.spread import mean_deviation
+from m3compress.validate.checks.students import FRAMES
 from m3compress.validate.setup.profiles import PROFILES, Profile
 
 Array = npt.NDArray[np.float64]
@@ -104,6 +106,30 @@ def of_means(profile: Profile, memory: float) -> Iterator[tuple[str, Trial]]:
         return float(high[0] - low[0]) / 2, bool(low[0] <= other.mean() <= high[0])
 
     yield from (("mean", one), ("difference of means", two), ("band of a curve", band))
+
+
+def of_students(profile: Profile, memory: float) -> Iterator[tuple[str, Trial]]:
+    """Error of a student over the force that it is an error of, and spread of its energies."""
+
+    def parts(rng: np.random.Generator, spread: float) -> list[Array]:
+        """Of the frames that a teacher is asked about."""
+        drawn = replicas(rng, profile, memory)
+        return [
+            1 + spread * part[np.linspace(0, len(part) - 1, FRAMES).astype(int)] for part in drawn
+        ]
+
+    def force(rng: np.random.Generator) -> tuple[float, bool]:
+        scales = parts(rng, 0.05)
+        errors = [scale * own for scale, own in zip(scales, parts(rng, 0.05), strict=True)]
+        _, low, high = ratio_of_means(errors, scales)
+        return (high - low) / 2, low <= 1 <= high
+
+    def spread(rng: np.random.Generator) -> tuple[float, bool]:
+        _, low, high = mean_deviation(parts(rng, 1.0))
+        size = math.sqrt(2 / math.pi) * (math.sqrt(2) if math.isinf(memory) else 1)
+        return (high - low) / 2, low <= size <= high
+
+    yield from (("error of a student over a force", force), ("spread of its energies", spread))
 
 
 def of_slope(profile: Profile, coefficient: float) -> Trial:
@@ -202,7 +228,7 @@ def measure(trial: Trial, n_trials: int) -> dict[str, Any]:
 def rows(profile: Profile, n_trials: int) -> Iterator[dict[str, Any]]:
     """Every interval of a profile."""
     for label, memory in _MEMORIES.items():
-        for name, trial in of_means(profile, memory):
+        for name, trial in (*of_means(profile, memory), *of_students(profile, memory)):
             yield {"interval": name, "case": f"memory: {label}", **measure(trial, n_trials)}
     for coefficient in _COEFFICIENTS:
         found = measure(of_slope(profile, coefficient), n_trials)

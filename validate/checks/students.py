@@ -17,6 +17,8 @@ import numpy as np
 
 from m3compress.analysis.frame_errors import FrameErrors, frame_errors
 from m3compress.analysis.statistics.arms import compare_pairs, mean_with_interval
+from m3compress.analysis.statistics.ratios import ratio_of_means
+from m3compress.analysis.statistics.spread import mean_deviation
 from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation
 from m3compress.contract.teacher import Teacher, ask
@@ -106,13 +108,15 @@ def _ask_both(context: Context, run: Run) -> _Asked:
     return _Asked(run, when, frame_errors(both(*one) for one in zip(rows, when, strict=True)))
 
 
-def _mean(parts: Sequence[FloatArray], scale: float, **evidence: Any) -> Measurement:
-    """A mean over trajectories with its interval, in units of ``scale``, without its sign."""
-    _, low, high = (value / scale for value in mean_with_interval(parts))
-    off, reach = abs(float(np.concatenate(parts).mean())) / scale, (high - low) / 2
+def _measured(found: tuple[float, float, float], scale: float, **evidence: Any) -> Measurement:
+    """A number with its interval, in units of ``scale``, without its sign."""
+    value, low, high = (one / scale for one in found)
+    off, below, above = abs(value), value - low, high - value
+    if value < 0:
+        below, above = above, below
     return Measurement(
         value=off,
-        interval=(max(0.0, off - reach), off + reach),
+        interval=(max(0.0, off - below), off + above),
         evidence=evidence,
         needs="ps or replicas",
     )
@@ -120,26 +124,26 @@ def _mean(parts: Sequence[FloatArray], scale: float, **evidence: Any) -> Measure
 
 def _force(found: Sequence[_Asked]) -> Measurement:
     """Mean |ΔF| in % of the teacher's mean |F|."""
-    errors = [one.errors.force for one in found]
-    scale = float(np.concatenate([one.errors.scale for one in found]).mean())
-    mae = MEV_PER_EV * float(np.concatenate(errors).mean())
-    return _mean(errors, scale / 100, mae_meV_per_A=mae, mean_force_meV_per_A=MEV_PER_EV * scale)
+    errors, scales = ([getattr(one.errors, n) for one in found] for n in ("force", "scale"))
+    mae, scale = (MEV_PER_EV * float(np.concatenate(parts).mean()) for parts in (errors, scales))
+    return _measured(
+        ratio_of_means(errors, scales), 0.01, mae_meV_per_A=mae, mean_force_meV_per_A=scale
+    )
 
 
 def _offset(found: Sequence[_Asked]) -> Measurement:
     """|mean ΔE| in meV/atom."""
-    return _mean([one.errors.energy for one in found], 1 / MEV_PER_EV)
+    return _measured(mean_with_interval([one.errors.energy for one in found]), 1 / MEV_PER_EV)
 
 
 def _spread(found: Sequence[_Asked]) -> Measurement:
     """Mean |ΔE − mean ΔE| in meV/atom."""
-    offset = float(np.concatenate([one.errors.energy for one in found]).mean())
-    return _mean([np.abs(one.errors.energy - offset) for one in found], 1 / MEV_PER_EV)
+    return _measured(mean_deviation([one.errors.energy for one in found]), 1 / MEV_PER_EV)
 
 
 def _stress(found: Sequence[_Asked]) -> Measurement:
     """Mean |Δσ| in GPa."""
-    return _mean([one.errors.stress for one in found], 1.0)
+    return _measured(mean_with_interval([one.errors.stress for one in found]), 1.0)
 
 
 def _on_frames(

@@ -235,7 +235,7 @@ def compare_pairs(
         reference: The partner of each, of the same length.
         scale: What to express the difference in.
     """
-    return _judged(*_mean_and_error(_differences(candidate, reference)), scale)
+    return _judged(*mean_and_error(_differences(candidate, reference)), scale)
 
 
 def _judged(difference: float, error: float, freedom: float, scale: float) -> Comparison:
@@ -256,12 +256,16 @@ def mean_with_interval(arm: Sequence[FloatArray]) -> tuple[float, float, float]:
     Args:
         arm: One array per replica, shape (n_frames,).
     """
-    mean, error, freedom = _mean_and_error(arm)
+    mean, error, freedom = mean_and_error(arm)
     reach = float(special.stdtrit(freedom, 0.975)) * error
     return mean, mean - reach, mean + reach
 
 
-def _mean_and_error(arm: Sequence[FloatArray]) -> tuple[float, float, float]:
-    """Mean, its standard error, and degrees of freedom."""
+def mean_and_error(arm: Sequence[FloatArray]) -> tuple[float, float, float]:
+    """Mean of a correlated scalar over replicas, its standard error, and degrees of freedom.
+
+    Args:
+        arm: One array per replica, shape (n_frames,).
+    """
     found: Noise = measure_noise([np.asarray(replica)[:, None] for replica in arm])
     return float(found.mean[0]), float(np.sqrt((found.residuals**2).sum())), found.freedom

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m3compress.analysis.statistics.ratios import ratio_of_sums
+from m3compress.analysis.statistics.ratios import ratio_of_means, ratio_of_sums
 
 
 @pytest.mark.parametrize("spread", [0.3, 0.8, 1.2])
@@ -40,3 +40,16 @@ def test_a_single_sample_has_no_interval(theirs):
 def test_what_has_no_ratio_is_refused(ours, theirs):
     with pytest.raises(ValueError, match="positive sum"):
         ratio_of_sums(np.array(ours), np.array(theirs))
+
+
+@pytest.mark.parametrize("n_replicas", [3, 4, 5])
+def test_an_error_is_covered_with_the_noise_of_what_it_is_compared_with(n_replicas):
+    """Without it, some intervals of scalars that replicas never forget were too short."""
+    rng = np.random.default_rng(n_replicas)
+    covered = []
+    for _ in range(1500):
+        theirs = [np.full(10, 1 + 0.1 * rng.normal()) for _ in range(n_replicas)]
+        mine = [(0.5 + 0.02 * rng.normal()) * one for one in theirs]
+        _, low, high = ratio_of_means(mine, theirs)
+        covered.append(low <= 0.5 <= high)
+    assert 0.93 <= np.mean(covered) <= 0.985
