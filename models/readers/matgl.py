@@ -23,7 +23,7 @@ from m3compress.errors import CheckpointError, UnsupportedModelError
 from m3compress.models.config import CONVENTIONS, Basis, M3GNetConfig
 from m3compress.models.potential import Potential, Provenance, Writer, native_form
 from m3compress.models.readers.arrays import as_float64, fill_network, load_torch
-from m3compress.models.readers.matgl_versions import trainer_of, writer_of
+from m3compress.models.readers.matgl_versions import writer_of, writer_of_training
 
 FILES = ("model.pt", "state.pt", "model.json")
 
@@ -189,10 +189,11 @@ def _is_of_training(state: Mapping[str, Any]) -> bool:
 def _writer(
     kind: str, arguments: Mapping[str, Any], network: Mapping[str, Any], state: Mapping[str, Any]
 ) -> Writer | None:
-    """Who wrote a model; arguments that stand beside a training tell nothing of it."""
+    """Who wrote a model; beside a training, arguments may be older than it."""
+    written = writer_of(arguments if kind == "Potential" else None, network)
     if "state_dict" in state or _is_of_training(state):
-        return trainer_of(state.get("hyper_parameters"))
-    return writer_of(arguments if kind == "Potential" else None, network)
+        return writer_of_training(state.get("hyper_parameters"), written)
+    return written
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -41,16 +41,20 @@ def writer_of(potential: Mapping[str, Any] | None, network: Mapping[str, Any]) -
     ends = tuple(module.rsplit("_", 1)[-1] for module in modules if "_" in module)
     if "pyg" in ends:
         return Writer("matgl 3.0 with PyG", f"its class is in {modules[-1]}", ("matgl-3",))
+    if modules[0].endswith("._pes"):
+        return Writer("matgl 4.0", f"its class is in {modules[0]}", ("matgl-3",))
+    # Before the modules of DGL: that of a network may be older than the program that saved it.
+    if found := [name for name in _COMPILED if name in outer]:
+        return Writer("matgl 4.0 or newer", f"it has {' and '.join(found)}", _NOT_DGL)
     if "dgl" in ends:
         named = next(module for module in modules if module.endswith("_dgl"))
         return Writer("matgl 2 or 3.0 with DGL", f"its class is in {named}", _DGL)
-    if modules[0].endswith("._pes"):
-        return Writer("matgl 4.0", f"its class is in {modules[0]}", ("matgl-3",))
-    if found := [name for name in _COMPILED if name in outer]:
-        return Writer("matgl 4.0 or newer", f"it has {' and '.join(found)}", _NOT_DGL)
     if "dropout" not in network:
         return Writer("matgl 1.2 or older", "it has no argument dropout", _DGL)
-    if potential is not None and "calc_charge" not in outer:
+    if potential is None:
+        # What tells 4.0 from those before is among the arguments of the potential alone.
+        return Writer("matgl 1.3 or newer", "it has dropout", (*_DGL, *_NOT_DGL))
+    if "calc_charge" not in outer:
         return Writer("matgl 1.3", "it has dropout, but no calc_charge", _DGL)
     return Writer("matgl 1.3 to 3.0", "it has dropout, but no compile_mode", (*_DGL, "matgl-3"))
 
@@ -73,3 +77,22 @@ def trainer_of(hyper_parameters: Any) -> Writer | None:
     if "magmom_weight" in hyper_parameters and "charge_weight" not in hyper_parameters:
         return Writer("matgl 3.0 or older", "it has no charge_weight", (*_DGL, "matgl-3"))
     return None
+
+
+def writer_of_training(hyper_parameters: Any, arguments: Writer) -> Writer | None:
+    """Who trained weights, by their training, else by the arguments that stand beside them.
+
+    Those may be of the model that the training began with, and only say that it was not older.
+
+    Args:
+        hyper_parameters: Of the training, as :func:`trainer_of` takes them.
+        arguments: Who wrote the arguments.
+
+    Returns:
+        None where both leave it open.
+    """
+    trainer = trainer_of(hyper_parameters)
+    if trainer is not None or set(_DGL) & set(arguments.conventions):
+        return trainer
+    versions = f"{arguments.versions.removesuffix(' or newer')} or newer"
+    return Writer(versions, f"of its arguments: {arguments.because}", _NOT_DGL)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from ase.build import bulk
 
-from m3compress.errors import CheckpointError
+from m3compress.errors import CheckpointError, ConventionError
 from m3compress.models.potential import Potential, evaluate
 from m3compress.models.readers.arrays import load_torch
 from m3compress.models.readers.lightning import read_lightning
@@ -91,6 +91,21 @@ def test_the_convention_is_decided_as_for_the_folder(folder: Path) -> None:
     assert read_model(folder / "best.ckpt").config.convention == expected.config.convention
     given = read_model(folder / "best.ckpt", convention="matgl-3")
     assert given.config.convention.name == "matgl-3"
+
+
+@pytest.mark.parametrize("place", ["best.ckpt", "state_dict in state.pt", "plain names"])
+def test_arguments_of_a_newer_matgl_contradict_weights_of_the_dgl_era(
+    place: str, folder: Path
+) -> None:
+    """Trained on, or only saved again? Wherever the weights are, the arguments ask that."""
+    arguments = load_torch(folder / "model.pt")
+    newer = {"calc_charge": False, "compile_model": False, "compile_mode": "reduce-overhead"}
+    torch.save({**arguments, **newer}, folder / "model.pt")
+    if place.startswith("state_dict"):
+        torch.save(load_torch(folder / "best.ckpt")["state_dict"], folder / "state.pt")
+    source = folder / place if place == "best.ckpt" else folder
+    with pytest.raises(ConventionError, match=r"crystals say matgl-dgl .*it has compile_model"):
+        read_model(source)
 
 
 def test_a_checkpoint_without_arguments_says_how_to_save_them(folder: Path, tmp_path: Path) -> None:
