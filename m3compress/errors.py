@@ -55,7 +55,19 @@ class ConventionError(M3CompressError):
 
 
 class StructureError(M3CompressError):
-    """A structure that cannot be evaluated: unknown element, no atoms, NaN, coincident atoms."""
+    """A structure that cannot be evaluated: unknown element, no atoms, NaN, coincident atoms.
+
+    Args:
+        message: See :class:`M3CompressError`; so ``hint``.
+        hint: What the user can do about it.
+        atoms: Those at fault, counted from 0.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, atoms: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.atoms = atoms
 
 
 class OverlapError(StructureError):

@@ -66,7 +66,8 @@ def check_structure(atoms: Atoms) -> None:
     if not np.isfinite(atoms.positions).all():
         bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
         raise StructureError(
-            f"the position of atom {bad} (counting from 0) is not finite: {atoms.positions[bad]}"
+            f"the position of atom {bad} (counting from 0) is not finite: {atoms.positions[bad]}",
+            atoms=(bad,),
         )
     if not np.isfinite(atoms.cell.array).all():
         raise StructureError("the cell holds values that are not finite")
@@ -87,6 +88,7 @@ def _refuse_lost(atoms: Atoms, farthest: float) -> None:
         f"atom {lost} (counting from 0) is lost: it is at {atoms.positions[lost].tolist()} Å, "
         f"expected within {farthest:.3g} Å of the origin",
         hint="is the simulation unstable? An unwrapped trajectory is brought back by atoms.wrap()",
+        atoms=(lost,),
     )
 
 

@@ -14,6 +14,7 @@ from m3compress.contract.cells import has_volume
 from m3compress.contract.files import expanded
 from m3compress.contract.neighbors import check_structure
 from m3compress.errors import StructureError
+from m3compress.models.structures.coincident import refuse_coincident
 
 #: What a structure is. ``real``: a measured crystal or a user's structure, at rest or with atoms
 #: displaced. ``altered``: a crystal that was strained, enlarged or lost an atom. ``made-up``: a
@@ -54,6 +55,7 @@ def read_frames(path: Path) -> list[Atoms]:
     """
     from ase.io import read
 
+    from m3compress.models.structures.counted import as_the_file_counts
     from m3compress.models.structures.cut_off import refuse_frames_cut_off
     from m3compress.models.structures.mistaken import (
         empty,
@@ -79,8 +81,11 @@ def read_frames(path: Path) -> list[Atoms]:
     if not frames:
         raise empty(path)
     for number, atoms in enumerate(frames):
-        refuse_what_is_no_structure(atoms, f"frame {number} of {path}")
-        require_energy(atoms, f"frame {number} of {path}")
+        try:
+            refuse_what_is_no_structure(atoms, f"frame {number} of {path}")
+            require_energy(atoms, f"frame {number} of {path}")
+        except StructureError as error:
+            raise as_the_file_counts(error, path, number) from error
     return frames
 
 
@@ -130,12 +135,15 @@ def require_energy(atoms: Atoms, what: str) -> None:
     """Refuse a structure that has no meaningful energy, whatever the model.
 
     Raises:
-        StructureError: See :func:`~m3compress.contract.neighbors.check_structure`.
+        StructureError: See :func:`~m3compress.contract.neighbors.check_structure`; or for two atoms
+            in the same place.
     """
     try:
         check_structure(atoms)
+        refuse_coincident(atoms)
     except StructureError as error:
-        raise StructureError(f"{what}: {error.message}", hint=error.hint) from error
+        message = f"{what}: {error.message}"
+        raise StructureError(message, hint=error.hint, atoms=error.atoms) from error
 
 
 def require_periodic(atoms: Atoms, what: str) -> None:

@@ -20,6 +20,7 @@ from m3compress.contract.arrays import FloatArray
 from m3compress.contract.evaluation import Evaluation, Evaluator
 from m3compress.contract.files import expanded
 from m3compress.errors import StructureError
+from m3compress.models.structures.counted import as_the_file_counts
 from m3compress.models.structures.frames import Named, read_frames, require_known
 from m3compress.models.structures.stored_labels import labelled
 
@@ -105,7 +106,10 @@ def read_labelled(path: Path, elements: Sequence[str]) -> tuple[Named, ...]:
     for number, atoms in enumerate(read_frames(path)):
         name = f"{path.stem}-{number}"
         require_known(atoms, elements, f"frame {number} of {path}")
-        frames.append(Named(name, labelled(atoms, f"frame {number} of {path}")))
+        try:
+            frames.append(Named(name, labelled(atoms, f"frame {number} of {path}")))
+        except StructureError as error:
+            raise as_the_file_counts(error, path, number) from error
     return tuple(frames)
 
 

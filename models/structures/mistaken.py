@@ -143,7 +143,8 @@ def refuse_what_is_no_structure(atoms: Atoms, frame: str) -> None:
     wrong = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
     if len(wrong):
         raise StructureError(
-            f"atom {wrong[0]} (counting from 0) of {frame} has positions that are not numbers"
+            f"atom {wrong[0]} (counting from 0) of {frame} has positions that are not numbers",
+            atoms=(int(wrong[0]),),
         )
     if not np.isfinite(atoms.cell.array).all():
         raise StructureError(f"{frame} has a cell that holds values that are not numbers")
@@ -174,6 +175,7 @@ def _refuse_unknown_elements(atoms: Atoms, frame: str) -> None:
         f"{', that of a dummy atom,' if number == 0 else ','} expected 1 to "
         f"{len(chemical_symbols) - 1}",
         hint="name its element, or leave it out",
+        atoms=(int(wrong[0]),),
     )
 
 
@@ -192,6 +194,7 @@ def _refuse_partial_occupancy(atoms: Atoms, frame: str) -> None:
             f"the site of atom {atom} (counting from 0; at {place} Å) of {frame} is occupied in "
             f"part: {holds}",
             hint="give an ordered structure, for instance a supercell with its sites filled by lot",
+            atoms=(atom,),
         )
 
 

@@ -142,9 +142,12 @@ def _checked(quantity: str, key: str, value: Any, n_atoms: int, frame: str) -> F
         )
     wrong = np.flatnonzero(~(np.abs(numbers.ravel()) < _LARGEST))
     if len(wrong):
-        where = f" on atom {wrong[0] // 3} (counting from 0)" if quantity == "forces" else ""
+        atoms = (int(wrong[0] // 3),) if quantity == "forces" else ()
+        where = f" on atom {atoms[0]} (counting from 0)" if atoms else ""
         raise StructureError(
-            f"{what} is {numbers.ravel()[wrong[0]]}{where}, expected finite numbers", hint=_CORRECT
+            f"{what} is {numbers.ravel()[wrong[0]]}{where}, expected finite numbers",
+            hint=_CORRECT,
+            atoms=atoms,
         )
     return numbers.reshape(expected)
 

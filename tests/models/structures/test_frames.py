@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,12 @@ def refusal(path: Path, content: str) -> StructureError:
 @pytest.mark.parametrize(
     ("sites", "message"),
     [
-        ("Si1 Si 0.5 0 0 0.5", r"atom 0 \(counting from 0; at 2.5, 0, 0 Å\) .*: Si 0.5$"),
-        ("O1 O 0 0 0 1\nSi1 Si 0.5 0 0 0.9", r"atom 1 .*: Si 0.9$"),
-        ("Si1 Si 0.5 0 0 0.5\nO1 O 0.5 0 0 0.5", r"atom 0 .*: Si 0.5 and O 0.5$"),
+        (
+            "Si1 Si 0.5 0 0 0.5",
+            r"atom 0 \(counting from 0; at 2.5, 0, 0 Å\) .*: Si 0.5; .* Si1$",
+        ),
+        ("O1 O 0 0 0 1\nSi1 Si 0.5 0 0 0.9", r"atom 1 .*: Si 0.9; .* site Si1$"),
+        ("Si1 Si 0.5 0 0 0.5\nO1 O 0.5 0 0 0.5", r"atom 0 .*: Si 0.5 and O 0.5; .* site Si1$"),
     ],
     ids=["vacancies", "the second site", "a shared site"],
 )
@@ -258,3 +262,47 @@ def test_a_flat_cell_is_not_periodic_in_all_directions() -> None:
     flat = Atoms("Si", cell=[[3, 0, 0], [0, 4, 0], [3, 0, 0]], pbc=True)
     with pytest.raises(StructureError, match=r"^mine: the cell is singular"):
         require_periodic(flat, "mine")
+
+
+@pytest.mark.parametrize(
+    ("shift", "where"),
+    [((0, 0, 0), "$"), ((8, 0, 0), ", across the boundary of the cell$")],
+    ids=["a duplicate", "its own image"],
+)
+def test_atoms_in_the_same_place_are_named_with_file_and_frame(
+    shift: tuple[float, ...], where: str, tmp_path: Path
+) -> None:
+    whole = Atoms("Si4", [[0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 4]], cell=[8, 8, 8], pbc=True)
+    twice = whole + Atoms("Si", [whole.positions[2] + shift])
+    write(tmp_path / "x.extxyz", [whole, twice])
+    message = r"^frame 1 of .*x\.extxyz: atoms 2 and 4 \(counting from 0\) are 0.0e\+00 Å apart"
+    with pytest.raises(StructureError) as caught:
+        read_frames(tmp_path / "x.extxyz")
+    assert re.search(message + where, caught.value.message)
+    assert "duplicate" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("frame", [0, 1])
+def test_atoms_of_a_dump_have_its_ids(frame: int, tmp_path: Path) -> None:
+    """ASE sorts them: the first row is not atom 0."""
+    path = tmp_path / "x.lammpstrj"
+    dump = DUMP.format(step=0, columns="id type element x y z", first="Si", second="O")
+    dump = dump.replace("\n1 1 Si", "\n30 1 Si").replace("\n2 2 O", "\n20 2 O")
+    wrong = dump.replace("30 1 Si 0", "30 1 Si nan")
+    path.write_text("".join([dump] * frame + [wrong, dump]))
+    with pytest.raises(StructureError, match=f"atom 1 .* frame {frame} of .* in the dump, id 30"):
+        read_frames(path)
+    path.write_text(dump.replace("20 2 O 1.6", "20 2 O 8"))
+    with pytest.raises(StructureError, match=r"atoms 0 and 1 .* in the dump, id 20 and 30"):
+        read_frames(path)
+
+
+def test_atoms_of_a_cif_have_its_labels(tmp_path: Path) -> None:
+    cif = CIF.replace("'P 1'", "'P -1'")
+    text = f"{cif}Si1 Si 0.1 0.2 0.3 1\nO1 O 0.4 0.1 0.2 0.5\n"
+    error = refusal(tmp_path / "x.cif", text)
+    assert "atom 2 (counting from 0" in error.message
+    assert error.message.endswith("atoms are counted after symmetry, in the file site O1")
+    unlabelled = text.replace("_atom_site_label\n", "").replace("Si1 ", "").replace("O1 ", "")
+    error = refusal(tmp_path / "x.cif", unlabelled)
+    assert error.message.endswith("atoms are counted after symmetry")
