@@ -87,7 +87,27 @@ def roundest_supercell(atoms: Atoms, n_atoms: int) -> Atoms:
 
 
 def supercell_of(atoms: Atoms, n_atoms: int) -> Atoms:
-    """The roundest supercell of at least ``n_atoms`` atoms."""
+    """The roundest supercell of at least ``n_atoms`` atoms.
+
+    It is one of the cell itself, unless that is so skewed that one of the reduced cell is wider.
+
+    Args:
+        atoms: A structure.
+        n_atoms: How many are wanted.
+
+    Raises:
+        StructureError: If it is periodic in all directions, and its cell vectors lie in a plane.
+    """
+    plain = _grown(atoms, n_atoms)
+    if not atoms.pbc.all():
+        return plain
+    other = _grown(reduced(atoms), n_atoms)
+    wider = perpendicular_widths(other).min() > perpendicular_widths(plain).min() + _ROUNDING
+    return other if wider else plain
+
+
+def _grown(atoms: Atoms, n_atoms: int) -> Atoms:
+    """The cell repeated along its shortest vectors to at least ``n_atoms`` atoms."""
     repeats = np.ones(3, dtype=int)
     while len(atoms) * repeats.prod() < n_atoms:
         repeats[np.argmin(atoms.cell.lengths() * repeats)] += 1

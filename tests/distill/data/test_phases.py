@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from m3compress.contract.cells import perpendicular_widths
 from m3compress.distill.data.phases import plan_data
 from m3compress.distill.data.plan import of_split
 from m3compress.distill.data.sampling import Sampling
@@ -127,3 +129,14 @@ def test_curvatures_cost_two_evaluations_and_change_the_frames_that_have_them(ro
         more = curved.atoms_evaluated(group) - flat.atoms_evaluated(group)
         n_atoms = len(flat.phases["salt"]) if group.kind in changed else 0
         assert more == 2 * group.n_frames * n_atoms
+
+
+def test_phases_of_skewed_cells_are_wide(sampling):
+    skewed = RUTILE.atoms.copy()
+    skewed.set_cell(np.array([[1, 0, 0], [6, 1, 0], [-5, 7, 1]]) @ skewed.cell.array)
+    straight, found = (
+        next(iter(plan_data([Named("rutile", atoms)], 4.0, sampling).phases.values()))
+        for atoms in (RUTILE.atoms, skewed)
+    )
+    assert len(found) == len(straight)
+    assert perpendicular_widths(found).min() == pytest.approx(perpendicular_widths(straight).min())

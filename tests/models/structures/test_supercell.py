@@ -15,6 +15,7 @@ from m3compress.models.structures.supercell import (
     roundest_supercell,
     smallest_supercell,
     supercell,
+    supercell_of,
 )
 
 OBLIQUE = Atoms("Si", cell=[[3.0, 0.2, -0.4], [1.9, 4.1, 0.3], [-0.7, 1.2, 5.2]], pbc=True)
@@ -71,3 +72,22 @@ def test_a_flat_cell_is_refused(larger):
     flat = Atoms("Si", cell=[[3, 0, 0], [0, 4, 0], [3, 0, 0]], pbc=True)
     with pytest.raises(StructureError, match="singular"):
         larger(flat)
+
+
+@pytest.mark.parametrize("name", ["TiO2-rutile", "SiO2-quartz", "Si-diamond"])
+def test_a_skewed_cell_grows_as_wide_as_a_straight_one(name):
+    straight = build_crystal(name)
+    skewed = straight.copy()
+    skewed.set_cell(np.array([[1, 0, 0], [6, 1, 0], [-5, 7, 1]]) @ straight.cell.array)
+    expected, found = (supercell_of(cell, 60) for cell in (straight, skewed))
+    assert len(found) == len(expected)
+    # Of a primitive cell of diamond there are several reduced ones, of other angles.
+    assert perpendicular_widths(found).min() > 0.85 * perpendicular_widths(expected).min()
+
+
+def test_a_cell_that_is_not_skewed_is_repeated_as_it_is():
+    for name in ("TiO2-rutile", "SiO2-quartz", "Si-diamond"):
+        cell = build_crystal(name)
+        found = supercell_of(cell, 60)
+        repeats = np.linalg.solve(cell.cell.array.T, found.cell.array.T)
+        assert np.allclose(repeats, np.diag(np.diag(repeats)))
