@@ -235,7 +235,8 @@ def distill(
         settings: Student, frames, rounds, time, threads and seed.
         work: Folder for labels, trajectories and checkpoints; ``NAME.distill`` by default.
         resume: Go on with what is in it.
-        labels: Frames to learn from, too, labelled by the teacher.
+        labels: Frames to learn from, too, labelled by the teacher. Where all have forces, they
+            decide the convention of the teacher if its file does not say it.
         convention: Of a model, where its file does not say it.
         cutoff: What is taken for the cutoff of a calculator in Å.
         matgl: Folder that gets the student in the format of matgl 4.1, too.
@@ -353,6 +354,7 @@ def _prepared(
     from m3compress.distill.report import Reporter as Unheard
     from m3compress.distill.work import working_in
     from m3compress.models.structures.frames import plain_values, read_frames, read_named
+    from m3compress.models.structures.stored_labels import have_forces
     from m3compress.teaching import export_student
 
     phases = read_named(sources.structures)
@@ -365,9 +367,10 @@ def _prepared(
         "labels": document_sha256([plain_values(frame) for frame in brought]),
         **document,
     }
+    labels = sources.labels if have_forces(brought) else None
     with working_in(folder, whole, resume=resume):
         yield Distillation(
-            teacher=open_teacher(sources.teacher, phases, folder, **how),
+            teacher=open_teacher(sources.teacher, phases, folder, labels=labels, **how),
             structures=phases,
             settings=settings,
             work=folder,

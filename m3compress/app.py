@@ -159,6 +159,8 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. Default: all of them.")
     ] = None,
+    convention: ConventionName = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Time an exported file, and the model it came from."""
@@ -173,6 +175,8 @@ def bench(
             rounds=rounds,
             device=device,
             threads=threads,
+            convention=convention,
+            labels=labels,
             as_json=as_json,
         )
         raise typer.Exit(code)

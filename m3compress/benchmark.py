@@ -34,6 +34,8 @@ class Candidate:
         path: File or folder.
         threads: CPU threads.
         device: Where an exported file runs.
+        convention: Of a model, where its file does not say it.
+        labels: Frames that decide the convention otherwise.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Candidate:
     path: str
     threads: int
     device: Device = "cpu"
+    convention: str | None = None
+    labels: Path | None = None
 
     def open(self) -> Steps:
         """Load it, in the process in which it is timed."""
@@ -103,9 +107,23 @@ class Measurement:
 
 
 def candidates_for(
-    artefact: Artefact, against: str | None, threads: int, device: Device = "cpu"
+    artefact: Artefact,
+    against: str | None,
+    threads: int,
+    device: Device = "cpu",
+    *,
+    convention: str | None = None,
+    labels: Path | None = None,
 ) -> list[Candidate]:
     """The artefact, and the reference if given: matgl's calculator where it can load it.
+
+    Args:
+        artefact: The exported file.
+        against: What the user calls the reference.
+        threads: CPU threads.
+        device: Where the exported file runs.
+        convention: Of the reference, where its file does not say it.
+        labels: Frames that decide the convention otherwise.
 
     Raises:
         M3CompressError: If the reference does not exist.
@@ -117,10 +135,12 @@ def candidates_for(
 
     source = resolve_source(against)
     # Older eras load in today's matgl without complaint and are wrong by eV/Å; ours reads them all.
-    native = artefact.manifest.source.convention == "matgl-4.1" and Path(source).is_dir()
+    known_as = convention or artefact.manifest.source.convention
+    native = known_as == "matgl-4.1" and Path(source).is_dir()
     if native and importlib.util.find_spec("matgl") is not None:
         return [ours, Candidate("matgl PESCalculator", "matgl", str(source), threads)]
-    return [ours, Candidate("PyTorch triplets", "triplets", str(source), threads)]
+    asked = {"convention": convention, "labels": labels}
+    return [ours, Candidate("PyTorch triplets", "triplets", str(source), threads, **asked)]
 
 
 def benchmark_structure(elements: Sequence[str], n_atoms: int) -> tuple[str, Atoms]:
@@ -202,7 +222,8 @@ def _open_triplets(candidate: Candidate) -> Steps:
     from m3compress.api import load_potential
 
     torch.set_num_threads(candidate.threads)
-    return load_potential(candidate.path).to(torch.float32)
+    read = load_potential(candidate.path, convention=candidate.convention, labels=candidate.labels)
+    return read.to(torch.float32)
 
 
 _OPENERS: Final[dict[Kind, Callable[[Candidate], Steps]]] = {

@@ -82,7 +82,11 @@ def distill(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --work.")] = False,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="More frames to learn from; the teacher labels them."),
+        typer.Option(
+            metavar="FILE",
+            help="More frames to learn from; the teacher labels them. Their own energies and "
+            "forces decide its convention where its file does not say it.",
+        ),
     ] = None,
     convention: ConventionName = None,
     cutoff: Annotated[

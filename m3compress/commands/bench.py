@@ -36,6 +36,8 @@ def run(
     rounds: int,
     device: str,
     threads: int | None,
+    convention: str | None = None,
+    labels: Path | None = None,
     as_json: bool,
 ) -> int:
     """Measure and print; returns the exit code."""
@@ -43,7 +45,9 @@ def run(
     place = device_named(device)
     require_runs_on(loaded, place)
     n_threads = threads or os.cpu_count() or 1
-    candidates = candidates_for(loaded, against, n_threads, place)
+    candidates = candidates_for(
+        loaded, against, n_threads, place, convention=convention, labels=labels
+    )
     rows: list[Measurement] = []
     with progress("measuring", total=len(sizes)) as advance:
         for size in sizes:

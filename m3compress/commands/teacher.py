@@ -23,11 +23,13 @@ class GivenTeacher:
         source: Path of a model or an exported file, ``builtin``, or what a calculator is called.
         work: Folder in which a model is exported, once, to be fast.
         convention: Of a model, where its file does not say it.
+        labels: Frames that decide the convention otherwise.
     """
 
     source: str
     work: Path
     convention: str | None = None
+    labels: Path | None = None
 
     def open(self, structures: Sequence[Named]) -> Teacher:
         """See :class:`~m3compress.validate.setup.students.TeacherSource`.
@@ -41,6 +43,7 @@ class GivenTeacher:
             structures,
             self.work,
             convention=self.convention,
+            labels=self.labels,
             report=partial(print_row, to=stderr()),
         )
 
@@ -57,7 +60,8 @@ class GivenTeacher:
 def with_given_teacher(settings: Settings, teacher: str | None, folder: Path) -> Settings:
     """The settings with a teacher, if one is given.
 
-    A student's file says its own convention: one that was given is the teacher's.
+    A student's file says its own convention: one that was given, or that labels decide, is the
+    teacher's.
 
     Args:
         settings: Of the gate.
@@ -66,5 +70,5 @@ def with_given_teacher(settings: Settings, teacher: str | None, folder: Path) ->
     """
     if teacher is None:
         return settings
-    given = GivenTeacher(teacher, folder / "teacher", settings.convention)
+    given = GivenTeacher(teacher, folder / "teacher", settings.convention, settings.labels)
     return replace(settings, teacher=given, convention=None)

@@ -32,6 +32,15 @@ _ROUNDING: Final = 1e-5
 _ROUNDING_RELATIVE: Final = 1e-6
 
 
+def have_forces(frames: Sequence[Atoms]) -> bool:
+    """Whether there are frames, and all of them have forces, whatever these are."""
+    return bool(frames) and all(
+        (atoms.calc is not None and "forces" in atoms.calc.results)
+        or any(f"{prefix}forces" in atoms.arrays for prefix in _PREFIXES)
+        for atoms in frames
+    )
+
+
 def labelled(atoms: Atoms, frame: str) -> Atoms:
     """The frame with nothing but its labels, as ASE's single-point results.
 
