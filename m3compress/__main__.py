@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from m3compress.console import print_error
+from m3compress.contract.files import expanded
 from m3compress.errors import M3CompressError
 
 COULD_NOT_RUN = 2
+
+#: Shells expand ``~`` at the beginning of a word only, and not where it is quoted.
+_IN_HOME: Final = re.compile(r"(--[\w-]+=|-\w)?(~.*)", re.DOTALL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from m3compress.app import app
 
-    words = None if arguments is None else list(arguments)
+    words = [_with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
         app(words, prog_name="m3compress")
     except M3CompressError as error:
@@ -36,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # a mistake of ours: show where
         _report_crash(error)
     return COULD_NOT_RUN
+
+
+def _with_home(word: str) -> str:
+    """A word of the command line with the home folder for ``~``, also behind ``--option=``."""
+    found = _IN_HOME.fullmatch(word)
+    return word if found is None else f"{found[1] or ''}{expanded(found[2])}"
 
 
 def _report_import(error: ImportError) -> int:

@@ -18,7 +18,7 @@ from m3compress.models.potential import Potential
 from m3compress.validate.setup.settings import Settings
 
 
-class _Asked(BaseException):  # noqa: N818 (the command line reports every Exception)
+class _Asked(BaseException):
     """What was asked for; it ends what was to be watched."""
 
     def __init__(self, *given: Any, **named: Any) -> None:

@@ -51,6 +51,19 @@ def exit_code(*arguments):
         return finished.code or 0
 
 
+@pytest.mark.parametrize("labels", [["--labels=~/x.xyz"], ["--labels", "~/x.xyz"]])
+def test_the_home_folder_is_expanded_in_all_words(monkeypatch, tmp_path, labels):
+    seen = {}
+    module = types.ModuleType("m3compress.commands.export")
+    module.run = lambda **options: seen.update(options) or 0
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert exit_code("export", "~/model", "-o~/out.m3c.onnx", *labels) == 0
+    assert seen["model"] == str(tmp_path / "model")
+    assert seen["output"] == tmp_path / "out.m3c.onnx"
+    assert seen["labels"] == tmp_path / "x.xyz"
+
+
 @pytest.mark.parametrize("code", [0, 1, 2, 3])
 def test_a_command_decides_the_exit_code(inspect_that, code):
     inspect_that(lambda: code)

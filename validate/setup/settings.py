@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from m3compress.contract.backends import Device, device_named
-from m3compress.contract.files import content_sha256
+from m3compress.contract.files import content_sha256, expanded
 from m3compress.contract.forms import TRIPLETS
 from m3compress.engines.artefact import load_artefact
 from m3compress.engines.open import require_runs_on
@@ -47,7 +47,7 @@ class SettingError(M3CompressError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that decides what a run measures.
+    """Everything that decides what a run measures. In paths, ``~`` becomes the home folder.
 
     Attributes:
         artefact: The exported file; for a control, the file it stands in for.
@@ -90,6 +90,14 @@ class Settings:
     device: Device = "cpu"
     control: StandIn | None = None
     teacher: TeacherSource | None = None
+
+    def __post_init__(self) -> None:
+        """Expand ``~`` before anything is read or hashed."""
+        for name in ("artefact", "structures", "labels", "limits"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, expanded(path))
+        if self.model.startswith("~"):
+            object.__setattr__(self, "model", str(expanded(self.model)))
 
     def read_profile(self) -> Profile:
         """The profile with the options in it.

@@ -212,3 +212,16 @@ def test_a_run_is_the_same_if_its_files_and_options_are(
     assert all(everyone.count(one) == 1 for one in everyone)
     moved.write_bytes(moved.read_bytes() + b"x")
     assert Settings(artefact=moved, model=BUILTIN).fingerprint() != base.fingerprint()
+
+
+def test_the_home_folder_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = ("artefact", "model", "structures", "labels")
+    for name in names:
+        (tmp_path / name).write_text(name)
+    inside = {name: Path("~", name) for name in names}
+    settings = Settings(**{**inside, "model": "~/model"}, limits=Path("~/limits"))
+    outside = {name: tmp_path / name for name in names}
+    expected = Settings(**{**outside, "model": str(tmp_path / "model")})
+    assert settings.fingerprint() == expected.fingerprint()
+    assert settings.limits == tmp_path / "limits"
