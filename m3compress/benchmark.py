@@ -139,8 +139,8 @@ def candidates_for(
     native = known_as == "matgl-4.1" and Path(source).is_dir()
     if native and importlib.util.find_spec("matgl") is not None:
         return [ours, Candidate("matgl PESCalculator", "matgl", str(source), threads)]
-    asked = {"convention": convention, "labels": labels}
-    return [ours, Candidate("PyTorch triplets", "triplets", str(source), threads, **asked)]
+    reference = Candidate("PyTorch triplets", "triplets", str(source), threads)
+    return [ours, replace(reference, convention=convention, labels=labels)]
 
 
 def benchmark_structure(elements: Sequence[str], n_atoms: int) -> tuple[str, Atoms]:
