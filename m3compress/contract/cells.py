@@ -13,8 +13,9 @@ from m3compress.errors import StructureError
 
 #: Cell vectors that span less in a direction (Å) span nothing in it.
 _FLAT: Final = 1e-6
-#: Hydrogen at 500 GPa has 0.6 atoms/Å³. A crystal in nm that is read as Å has 8 or more.
-_DENSEST: Final = 3.0
+#: Closest packing at 0.5 Å, down to which models are compared, has 11.3 atoms/Å³ (hydrogen at
+#: 500 GPa 0.6). Most crystals in nm that are read as Å have 20 to 100.
+_DENSEST: Final = 12.0
 #: What an atom takes up in a direction without periodicity, in Å.
 _ATOM_SIZE: Final = 2.0
 #: A neighbour list looks at the cells within its cutoff and skin, which are less than this (Å).

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
+from m3compress.contract.neighbors import check_structure
 from m3compress.contract.teacher import Teacher
 from m3compress.engines.dynamics.job import Job
 from m3compress.engines.dynamics.loaded import Loaded
@@ -309,3 +311,14 @@ def test_atoms_come_as_close_as_half_an_angstrom(gate):
         assert one.distances[-1] == pytest.approx(0.5)
         last = one.frames[-1].get_all_distances(mic=True)
         assert last[last > 0].min() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_the_densest_of_crystals_are_evaluated_at_half_an_angstrom(gate):
+    """A limit of 3 atoms/Å³ refused rutile there, and with it the files of its students."""
+    crystals = (build_crystal("TiO2-rutile"), bulk("Cu"))
+    context = gate(crystals=tuple(Named(f"{atoms.symbols}", atoms) for atoms in crystals))
+    subject = context.candidate_subject
+    found = [one for one in walls.approaches(context, subject) if "compressed" in one.name]
+    assert len(found) == 2
+    for one in found:
+        check_structure(one.frames[-1])
