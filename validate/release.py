@@ -331,16 +331,23 @@ def _opened(bundle: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="m3compress-") as folder:
         try:
             with zipfile.ZipFile(bundle) as archive:
-                # Flat by construction: a name with a path in it is not ours.
-                for name in archive.namelist():
-                    if Path(name).name != name:
-                        raise VerificationError(f"{bundle.name} holds {name!r}, which is no file")
+                _require_flat(bundle, archive.namelist())
                 archive.extractall(folder)
-        except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        except M3CompressError:
+            raise
+        except Exception as error:  # what zipfile and its decoders raise has no common base
+            reason = str(error) or "it ends too soon"  # EOFError says nothing
             raise VerificationError(
-                f"{bundle.name} is not a sound zip file: {error}", hint="get it again"
+                f"{bundle.name} is not a sound zip file: {reason}", hint=_AGAIN
             ) from error
         yield Path(folder)
+
+
+def _require_flat(bundle: Path, names: Sequence[str]) -> None:
+    """Refuse names with a path in them: what `release` writes is flat."""
+    for name in names:
+        if Path(name).name != name:
+            raise VerificationError(f"{bundle.name} holds {name!r}, which is no file")
 
 
 def _zip(folder: Path, path: Path) -> None:
