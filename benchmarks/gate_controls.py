@@ -8,7 +8,7 @@ seed. Goes on where it was stopped.
     python benchmarks/gate_controls.py --work DIR --seeds 2 --negative-seeds 0 --profile ci --named
 
 With ``--named`` a control is done once the checks that are named for it have failed, as in
-``m3compress validate --selfcheck``.
+``m3compress validate --selfcheck``. One that does nothing to a model is skipped and does not count.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _share(missed: Sequence[bool | None]) -> str:
-    """Of those whose radial distributions were computed; a control may have been seen before."""
-    known = [one for one in missed if one is not None]
+def _share(answers: Sequence[bool | None]) -> str:
+    """Of those that have one: a control may be skipped, or seen before distributions are."""
+    known = [one for one in answers if one is not None]
     return f"{sum(known)} of {len(known)}"
 
 
@@ -75,7 +75,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         always = set.intersection(*(set(row["failed"]) for row in own))
         found[name] = {
             "must": own[0]["must"],
-            "as_expected": f"{sum(row['as_expected'] for row in own)} of {len(own)}",
+            "as_expected": _share([row["as_expected"] for row in own]),
+            "skipped": next((row["skipped"] for row in own if row["skipped"]), None),
             "failed_every_time": sorted(always),
             "missed_by_rdf_alone": _share([row["missed_by_rdf"] for row in own]),
         }

@@ -36,6 +36,8 @@ MAY_IMPORT = {
         # What counts as agreement, for who exports and who judges.
         "m3compress.export.parity",
         "m3compress.export.draws",
+        # What a block is worth, for who takes it out and who judges.
+        "m3compress.distill.share",
     ),
 }
 #: Modules outside the rooms that may import ``validate``.

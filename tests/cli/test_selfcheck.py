@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
+from m3compress.commands import selfcheck
 from m3compress.commands.selfcheck import _table
 from m3compress.validate.controls.selfcheck import CONTROLS, NEGATIVE, POSITIVE, Outcome
 from m3compress.validate.result import Verdict
+from m3compress.validate.setup.settings import Settings
 
 
 def outcome(control, verdict, failed, *, expected=True, missed=False) -> Outcome:
@@ -40,6 +45,29 @@ def test_the_table_names_what_had_to_fail_and_what_was_wrong():
     assert "more" not in third
     assert "alone would have missed it" in third
     assert "alone" not in fourth, "they were not computed"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_skipped_control_says_why_and_is_no_fault(as_json, tmp_path, monkeypatch, capsys):
+    reason = "removing the three-body block moves forces by 0.03 meV/Å, so that nobody can see it"
+    skipped = replace(
+        outcome(POSITIVE[3], Verdict.SKIPPED, (), expected=None, missed=None), skipped=reason
+    )
+    found = (outcome(NEGATIVE, Verdict.PASS, ()), skipped)
+    monkeypatch.setattr(selfcheck, "run_controls", lambda *args, **options: found)
+    monkeypatch.setattr(selfcheck, "with_paths", lambda settings: settings)
+    settings = Settings(artefact=tmp_path / "a.m3c.onnx", model="model")
+    options = {"report_dir": tmp_path, "resume": False, "force": False, "as_json": as_json}
+    assert selfcheck.run(settings=settings, **options) == 0
+    said = capsys.readouterr().out
+    if as_json:
+        row = json.loads(said)[1]
+        assert (row["verdict"], row["as_expected"], row["skipped"]) == ("skipped", None, reason)
+    else:
+        assert f"skipped: {reason}" in " ".join(said.split())
+        assert "WRONG" not in said
+    found = (*found, outcome(POSITIVE[0], Verdict.PASS, (), expected=False))
+    assert selfcheck.run(settings=settings, **options) == 1
 
 
 def test_a_narrow_terminal_cuts_no_name():

@@ -11,21 +11,26 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 from m3compress.contract.files import write_atomically
 from m3compress.contract.progress import Progress, silent
+from m3compress.distill.share import three_body_share
 from m3compress.engines.dynamics.job import Job
+from m3compress.models.readers.open import read_model
 from m3compress.validate.controls.broken import Pressed, RedrawnTriplets, Reordered, ScaledForces
 from m3compress.validate.gate import quiet, require_ours, validate
 from m3compress.validate.report.write import require_writable
 from m3compress.validate.result import CheckResult, Verdict
 from m3compress.validate.run import CHECKS, claim_workplace, never
+from m3compress.validate.setup.profiles import Profile
 from m3compress.validate.setup.settings import Settings
 from m3compress.validate.setup.subject import SubjectSpec, TrainedSpec
 
+#: What a check says that could be computed.
+_DECIDED = frozenset({Verdict.PASS, Verdict.FAIL})
 #: Prefix of the checks that look at radial distribution functions and nothing else.
 _RDF = "md.rdf"
 
@@ -44,6 +49,9 @@ class Control:
         spoil: Does it, given the reference in the precision of a file.
         heat: Factor on the temperature of its runs.
         seen_by: Checks of which each must fail; none for the negative control, which must pass.
+        seen_in_npt: More of these, in profiles with dynamics at constant pressure.
+        of_block: Whether only the three-body block is spoiled: where it does nothing, there is
+            nothing to see.
     """
 
     name: str
@@ -51,6 +59,13 @@ class Control:
     spoil: Callable[[TrainedSpec], SubjectSpec] = _unchanged
     heat: float = 1.0
     seen_by: tuple[str, ...] = ()
+    seen_in_npt: tuple[str, ...] = ()
+    of_block: bool = False
+
+    def within(self, profile: Profile) -> Control:
+        """The same, with all checks of a profile that must see it."""
+        more = self.seen_in_npt if profile.npt_duration > 0 else ()
+        return replace(self, seen_by=(*self.seen_by, *more), seen_in_npt=()) if more else self
 
     def candidate(self, reference: TrainedSpec) -> SubjectSpec:
         """What stands in for the exported file."""
@@ -81,29 +96,37 @@ POSITIVE: Final = (
         name="swollen",
         description="crystals some 1 % too large, by a pressure of -0.25 GPa",
         spoil=lambda reference: Pressed(reference, -0.25),
-        # And by md.npt-volume, in profiles with dynamics at constant pressure.
         seen_by=("parity.stress",),
+        seen_in_npt=("md.npt-volume",),
     ),
     Control(
         name="removed",
         description="three-body block removed",
         spoil=lambda reference: replace(reference, form="removed"),
         seen_by=("parity.force-rmse", "smooth.angle"),
+        of_block=True,
     ),
     Control(
         name="pruned",
         description="half of the triplets dropped, drawn anew whenever one comes or goes",
         spoil=lambda reference: RedrawnTriplets(replace(reference, form="pruned=0.5")),
         seen_by=("smooth.cutoff-energy",),
+        of_block=True,
     ),
     Control(
         name="misrouted",
         description="triplets routed to the wrong bonds",
         spoil=lambda reference: replace(reference, form="misrouted"),
         seen_by=("inv.permutation",),
+        of_block=True,
     ),
 )
 CONTROLS: Final = (NEGATIVE, *POSITIVE)
+
+
+def _matters() -> str | None:
+    """Of a model whose block is known to matter."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,23 +136,29 @@ class Outcome:
     Attributes:
         control: The control.
         seed: Seed of the run.
-        verdict: Verdict of the gate.
+        verdict: Verdict of the gate; ``skipped`` if none was to be expected.
         failed: Ids of all checks that failed.
-        as_expected: Whether the gate did what it must.
+        as_expected: Whether the gate did what it must; None if nothing was to be expected.
         missed_by_rdf: Whether the radial distribution functions alone saw nothing; None if they
             were not computed, because others had seen the control before.
+        skipped: Why nothing was to be expected, if so.
     """
 
     control: Control
     seed: int
     verdict: Verdict
     failed: tuple[str, ...]
-    as_expected: bool
+    as_expected: bool | None
     missed_by_rdf: bool | None
+    skipped: str | None = None
 
 
 def judge_control(
-    control: Control, seed: int, verdict: Verdict, results: Sequence[CheckResult]
+    control: Control,
+    seed: int,
+    verdict: Verdict,
+    results: Sequence[CheckResult],
+    harmless: Callable[[], str | None] = _matters,
 ) -> Outcome:
     """Whether the gate treated a control as it must.
 
@@ -138,6 +167,7 @@ def judge_control(
         seed: Seed of the run.
         verdict: Verdict of its report.
         results: Its results.
+        harmless: See :func:`unseen`.
     """
     own = [result for result in results if result.subject == "artefact"]
     failed = _failed(own)
@@ -146,13 +176,15 @@ def judge_control(
         right = verdict is Verdict.FAIL and set(control.seen_by) <= set(failed)
     else:
         right = verdict is Verdict.PASS
+    skipped = unseen(control, results, harmless)
     return Outcome(
         control=control,
         seed=seed,
-        verdict=verdict,
+        verdict=verdict if skipped is None else Verdict.SKIPPED,
         failed=failed,
-        as_expected=right,
+        as_expected=right if skipped is None else None,
         missed_by_rdf=not _failed(distributions) if distributions else None,
+        skipped=skipped,
     )
 
 
@@ -175,6 +207,54 @@ def seen(control: Control, results: Sequence[CheckResult]) -> str | None:
     if not control.seen_by or not set(control.seen_by) <= set(failed):
         return None
     return f"the control has been seen by {', '.join(control.seen_by)}"
+
+
+def unseen(
+    control: Control, results: Sequence[CheckResult], harmless: Callable[[], str | None]
+) -> str | None:
+    """Why a control need not be seen: what it spoils does nothing in this model.
+
+    The checks that are named for it have the first word: one that fails has seen it, and one that
+    could not be computed excuses nothing.
+
+    Args:
+        control: The control.
+        results: What was found so far.
+        harmless: What the model's three-body block is worth, in words, if it is harmless; None if
+            the block matters. Asked only where it decides.
+
+    Returns:
+        The reason once every check that must see the control was computed, and some saw nothing.
+    """
+    if not control.of_block:
+        return None
+    own = [r for r in results if r.subject == "artefact" and r.id in control.seen_by]
+    blind = sorted(set(control.seen_by) - set(_failed(own)))
+    computed = {r.id for r in own} == set(control.seen_by)
+    if not computed or not blind or any(r.verdict not in _DECIDED for r in own):
+        return None
+    share = harmless()
+    if share is None:
+        return None
+    return f"{share}, so that {', '.join(blind)} cannot see what is done to it"
+
+
+def worth_nothing(settings: Settings) -> str | None:
+    """What the three-body block of the trained model is worth, if it can go unnoticed; else None.
+
+    Raises:
+        M3CompressError: If the model cannot be read.
+    """
+    share = three_body_share(
+        read_model(settings.model, convention=settings.convention, labels=settings.labels)
+    )
+    return share.text if share.harmless else None
+
+
+def _settled(
+    control: Control, harmless: Callable[[], str | None], results: Sequence[CheckResult]
+) -> str | None:
+    return seen(control, results) or unseen(control, results, harmless)
 
 
 def run_controls(
@@ -212,7 +292,8 @@ def run_controls(
         shutil.rmtree(folder / "results", ignore_errors=True)
     claim_workplace(folder, settings.fingerprint(), resume=(folder / "run.json").is_file())
     outcomes = []
-    for control in controls:
+    harmless = cache(partial(worth_nothing, settings))
+    for control in (one.within(settings.read_profile()) for one in controls):
         announce(f"control {control.name}: {control.description}")
         place = folder / control.name
         report = validate(
@@ -224,9 +305,11 @@ def run_controls(
             trajectories=folder / "trajectories",
             # Those that must see it first: they settle the verdict.
             checks=CHECKS if whole else sorted(CHECKS, key=lambda c: c.id not in control.seen_by),
-            enough=never if whole else partial(seen, control),
+            enough=never if whole else partial(_settled, control, harmless),
         )
-        outcomes.append(judge_control(control, settings.seed, report.verdict, report.results))
+        outcomes.append(
+            judge_control(control, settings.seed, report.verdict, report.results, harmless)
+        )
     document = json.dumps(to_json(tuple(outcomes)), indent=1, ensure_ascii=False)
     write_atomically(folder / "selfcheck.json", document.encode())
     return tuple(outcomes)
@@ -241,6 +324,7 @@ def to_json(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
             "must": "fail" if outcome.control.seen_by else "pass",
             "verdict": str(outcome.verdict),
             "as_expected": outcome.as_expected,
+            "skipped": outcome.skipped,
             "failed": list(outcome.failed),
             "missed_by_rdf": outcome.missed_by_rdf,
             "seed": outcome.seed,

@@ -23,15 +23,20 @@ from m3compress.validate.controls.selfcheck import (
     judge_control,
     run_controls,
     seen,
+    unseen,
+    worth_nothing,
 )
 from m3compress.validate.report.document import ReferenceInfo, Report
 from m3compress.validate.result import CheckResult, Limit, Measurement, Tier, Verdict, judge
 from m3compress.validate.run import CHECKS
 from m3compress.validate.setup.limits import read_limits
+from m3compress.validate.setup.profiles import CI, PROFILES, SMOKE
 from m3compress.validate.setup.settings import Settings
 from m3compress.validate.setup.subject import trained
 
 HOT = next(control for control in POSITIVE if control.name == "too-hot")
+SWOLLEN = next(control for control in POSITIVE if control.name == "swollen")
+REMOVED = next(control for control in POSITIVE if control.name == "removed")
 LIMIT = Limit(value=1.0, unit="%", source="a test")
 
 
@@ -52,11 +57,12 @@ def results(**values: float) -> list[CheckResult]:
 
 
 def test_every_control_is_seen_by_checks_that_exist():
-    known = read_limits("smoke")
-    for control in POSITIVE:
-        assert control.seen_by
-        assert set(control.seen_by) <= set(known)
-        assert all(known[name].value is not None for name in control.seen_by), control.name
+    for profile in PROFILES.values():
+        known = read_limits(profile.name)
+        for control in (one.within(profile) for one in POSITIVE):
+            assert control.seen_by
+            assert set(control.seen_by) <= set(known)
+            assert all(known[name].value is not None for name in control.seen_by), control.name
     assert len({control.name for control in CONTROLS}) == len(CONTROLS)
 
 
@@ -91,6 +97,65 @@ def test_a_control_is_done_once_all_that_must_see_it_have():
     assert seen(NEGATIVE, both) is None
     # What was not computed has missed nothing.
     assert judge_control(weak, 0, Verdict.FAIL, both).missed_by_rdf is None
+
+
+def test_a_swollen_crystal_must_be_seen_at_constant_pressure_where_that_is_run():
+    assert SWOLLEN.within(SMOKE).seen_by == ("parity.stress",)
+    within = SWOLLEN.within(CI)
+    assert within.seen_by == ("parity.stress", "md.npt-volume")
+    stress = results(parity__stress=2.0)
+    assert seen(within, stress) is None, "the runs at constant pressure would be skipped"
+    assert not judge_control(within, 0, Verdict.FAIL, stress).as_expected
+    both = results(parity__stress=2.0, **{"md__npt-volume": 2.0})
+    assert judge_control(within, 0, Verdict.FAIL, both).as_expected
+    others = [control for control in CONTROLS if control is not SWOLLEN]
+    assert all(control.within(CI).seen_by == control.seen_by for control in others)
+
+
+def never_asked() -> str | None:
+    raise AssertionError("the share decides nothing here")
+
+
+def removed(rmse: float, angle: float) -> list[CheckResult]:
+    return results(**{"parity__force-rmse": rmse, "smooth__angle": angle})
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.1), (0.1, 2.0)])
+def test_a_block_that_does_nothing_need_not_be_seen_to_be_spoiled(values):
+    found = removed(*values)
+    reason = unseen(REMOVED, found, lambda: "it does nothing") or ""
+    blind = "parity.force-rmse, smooth.angle" if max(values) < 1 else "parity.force-rmse"
+    assert reason == f"it does nothing, so that {blind} cannot see what is done to it"
+    outcome = judge_control(REMOVED, 0, Verdict.PASS, found, lambda: "it does nothing")
+    assert (outcome.verdict, outcome.as_expected) == (Verdict.SKIPPED, None)
+    assert outcome.skipped == reason
+    # Of a block that matters the same results are a fault of the gate.
+    outcome = judge_control(REMOVED, 0, Verdict.PASS, found, lambda: None)
+    assert (outcome.as_expected, outcome.skipped) == (False, None)
+
+
+def test_nothing_else_is_excused_by_a_block_that_does_nothing():
+    # What was seen counts, what was not computed excuses nothing, others do not spoil the block.
+    seen_by_both = judge_control(REMOVED, 0, Verdict.FAIL, removed(2.0, 2.0), never_asked)
+    assert (seen_by_both.as_expected, seen_by_both.skipped) == (True, None)
+    assert unseen(REMOVED, removed(0.1, 0.1)[:1], never_asked) is None
+    broken = removed(0.1, 0.1)
+    broken[1] = broken[1].model_copy(update={"verdict": Verdict.ERROR})
+    assert unseen(REMOVED, broken, never_asked) is None
+    cold = judge_control(HOT, 0, Verdict.PASS, results(md__temperature=0.5), never_asked)
+    assert (cold.as_expected, cold.skipped) == (False, None)
+    assert judge_control(NEGATIVE, 0, Verdict.PASS, results(), never_asked).as_expected
+    of_block = [control.name for control in CONTROLS if control.of_block]
+    assert of_block == ["removed", "pruned", "misrouted"]
+
+
+def test_the_share_of_the_model_says_whether_its_block_does_nothing(
+    builtin_spec, shared: Path, tmp_path: Path
+):
+    settings = Settings(artefact=tmp_path / "a.m3c.onnx", model=builtin_spec.path)
+    assert worth_nothing(settings) is None
+    old = replace(settings, model=str(shared / "models" / "M3GNet-MP-2021.2.8-PES"))
+    assert "moves forces by 0.0294 meV/Å" in (worth_nothing(old) or "")
 
 
 def test_what_fails_on_the_reference_is_not_the_controls_doing():
@@ -154,6 +219,7 @@ def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypat
         )
 
     monkeypatch.setattr(selfcheck, "validate", validate)
+    monkeypatch.setattr(selfcheck, "worth_nothing", lambda settings: "it does nothing")
     (tmp_path / "a.m3c.onnx").write_bytes(b"graph")
     (tmp_path / "model").write_bytes(b"weights")
     settings = Settings(
@@ -170,6 +236,8 @@ def test_all_controls_run_over_one_set_of_trajectories(tmp_path: Path, monkeypat
     assert [row["must"] for row in written] == ["pass", *["fail"] * len(POSITIVE)]
     # A control is done once it is seen; the reference itself never is.
     hot = results(md__temperature=2.0)
+    blind = [s.control for s, _, options in asked if options["enough"](removed(0.1, 0.1))]
+    assert blind == [REMOVED], "it need not go on either"
     reasons = {settings.control: options["enough"](hot) for settings, _, options in asked}
     assert [control for control, reason in reasons.items() if reason] == [HOT]
     for settings_of, _, options in asked:
