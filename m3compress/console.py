@@ -10,19 +10,22 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Column, Table
 
 LOGGER_NAME = "m3compress"
 
 #: Columns of a file or a log, which have no width of their own.
 WIDE = 160
 _NAME = 11  # columns of the names in print_row
+#: Columns that a text needs to be read with ease beside others.
+_TEXT = 30
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -51,6 +54,37 @@ def wide() -> Console:
     if not console.is_terminal:
         console.width = WIDE
     return console
+
+
+def print_fitted(table: Table, paragraphs: Iterable[tuple[str, str]], *, to: Console) -> None:
+    """Write a table, or where that would break names, a paragraph for each of its rows.
+
+    Args:
+        table: Columns that are not to be broken have ``no_wrap``; the others hold text.
+        paragraphs: Of each row, its name and what the others say, in words.
+        to: Where to.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    gaps = len(table.columns) - 1
+    if sum(map(_least_width, table.columns)) + gaps > to.width:
+        grid = Table.grid(padding=(0, 2))
+        grid.title = table.title
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, told in paragraphs:
+            grid.add_row(Text(name), Text(told))
+        table = grid
+    to.print(table)
+
+
+def _least_width(column: Column) -> int:
+    from rich.cells import cell_len
+
+    lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+    widest = max(map(cell_len, lines), default=0)
+    return widest if column.no_wrap else min(widest, _TEXT)
 
 
 def print_row(name: str, value: str, *, to: Console) -> None:

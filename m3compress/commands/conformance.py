@@ -8,8 +8,9 @@ from typing import Final
 from ase import Atoms
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from m3compress.console import print_json, stage_bar, stderr, wide
+from m3compress.console import print_fitted, print_json, stage_bar, stderr, wide
 from m3compress.contract.backends import is_exported
 from m3compress.contract.evaluation import Evaluator
 from m3compress.contract.manifest import Manifest
@@ -98,12 +99,25 @@ def _show(found: Conformance) -> None:
         header_style="bold",
     )
     for heading in ("clause", "", "measured", "limit", "unit", "note"):
-        table.add_column(heading, justify="right" if heading in ("measured", "limit") else "left")
+        table.add_column(
+            heading,
+            justify="right" if heading in ("measured", "limit") else "left",
+            no_wrap=heading != "note",
+            overflow="fold",
+        )
     for clause in found.clauses:
-        table.add_row(*map(escape, _cells(clause)))
-    wide().print(table)
+        table.add_row(*map(Text, _cells(clause)))
+    print_fitted(table, map(_in_words, found.clauses), to=wide())
     broken = ", ".join(found.broken)
     stderr().print(f"broken: {broken}" if broken else "all clauses hold", markup=False)
+
+
+def _in_words(clause: Clause) -> tuple[str, str]:
+    """A clause as a paragraph."""
+    name, word, value, limit, unit, note = _cells(clause)
+    told = f"{word}, {value} {unit}" if value else word
+    told = f"{told.rstrip()}, limit {limit} {unit}".rstrip() if limit else told.rstrip()
+    return name, f"{told}; {note}" if note else told
 
 
 def _cells(clause: Clause) -> tuple[str, ...]:

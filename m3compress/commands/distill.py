@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from m3compress.api import distill, distill_ladder
-from m3compress.console import print_json, print_row, shows_progress, stage_bar, stderr, wide
+from m3compress.console import (
+    print_fitted,
+    print_json,
+    print_row,
+    shows_progress,
+    stage_bar,
+    stderr,
+    wide,
+)
 from m3compress.contract.progress import Progress
 from m3compress.distill.data.sampling import Sampling, ladder
 from m3compress.distill.ladder.report import HEADINGS, Climbed, rows_of
@@ -126,11 +135,14 @@ def _print_ladder(done: Climbed) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in HEADINGS:
         table.add_column(
-            heading.replace(", ", "\n"), justify="left" if heading == HEADINGS[0] else "right"
+            heading.replace(", ", "\n"),
+            justify="left" if heading == HEADINGS[0] else "right",
+            no_wrap=True,
         )
-    for row in rows_of(done):
-        table.add_row(*astuple(row))
-    wide().print(table)
+    rows = [astuple(row) for row in rows_of(done)]
+    for row in rows:
+        table.add_row(*map(Text, row))
+    print_fitted(table, map(_in_words, rows), to=wide())
     to = stderr()
     print_row("front", f"{', '.join(done.front)} (*): no other is faster and nearer", to=to)
     if done.lost:
@@ -140,6 +152,15 @@ def _print_ladder(done: Climbed) -> None:
     print_row("compared", str(done.page), to=to)
     chosen = done.students[(done.front or list(done.students))[-1]].path
     to.print(f"next: `m3compress export {chosen} -o {_artefact(chosen)}`", markup=False)
+
+
+def _in_words(row: tuple[str, ...]) -> tuple[str, str]:
+    """A row of a ladder as a paragraph: the name, and each number between its name and unit."""
+    told = []
+    for heading, value in zip(HEADINGS[1:], row[1:], strict=True):
+        name, _, unit = heading.partition(", ")
+        told.append(f"{name} {value} {unit}".rstrip() if value else "")
+    return row[0], "; ".join(filter(None, told))
 
 
 def _artefact(student: Path) -> str:
@@ -154,7 +175,8 @@ def _table(done: Distilled) -> Table:
         header_style="bold",
     )
     for heading in ("frames", "E\nmeV/atom", "F\nmeV/Å", "F\n%", "S\nGPa"):
-        table.add_column(heading, justify="left" if heading == "frames" else "right")
+        of_frames = heading == "frames"
+        table.add_column(heading, justify="left" if of_frames else "right", overflow="fold")
     for name, errors in done.record.errors.items():
         stress = "" if errors.stress_mae is None else f"{errors.stress_mae:.3f}"
         table.add_row(
