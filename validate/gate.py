@@ -21,7 +21,7 @@ from m3compress.validate.report.write import require_writable, write_reports
 from m3compress.validate.result import CheckResult
 from m3compress.validate.run import checks_of, claim_workplace, never, only_run, run_checks
 from m3compress.validate.setup.context import Context
-from m3compress.validate.setup.estimate import estimate_seconds
+from m3compress.validate.setup.estimate import estimate_seconds, in_words
 from m3compress.validate.setup.settings import Settings, open_context
 
 #: Of a folder with reports: where a run keeps what it has done, and the note that it is a run's.
@@ -79,7 +79,7 @@ def validate(
         if force and not resume:
             _clear(workplace)
         claim_workplace(workplace, settings.fingerprint(), resume=resume)
-        announce(describe_run(context))
+        announce(describe_run(context, whole=enough is never))
         context = replace(context, progress=progress)
         results = run_checks(context, limits, checks=checks, enough=enough)
         report = make_report(settings, context, results, time.perf_counter() - start)
@@ -142,14 +142,19 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def describe_run(context: Context) -> str:
-    """What is about to be measured, and about how long it will take."""
-    seconds = estimate_seconds(context)
+def describe_run(context: Context, *, whole: bool = True) -> str:
+    """What is about to be measured, and about how long it will take.
+
+    Args:
+        context: Whom and how to measure.
+        whole: Whether all checks run, whatever the first ones find.
+    """
+    duration = f"{'about' if whole else 'up to about'} {in_words(estimate_seconds(context))}"
     samples = ", ".join(f"{named.name} ({len(named.atoms)} atoms)" for named in context.samples)
     n_checks = len(checks_of(context))
     return (
         f"profile {context.profile.name}: {n_checks} checks, molecular dynamics of {samples}, "
-        f"{context.profile.n_replicas} replicas; about {max(1, round(seconds / 60))} min with "
+        f"{context.profile.n_replicas} replicas; {duration} with "
         f"{context.n_workers} processes{_foreseen(context)}"
     )
 

@@ -28,6 +28,9 @@ from m3compress.validate.setup.context import Context
 _STATIC_EVALUATIONS: Final = 60
 #: An edge of thousands of atoms costs more than one of sixteen, by about so much.
 _OUT_OF_CACHE: Final = 1.7
+#: Times below so many seconds are told in steps of so many.
+_STEPS: Final = ((150, 5), (600, 30), (7200, 60))
+_LARGEST_STEP: Final = 360
 
 
 def estimate_seconds(context: Context) -> float:
@@ -45,6 +48,19 @@ def estimate_seconds(context: Context) -> float:
         dynamics += _steps_left(job, context) * cost[key]
     others = _of_exports(context) + _of_labels(context)
     return static * _STATIC_EVALUATIONS + others + dynamics / context.n_workers
+
+
+def in_words(seconds: float) -> str:
+    """A time that was estimated, as it is announced: within 10 % of it, or 5 s.
+
+    Rounded to 5 s below 2.5 minutes, halves of minutes below 10, minutes below 2 hours, and tenths
+    of hours.
+    """
+    step = next((step for below, step in _STEPS if seconds < below), _LARGEST_STEP)
+    rounded = max(step, step * round(seconds / step))
+    if rounded <= 150:
+        return f"{rounded} s"
+    return f"{rounded / 60:g} min" if rounded < 7200 else f"{rounded / 3600:g} h"
 
 
 def _of_exports(context: Context) -> float:

@@ -11,8 +11,9 @@ import torch
 from m3compress.contract.teacher import Teacher
 from m3compress.engines.dynamics.run import STATE, claim_folder
 from m3compress.models.structures.frames import Named
+from m3compress.validate import gate
 from m3compress.validate.checks.runs import plan
-from m3compress.validate.setup.estimate import estimate_seconds
+from m3compress.validate.setup.estimate import estimate_seconds, in_words
 
 
 @pytest.fixture
@@ -74,3 +75,34 @@ def test_the_threads_of_the_process_are_left_as_they_were(dynamics):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "5 s"),
+        (33.0, "35 s"),
+        (149.0, "150 s"),
+        (170.0, "3 min"),
+        (205.0, "3.5 min"),
+        (1000.0, "17 min"),
+        (6360.0, "106 min"),
+        (7190.0, "2 h"),
+        (20_000.0, "5.6 h"),
+    ],
+)
+def test_a_time_is_told_in_units_of_its_size(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_what_is_told_is_within_a_tenth_or_five_seconds():
+    for seconds in np.geomspace(10, 36_000, 20_000):
+        number, unit = in_words(seconds).split()
+        told = float(number) * {"s": 1, "min": 60, "h": 3600}[unit]
+        assert abs(told - seconds) <= max(5, 0.1 * seconds)
+
+
+@pytest.mark.parametrize(("whole", "about"), [(True, "; about "), (False, "; up to about ")])
+def test_a_run_that_may_stop_early_says_so(dynamics, monkeypatch, whole, about):
+    monkeypatch.setattr(gate, "estimate_seconds", lambda context: 33.0)
+    assert f"{about}35 s with 1 processes" in gate.describe_run(dynamics(), whole=whole)
