@@ -17,7 +17,7 @@ from m3compress.errors import OverlapWarning
 def test_short_bonds_of_its_own_crystal_are_not_told(tmp_path: Path) -> None:
     path = tmp_path / "silica.m3c.onnx"
     export_model("builtin", path)
-    _, atoms = benchmark_structure(("Si", "O"), 50)
+    _, atoms = benchmark_structure(("Si", "O"), 400)
     atoms.calc = Calculator(path, threads=1)
     with pytest.warns(OverlapWarning, match="O-Si is never closer"):
         atoms.get_forces()

@@ -35,7 +35,7 @@ from m3compress.validate.setup.settings import Settings
 from m3compress.validate.setup.subject import trained
 
 HOT = next(control for control in POSITIVE if control.name == "too-hot")
-SWOLLEN = next(control for control in POSITIVE if control.name == "swollen")
+SQUEEZED = next(control for control in POSITIVE if control.name == "squeezed")
 REMOVED = next(control for control in POSITIVE if control.name == "removed")
 LIMIT = Limit(value=1.0, unit="%", source="a test")
 
@@ -99,16 +99,16 @@ def test_a_control_is_done_once_all_that_must_see_it_have():
     assert judge_control(weak, 0, Verdict.FAIL, both).missed_by_rdf is None
 
 
-def test_a_swollen_crystal_must_be_seen_at_constant_pressure_where_that_is_run():
-    assert SWOLLEN.within(SMOKE).seen_by == ("parity.stress",)
-    within = SWOLLEN.within(CI)
+def test_a_squeezed_crystal_must_be_seen_at_constant_pressure_where_that_is_run():
+    assert SQUEEZED.within(SMOKE).seen_by == ("parity.stress",)
+    within = SQUEEZED.within(CI)
     assert within.seen_by == ("parity.stress", "md.npt-volume")
     stress = results(parity__stress=2.0)
     assert seen(within, stress) is None, "the runs at constant pressure would be skipped"
     assert not judge_control(within, 0, Verdict.FAIL, stress).as_expected
     both = results(parity__stress=2.0, **{"md__npt-volume": 2.0})
     assert judge_control(within, 0, Verdict.FAIL, both).as_expected
-    others = [control for control in CONTROLS if control is not SWOLLEN]
+    others = [control for control in CONTROLS if control is not SQUEEZED]
     assert all(control.within(CI).seen_by == control.seen_by for control in others)
 
 
