@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -29,9 +28,6 @@ from m3compress.errors import M3CompressError
 from m3compress.models.graph import Graph
 from m3compress.models.network import M3GNet
 
-#: With more, PyTorch 2.13 cannot compile all sums over edges, and runs others into memory that is
-#: not theirs.
-_ONE_THREAD: Final = {"cpp.threads": 1}
 _FIELDS = tuple(field.name for field in fields(Batch))
 
 
@@ -62,7 +58,9 @@ def compile_step(network: M3GNet, loss: Loss, example: Batch) -> Step:
         trace = make_fx(
             _plain_step(network, loss), tracing_mode="symbolic", _allow_non_fake_inputs=True
         )(weights, _values(example))
-        compiled = torch.compile(trace, dynamic=True, options=_ONE_THREAD)
+        # With more threads, PyTorch 2.13 cannot compile all sums over edges, and runs others into
+        # memory that is not theirs.
+        compiled = torch.compile(trace, dynamic=True, options={"cpp.threads": 1})
 
     def run(batch: Batch) -> tuple[Tensor, ...]:
         # Sizes of zero and one are compiled anew, for minutes; a pair beyond the cutoff has none.
