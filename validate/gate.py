@@ -151,11 +151,11 @@ def describe_run(context: Context, *, whole: bool = True) -> str:
     """
     duration = f"{'about' if whole else 'up to about'} {in_words(estimate_seconds(context))}"
     samples = ", ".join(f"{named.name} ({len(named.atoms)} atoms)" for named in context.samples)
-    n_checks = len(checks_of(context))
+    n_checks, n_workers = len(checks_of(context)), context.n_workers
     return (
         f"profile {context.profile.name}: {n_checks} checks, molecular dynamics of {samples}, "
         f"{context.profile.n_replicas} replicas; {duration} with "
-        f"{context.n_workers} processes{_foreseen(context)}"
+        f"{n_workers} {'process' if n_workers == 1 else 'processes'}{_foreseen(context)}"
     )
 
 
