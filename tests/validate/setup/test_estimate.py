@@ -105,4 +105,4 @@ def test_what_is_told_is_within_a_tenth_or_five_seconds():
 @pytest.mark.parametrize(("whole", "about"), [(True, "; about "), (False, "; up to about ")])
 def test_a_run_that_may_stop_early_says_so(dynamics, monkeypatch, whole, about):
     monkeypatch.setattr(gate, "estimate_seconds", lambda context: 33.0)
-    assert f"{about}35 s with 1 processes" in gate.describe_run(dynamics(), whole=whole)
+    assert f"{about}35 s with 1 process" in gate.describe_run(dynamics(), whole=whole)
