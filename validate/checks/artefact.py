@@ -184,8 +184,8 @@ def check_conventions(context: Context, path: Path) -> Measurement:
 def check_form(context: Context, path: Path) -> Measurement:
     """The three-body form is one to be used: forms for studies never pass.
 
-    What chooses triplets by the numbers of their slots cannot be told from what is wrong for some
-    sizes, so that checks of the graph leave such forms out.
+    Such a form chooses triplets by the numbers of their slots, which cannot be told from what is
+    wrong for some sizes.
     """
     del context
     form = read_beside(path).three_body.form

@@ -129,29 +129,20 @@ def is_mixed(path: Path) -> bool:
         return False
 
 
-def on_graph(
-    name: str, measures: str, find: Callable[[Any], Measurement], *, of_studies: bool = True
-) -> Check:
+def on_graph(name: str, measures: str, find: Callable[[Any], Measurement]) -> Check:
     """A check of the graph that an exported file holds; skipped for files that hold none.
 
     Args:
         name: Identifier of the check.
         measures: What it measures.
         find: What it finds in the ONNX model, most often with :func:`count_problems`.
-        of_studies: Whether it applies to forms for studies, which choose triplets by the numbers
-            of their slots.
     """
 
     def find_in(context: Context, path: Path) -> Measurement:
         del context
-        manifest = read_beside(path)
-        backend = backend_named(manifest.backend)
+        backend = backend_named(read_beside(path).backend)
         if not backend.is_graph:
             return Measurement(skipped=no_graph(backend))
-        if manifest.three_body.form.row.study_only and not of_studies:
-            return Measurement(
-                skipped=f"{manifest.three_body.form} chooses triplets by their numbers"
-            )
         return find(read_graph(path))
 
     return on_file(name, measures, find_in)

@@ -79,6 +79,5 @@ CHECKS: Final[tuple[Check, ...]] = (
         "artefact.sizes",
         "values that follow from the number of atoms or of slots",
         check_sizes,
-        of_studies=False,
     ),
 )

@@ -82,12 +82,10 @@ CHECKS: Final[tuple[Check, ...]] = (
         "artefact.indices",
         "nodes that compute with numbers of atoms, elements or slots",
         check_indices,
-        of_studies=False,
     ),
     on_graph(
         "artefact.counts",
         "nodes that compute with which slots are filled, and nothing else",
         check_counts,
-        of_studies=False,
     ),
 )
