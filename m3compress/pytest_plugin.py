@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from m3compress.validate.report.document import Report
 
 GateFunction = Callable[..., "Report"]
-
-#: Settings that are files, and may be given as text.
-_FILES: Final = ("structures", "labels", "limits")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,11 +59,10 @@ def m3compress_gate(request: pytest.FixtureRequest, tmp_path: Path) -> GateFunct
         from m3compress.validate.result import Verdict
         from m3compress.validate.setup.settings import Settings
 
-        files = {name: Path(settings[name]) for name in _FILES if settings.get(name) is not None}
         chosen = Settings(
             artefact=Path(artefact),
             model=str(resolve_source(against)),
-            **{"profile": profile, **settings, **files},
+            **{"profile": profile, **settings},
         )
         name = Path(artefact).name.partition(".m3c.")[0]
         folder = tmp_path / "report" if kept is None else Path(kept) / name

@@ -90,7 +90,7 @@ def periodic_widths(atoms: Atoms) -> FloatArray:
         atoms: A structure whose periodic cell vectors are not singular. Those of the other axes do
             not count.
     """
-    inverse = np.linalg.inv(_periodic_cell(atoms))
+    inverse = np.linalg.inv(periodic_cell(atoms))
     return np.asarray(1 / np.linalg.norm(inverse, axis=0)[atoms.pbc])
 
 
@@ -122,7 +122,7 @@ def refuse_tiny(atoms: Atoms) -> None:
         )
 
 
-def _periodic_cell(atoms: Atoms) -> FloatArray:
+def periodic_cell(atoms: Atoms) -> FloatArray:
     """The cell with unit vectors, perpendicular to the others, where it is not periodic."""
     cell = atoms.cell.array
     if atoms.pbc.all():
@@ -132,7 +132,7 @@ def _periodic_cell(atoms: Atoms) -> FloatArray:
 
 def _volume(atoms: Atoms) -> float:
     """Of the cell in Å³, as thick as the atoms are where it is not periodic."""
-    cell = _periodic_cell(atoms)
+    cell = periodic_cell(atoms)
     volume = abs(float(np.linalg.det(cell)))
     if not atoms.pbc.all():
         # The vectors without periodicity have the length 1 and are perpendicular to the others.

@@ -126,11 +126,27 @@ def _refuse_coincident(edges: Edges, vectors: FloatArray) -> None:
         return
     lengths = np.linalg.norm(vectors, axis=1)
     closest = int(np.argmin(lengths))
-    if lengths[closest] < COINCIDENT_DISTANCE:
-        i, j = int(edges.centers[closest]), int(edges.neighbors[closest])
+    i, j = int(edges.centers[closest]), int(edges.neighbors[closest])
+    refuse_closer(i, j, float(lengths[closest]))
+
+
+def refuse_closer(i: int, j: int, length: float, where: str = "") -> None:
+    """Refuse two atoms, or an atom and an image, that are in the same place.
+
+    Args:
+        i: One of them, counted from 0.
+        j: The other.
+        length: Their distance in Å.
+        where: What else is to be said of the distance.
+
+    Raises:
+        StructureError: If they are.
+    """
+    if length < COINCIDENT_DISTANCE:
         raise StructureError(
-            f"atoms {i} and {j} (counting from 0) are {lengths[closest]:.1e} Å apart",
+            f"atoms {i} and {j} (counting from 0) are {length:.1e} Å apart{where}",
             hint="remove duplicate atoms, for instance with ase.geometry.get_duplicate_atoms",
+            atoms=(i, j),
         )
 
 

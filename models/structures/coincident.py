@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import complete_cell
 
-from m3compress.contract.neighbors import COINCIDENT_DISTANCE
-from m3compress.errors import StructureError
+from m3compress.contract.cells import periodic_cell
+from m3compress.contract.neighbors import refuse_closer
 
 
 def refuse_coincident(atoms: Atoms) -> None:
@@ -23,7 +22,7 @@ def refuse_coincident(atoms: Atoms) -> None:
 
     if len(atoms) < 2:
         return
-    cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+    cell = periodic_cell(atoms)
     inverse = np.linalg.inv(cell)
     # Along the normals of the faces, atoms that are close are close in every coordinate.
     widths = 1 / np.linalg.norm(inverse, axis=0)
@@ -39,12 +38,6 @@ def refuse_coincident(atoms: Atoms) -> None:
     images = np.where(atoms.pbc, np.round(apart), 0.0)
     lengths = np.linalg.norm((apart - images) @ cell, axis=1)
     closest = int(lengths.argmin())
-    if lengths[closest] >= COINCIDENT_DISTANCE:
-        return
-    i, j = sorted((closest, int(other[closest])))
     across = ", across the boundary of the cell" if images[closest].any() else ""
-    raise StructureError(
-        f"atoms {i} and {j} (counting from 0) are {lengths[closest]:.1e} Å apart{across}",
-        hint="remove duplicate atoms, for instance with ase.geometry.get_duplicate_atoms",
-        atoms=(i, j),
-    )
+    i, j = sorted((closest, int(other[closest])))
+    refuse_closer(i, j, float(lengths[closest]), across)

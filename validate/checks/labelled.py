@@ -98,14 +98,12 @@ def _judge(
         "reference_force_mae": float(its.sum()) / n_components,
     }
     for name in ("energy", "stress"):
-        labelled = 0
-        for prefix, side in (("", ours), ("reference_", theirs)):
-            values = np.array([getattr(errors, name) for errors in side])
-            labelled = int(np.isfinite(values).sum())
-            if labelled:
-                evidence[f"{prefix}{name}_mae"] = float(np.nanmean(values))
+        sides = [np.array([getattr(errors, name) for errors in side]) for side in (ours, theirs)]
         # None says that labels are missing, or were left out as not in this program's units.
-        evidence[f"frames_with_{name}"] = labelled
+        evidence[f"frames_with_{name}"] = int(np.isfinite(sides[0]).sum())
+        for prefix, values in zip(("", "reference_"), sides, strict=True):
+            if np.isfinite(values).any():
+                evidence[f"{prefix}{name}_mae"] = float(np.nanmean(values))
     if its.sum() < _COPIED * n_components:
         reason = "the labels are the reference's own forces: there is no error to compare with"
         return Measurement(error=reason, evidence=evidence)

@@ -47,7 +47,7 @@ class SettingError(M3CompressError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that decides what a run measures. In paths, ``~`` becomes the home folder.
+    """Everything that decides what a run measures. Paths may be text; ``~`` is the home folder.
 
     Attributes:
         artefact: The exported file; for a control, the file it stands in for.

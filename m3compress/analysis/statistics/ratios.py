@@ -60,9 +60,7 @@ def ratio_of_means(
     """
     scale = float(np.concatenate(list(denominators)).mean())
     ratio = float(np.concatenate(list(numerators)).mean()) / scale
-    left = [
-        mine - ratio * its for mine, its in zip(numerators, denominators, strict=True)
-    ]  # of mean zero
+    left = [mine - ratio * its for mine, its in zip(numerators, denominators, strict=True)]
     _, low, high = mean_with_interval(left)
     reach = (high - low) / (2 * scale)
     return ratio, ratio - reach, ratio + reach
